@@ -1,0 +1,272 @@
+"""What the core wants done: the outputs of `Master.step` and `Secondary.step`.
+
+PURE. Effects are imperatives; the shell performs them in the order given. What depends on
+durability is never in the same list as the `Persist` it depends on: it follows from the
+`Persisted` event, so no code path can acknowledge before fdatasync.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from replog.core.entry import EntryId, Epoch, Head, NodeId
+from replog.core.events import LinkId, RequestId
+from replog.core.messages import Batches, Damage, Message
+
+# --- disk ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """Encode `messages` as one batch from `first_id` on, write it, fdatasync it.
+
+    Comes back as `Written`, then `Persisted`; or as `PersistRefused`. One at a time.
+    """
+
+    first_id: EntryId
+    messages: tuple[bytes, ...]
+    epoch: Epoch
+    committed_id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class PersistBatches:
+    """Write these verified batches after the log's head, then fdatasync once (R5).
+
+    Comes back as `Written` (after the last of them), then `Persisted`; or as
+    `PersistRefused`. One at a time.
+    """
+
+    batches: tuple[Batches, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StoreEpoch:
+    """Store the highest epoch and its owner durably; comes back as `EpochStored` (R8)."""
+
+    epoch: Epoch
+    owner: NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class StoreLogId:
+    """Take `log_id` as this directory's log, durably, before anything is stored (R3)."""
+
+    log_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class StoreMembers:
+    """Note the URLs of all nodes: what a restore asks for (R9)."""
+
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CutLog:
+    """Move everything after `to` to the quarantine; comes back as `CutDone` (R14)."""
+
+    to: Head
+
+
+@dataclass(frozen=True, slots=True)
+class NoteCommit:
+    """Write the commit note, unsynced: always before the `Show` that it allows."""
+
+    committed_id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class Show:
+    """Readers of this node may see everything up to `committed_id` from now on."""
+
+    committed_id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class LookUp:
+    """Say which of `heads` are batch ends of this node's log: comes back as `LookedUp`."""
+
+    link: LinkId
+    heads: tuple[Head, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Repair:
+    """Put `batches` in the place of the damaged range, if the chain closes (R13).
+
+    Comes back as `DamageRepaired` or `RepairFailed`.
+    """
+
+    damage: Damage
+    batches: tuple[Batches, ...]
+
+
+# --- links --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Send `message` over the link; dropped without a word where the link is closed."""
+
+    link: LinkId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class SendBatches:
+    """Read verified batches after `after` and send them as one `Batches` message.
+
+    At least one batch, as many as fit into `size_max` bytes, none beyond `through`.
+    Comes back as `BatchesSent`. Where the range turns out damaged: `DamageFound`.
+    """
+
+    link: LinkId
+    after: Head
+    through: EntryId
+    size_max: int
+    epoch: Epoch
+    committed_id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerProbe:
+    """Look up the batch ends around `id` and send them as a `ProbeAnswer`."""
+
+    link: LinkId
+    id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerFetch:
+    """Send durable batches after `after` as `Batches`, then `FetchEnd`.
+
+    `through` at the most, and about `size_max` bytes (at least one batch): the asking node
+    asks again for the rest, so that neither holds more than that in memory (P10).
+    """
+
+    link: LinkId
+    after: Head
+    through: EntryId
+    size_max: int
+    epoch: Epoch
+    committed_id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class CloseLink:
+    """Close the connection. The dialler opens a new one with back-off (R1)."""
+
+    link: LinkId
+    reason: str
+
+
+# --- clients ------------------------------------------------------------------------------
+
+
+class RefusalReason(StrEnum):
+    """Why an append is refused before anything is stored."""
+
+    BAD_WRITE_CONCERN = "bad-write-concern"
+    NO_QUORUM = "no-quorum"
+    DISK_FULL = "disk-full"
+    SUPERSEDED = "superseded"
+    LOG_FOUND_ELSEWHERE = "log-found-elsewhere"
+    DAMAGED = "damaged"
+    OVERLOADED = "overloaded"
+    STOPPING = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """Done at the write concern: `acks` of `nodes` nodes hold the entries durably."""
+
+    first_id: EntryId
+    last_id: EntryId
+    acks: int
+    nodes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """Stored, not yet at the write concern: the timeout passed, or the node stops.
+
+    `acks` are the URLs of the nodes that hold the entries durably, the master's first.
+    """
+
+    first_id: EntryId
+    last_id: EntryId
+    required: int
+    acks: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """Proved not stored."""
+
+    reason: RefusalReason
+    detail: str
+
+
+AppendOutcome = Stored | Pending | Refused
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerAppend:
+    """Give a waiting append its outcome; each request is answered at most once."""
+
+    request: RequestId
+    outcome: AppendOutcome
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRead:
+    """Let a waiting read go on: it shows everything up to `committed_id` (P4).
+
+    `has_master` is False where this secondary has no live link: said in a header.
+    """
+
+    request: RequestId
+    committed_id: EntryId
+    has_master: bool
+
+
+# --- people -------------------------------------------------------------------------------
+
+
+class Level(StrEnum):
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """One line for an operator: a state changed, a link came or went, a node refused."""
+
+    level: Level
+    text: str
+
+
+Effect = (
+    Persist
+    | PersistBatches
+    | StoreEpoch
+    | StoreLogId
+    | StoreMembers
+    | CutLog
+    | NoteCommit
+    | Show
+    | LookUp
+    | Repair
+    | Send
+    | SendBatches
+    | AnswerProbe
+    | AnswerFetch
+    | CloseLink
+    | AnswerAppend
+    | AnswerRead
+    | Say
+)

@@ -1,0 +1,62 @@
+"""The words of the log as types: ids, epochs, positions, heads.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+EntryId = NewType("EntryId", int)
+"""The place of an entry: 1, 2, 3 … without gaps; 0 is "before the first"."""
+
+Epoch = NewType("Epoch", int)
+"""One reign of one master; only ever grows; 0 is "none yet"."""
+
+Tick = NewType("Tick", int)
+"""Monotonic time in units of `TICK_S` since the node started."""
+
+NodeId = NewType("NodeId", str)
+LogId = NewType("LogId", str)
+
+NO_EPOCH = Epoch(0)
+"""Below every epoch that a master opens."""
+
+TICK_S = 0.01
+"""Seconds a tick: fine enough for an injected delay, coarse enough to cost nothing."""
+
+HASH_BYTES = 32
+
+
+def ticks(seconds: float) -> Tick:
+    """Return `seconds` as ticks, rounded up so that a wait is never cut short."""
+    return Tick(-int(-seconds // TICK_S))
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """How far a log goes: by epoch first, then by id (Raft's "more up to date")."""
+
+    epoch: Epoch
+    last_id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of a batch: its position, and the hash of every byte up to there."""
+
+    epoch: Epoch
+    last_id: EntryId
+    hash: bytes
+
+    @property
+    def position(self) -> Position:
+        return Position(self.epoch, self.last_id)
+
+    def __str__(self) -> str:
+        return f"{self.last_id} (epoch {self.epoch}, {self.hash.hex()[:12]})"
+
+
+GENESIS = Head(Epoch(0), EntryId(0), bytes(HASH_BYTES))
+"""The head of an empty log."""

@@ -1,0 +1,230 @@
+"""What can happen to a node: the inputs of `Master.step` and `Secondary.step`.
+
+PURE. Events are past: the shell says what came to pass, the core decides what follows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NewType
+
+from replog.core.entry import Epoch, Head, Tick
+from replog.core.messages import Damage, Message
+from replog.core.write_concern import WriteConcern
+
+LinkId = NewType("LinkId", int)
+"""One connection: never used again after it closed, so late news of it is recognised (R2)."""
+
+RequestId = NewType("RequestId", int)
+"""One waiting append or read, numbered by the shell."""
+
+SecondaryIndex = NewType("SecondaryIndex", int)
+"""Place of a configured secondary in the master's configuration, from 0."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ticked:
+    """Time went on. `now` never goes back; ticks may be skipped."""
+
+    now: Tick
+
+
+# --- disk ---------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """The running `Persist`'s write returned whole; its fdatasync runs (R7)."""
+
+    head: Head
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Persisted:
+    """Everything up to `head` is covered by a completed fdatasync."""
+
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class PersistRefused:
+    """The running persist failed and provably left nothing behind: a full disk."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class PersistFailed:
+    """The running persist failed and what it left is unknown: the node ends after this."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpochStored:
+    """The epoch of the last `StoreEpoch` is durable in node.json."""
+
+    epoch: Epoch
+
+
+@dataclass(frozen=True, slots=True)
+class CutDone:
+    """The log ends at `head` now; what was beyond it is in quarantine, durably (R14)."""
+
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class LookedUp:
+    """Answer to `LookUp`: which of the heads are batch ends of this node's log."""
+
+    link: LinkId
+    heads: tuple[Head, ...]
+    present: tuple[bool, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DamageFound:
+    """A range does not verify (found at open, by a read or by the scrubber), R13."""
+
+    damage: Damage
+
+
+@dataclass(frozen=True, slots=True)
+class DamageRepaired:
+    """The range verifies again: its bytes came from another node (R13)."""
+
+    damage: Damage
+    head: Head
+
+
+@dataclass(frozen=True, slots=True)
+class RepairFailed:
+    """The bytes that came do not close the chain on both sides (R13)."""
+
+    damage: Damage
+    reason: str
+
+
+# --- links --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class LinkOpened:
+    """A connection stands. On a master `secondary` says which one was dialled."""
+
+    link: LinkId
+    secondary: SecondaryIndex | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DialFailed:
+    """A secondary could not be reached: refused, no such name, no answer (R1)."""
+
+    secondary: SecondaryIndex
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class LinkClosed:
+    """The connection is gone, whoever ended it."""
+
+    link: LinkId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A message came over a link. The payload of `Batches` has been verified to lead
+    from its `after` to its `head`; what does not verify arrives as `ReceivedBad`."""
+
+    link: LinkId
+    message: Message
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedBad:
+    """Bytes came over a link that are no message, or batches that do not verify (R5)."""
+
+    link: LinkId
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class BatchesSent:
+    """Answer to `SendBatches`: a frame of `size` bytes ending at `head` is on its way."""
+
+    link: LinkId
+    head: Head
+    size: int
+
+
+# --- clients ------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class AppendRequested:
+    """A client wants `messages` (JSON strings, encoded) stored as one run of entries.
+
+    Attributes:
+        concern: how many nodes must hold them before the answer; None is the default.
+        timeout: ticks until the client is told "pending"; None waits without limit.
+    """
+
+    request: RequestId
+    messages: tuple[bytes, ...]
+    concern: WriteConcern | None = None
+    timeout: Tick | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ReadRequested:
+    """A client wants to read what is committed (R7)."""
+
+    request: RequestId
+
+
+@dataclass(frozen=True, slots=True)
+class RequestAbandoned:
+    """The client of a waiting append or read hung up; what it stored stays stored."""
+
+    request: RequestId
+
+
+@dataclass(frozen=True, slots=True)
+class DelayChanged:
+    """The operator set this secondary's injected delay (R12)."""
+
+    delay: Tick
+
+
+@dataclass(frozen=True, slots=True)
+class StopRequested:
+    """The node is to end: waiting appends are answered "pending", waiting reads as they are."""
+
+
+Event = (
+    Ticked
+    | Written
+    | Persisted
+    | PersistRefused
+    | PersistFailed
+    | EpochStored
+    | CutDone
+    | LookedUp
+    | DamageFound
+    | DamageRepaired
+    | RepairFailed
+    | LinkOpened
+    | DialFailed
+    | LinkClosed
+    | Received
+    | ReceivedBad
+    | BatchesSent
+    | AppendRequested
+    | ReadRequested
+    | RequestAbandoned
+    | DelayChanged
+    | StopRequested
+)

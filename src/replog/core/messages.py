@@ -1,0 +1,231 @@
+"""What the two ends of a link say to each other (R1-R13), without its bytes on the wire.
+
+PURE. `replication.wire` encodes each of them; the simulator carries them as they are.
+
+One link, in order:
+
+    secondary                                   master
+    Hello          who I am, the highest epoch I know      (R2)
+                   who reigns, in which epoch    Welcome   (R8)
+                   … the epoch is stored durably …
+    Report         my durable head, note, damage           (R3)
+                   do we share this?             Probe     (R3, any number)
+    ProbeAnswer
+                   give me what extends my log   Fetch     (R8 adoption, R13)
+    Batches
+                   cut back to here              Cut       (R3, R14)
+    Report         … after the cut
+                   your head is proven; go on    StreamStart
+                   the log                       Batches   (R4)
+    Acknowledgement  my durable head                       (R5, R6)
+                   what is committed             CommitNews (R7)
+    Heartbeat      both ways                     Heartbeat (R11)
+    Refusal        either may end it, saying why           (R8, R2)
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from replog.core.entry import NO_EPOCH, EntryId, Epoch, Head, LogId, NodeId
+
+
+@dataclass(frozen=True, slots=True)
+class Damage:
+    """A range of the log that does not verify (R13): named, never served, never cut.
+
+    Attributes:
+        before: the last good batch end below the range; the node counts up to here only.
+        last_id: last id of the range where good batches follow it, else None.
+        segment: file name of the segment in which it starts.
+        offset: byte offset in that file at which the first bad batch starts.
+        reason: what did not verify, for people.
+        claimed_id: the highest id that the durable mark or a line in the range that ends as
+            a trailer does speaks of: what may have been acknowledged.
+    """
+
+    before: Head
+    last_id: EntryId | None
+    segment: str
+    offset: int
+    reason: str
+    claimed_id: EntryId
+
+    @property
+    def first_id(self) -> EntryId:
+        return EntryId(self.before.last_id + 1)
+
+
+@dataclass(frozen=True, slots=True)
+class Hello:
+    """The secondary's first word on a link. It holds no head: see `Report` (R8).
+
+    `members` are the URLs that its last master told it, for a restore (R9).
+    """
+
+    format: int
+    node_id: NodeId
+    log_id: LogId | None
+    epoch: Epoch
+    epoch_owner: NodeId | None
+    delay_s: float
+    members: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Welcome:
+    """The master's answer: its epoch, stored durably before this is sent (R8).
+
+    `members` are the URLs of all nodes, the master's first: what a restore needs (R9).
+    """
+
+    log_id: LogId
+    node_id: NodeId
+    epoch: Epoch
+    url: str
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The secondary's durable log, told after the link's epoch is stored durably (R8)."""
+
+    head: Head
+    committed_id: EntryId
+    damage: tuple[Damage, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Asks which batch ends of the secondary's log surround `id` (R3)."""
+
+    id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeAnswer:
+    """`below.last_id <= id < above.last_id`; above is None at the end of the log."""
+
+    id: EntryId
+    below: Head
+    above: Head | None
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """Asks for the batches after `after`, to the end or up to `through` (R8, R13)."""
+
+    after: Head
+    through: EntryId | None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchEnd:
+    """Ends the answer to a `Fetch`: after it the asked node sends nothing by itself.
+
+    `after` is the head up to which it sent; where it holds more, ask again from there.
+    `found` is False where the asked node's log has no batch that ends at the asked head.
+    """
+
+    after: Head
+    found: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Orders the secondary back to `to`, the last batch that both hold (R3)."""
+
+    to: Head
+
+
+@dataclass(frozen=True, slots=True)
+class StreamStart:
+    """The secondary's whole log is proven common up to `after`, its head (R7)."""
+
+    after: Head
+
+
+@dataclass(frozen=True, slots=True)
+class Batches:
+    """Whole batches of one segment, as the bytes that stand in its file (R4).
+
+    `payload` follows directly on `after` and ends at `head`; where it opens a segment it
+    begins with that segment's header line. `committed_id` is commit news (R7).
+    `epoch` is the link's, not the batches' own (R5, R8).
+    """
+
+    epoch: Epoch
+    after: Head
+    head: Head
+    committed_id: EntryId
+    payload: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class CommitNews:
+    """Every entry up to `committed_id` can never be taken back any more (R7)."""
+
+    epoch: Epoch
+    committed_id: EntryId
+
+
+@dataclass(frozen=True, slots=True)
+class Acknowledgement:
+    """The secondary's durable head, cumulative (R5); counted up to `damaged_from` - 1."""
+
+    head: Head
+    damaged_from: EntryId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Heartbeat:
+    """A sign of life (R11). `delay_s` is the secondary's injected delay, 0 from a master."""
+
+    epoch: Epoch
+    delay_s: float = 0.0
+
+
+class RefusalKind(StrEnum):
+    """Why an end of a link will not go on with it."""
+
+    STALE_EPOCH = "stale-epoch"
+    """R8: a higher epoch is known, or the same one from another master."""
+    OTHER_LOG = "other-log"
+    """R3: both hold logs, with different log ids."""
+    DIVERGED = "diverged"
+    """R3: the logs differ in what one of them knows to be committed."""
+    SAME_NODE = "same-node"
+    """R2: this node_id is linked already, or is the master's own."""
+    NOT_A_SECONDARY = "not-a-secondary"
+    """The dialled node is a master."""
+    FORMAT = "format"
+    """The other end speaks a format that is not known here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """The last word on a link that is closed on purpose."""
+
+    kind: RefusalKind
+    detail: str
+    epoch: Epoch = NO_EPOCH
+    epoch_owner: NodeId | None = None
+
+
+Message = (
+    Hello
+    | Welcome
+    | Report
+    | Probe
+    | ProbeAnswer
+    | Fetch
+    | FetchEnd
+    | Cut
+    | StreamStart
+    | Batches
+    | CommitNews
+    | Acknowledgement
+    | Heartbeat
+    | Refusal
+)
