@@ -1,0 +1,65 @@
+#!/bin/sh
+# setup.sh VENV             makes VENV from the hash-pinned lock files, and VENV/bin/replog
+# setup.sh --find 3.12      prints the path of that Python, if it can make a venv
+#
+# PYTHON chooses the interpreter; otherwise the newest supported one found is taken. A VENV
+# that is there is kept and brought up to date. Installing the project itself needs no
+# network and no build: its src/ is put on the path.
+set -eu
+cd "$(dirname "$0")/.."
+
+usable() { # Python 3.11 or newer, with venv and the pip that it installs
+  "$1" -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1
+}
+
+find_version() {
+  for candidate in "python$1" "$HOME/.pyenv/versions/$1".*/bin/python; do
+    path=$(command -v "$candidate" 2>/dev/null) || continue
+    if usable "$path" && "$path" -c "import sys; sys.exit('%d.%d' % sys.version_info[:2] != '$1')"; then
+      echo "$path"
+      return 0
+    fi
+  done
+  return 1
+}
+
+find_any() {
+  for candidate in ${PYTHON:-python3 python3.13 python3.12 python3.11}; do
+    if usable "$candidate"; then echo "$candidate"; return 0; fi
+  done
+  return 1
+}
+
+explain() {
+  found=$(python3 --version 2>/dev/null || echo "no python3")
+  if python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
+    echo "make setup: $found is here without its venv module. Install it with:" >&2
+    echo "    sudo apt-get install -y python3-venv" >&2
+  else
+    echo "make setup: Python 3.11 or newer is needed, found: $found. On Debian 12 install it with:" >&2
+    echo "    sudo apt-get install -y python3 python3-venv" >&2
+  fi
+  exit 1
+}
+
+if [ "$1" = --find ]; then
+  find_version "$2"
+  exit
+fi
+
+venv=$1
+if ! [ -x "$venv/bin/python" ]; then
+  python=$(find_any) || explain
+  echo "setting up $venv with $("$python" --version) (once)"
+  "$python" -m venv "$venv"
+fi
+"$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
+  -r requirements/dev.txt
+
+site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
+(cd src && pwd) >"$site/replog.pth"
+cat >"$venv/bin/replog" <<'SCRIPT'
+#!/bin/sh
+exec "$(dirname "$0")/python" -m replog "$@"
+SCRIPT
+chmod +x "$venv/bin/replog"

@@ -1,0 +1,48 @@
+"""Marks by directory, and what a skipped Docker test means.
+
+SHELL.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator
+from pathlib import Path
+
+import pytest
+
+REQUIRE_DOCKER = "REPLOG_REQUIRE_DOCKER"
+"""Set to 1 (as .ci/run does) it turns a skipped Docker test into a failure."""
+
+MARK_OF_DIRECTORY = {"processes": pytest.mark.processes, "docker": pytest.mark.docker}
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    tests = Path(__file__).parent
+    for item in items:
+        mark = MARK_OF_DIRECTORY.get(item.path.relative_to(tests).parts[0])
+        if mark is not None:
+            item.add_marker(mark)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item,
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    report = yield
+    if report.skipped and item.get_closest_marker("docker") and os.environ.get(REQUIRE_DOCKER):
+        reason = report.longrepr[2] if isinstance(report.longrepr, tuple) else report.longrepr
+        report.outcome = "failed"
+        report.longrepr = f"{REQUIRE_DOCKER} is set, and this Docker test was skipped: {reason}"
+    return report
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A REPLOG_PORT in a developer's shell must not decide what a test sees.
+
+    REPLOG_REQUIRE_DOCKER and names that begin with REPLOG_TEST_ are the tests' own.
+    """
+    for name in list(os.environ):
+        if name.startswith("REPLOG_") and not name.startswith((REQUIRE_DOCKER, "REPLOG_TEST_")):
+            monkeypatch.delenv(name)
