@@ -1,0 +1,8 @@
+"""The command `replog`: for now, what the walking skeleton needs.
+
+SHELL.
+"""
+
+from replog.skeleton import main
+
+__all__ = ["main"]

@@ -1,0 +1,4 @@
+"""What can be set, and where a setting comes from.
+
+SHELL.
+"""

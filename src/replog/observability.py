@@ -1,0 +1,4 @@
+"""How a node logs: plain lines for people, JSON lines for machines.
+
+SHELL.
+"""
