@@ -1,0 +1,165 @@
+"""The master's side of the links: dials one secondary, again and again, without limit (R1).
+
+NETWORK. One task per configured secondary runs `Dialler.run`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import socket
+from collections.abc import Iterator
+from typing import Final
+from urllib.parse import urlsplit, urlunsplit
+
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+
+from replog.core.errors import ConfigurationError
+from replog.core.events import SecondaryIndex
+from replog.replication.link import Connection, ConnectionLostError, Link, LinkOwner
+from replog.replication.wire import FRAME_BYTES_MAX
+
+LINK_PATH: Final = "/replication"
+
+CONNECT_WITHIN_S: Final = 2.0
+"""A host that is off answers nothing: longer than a lost SYN's first repeat, no longer than
+the longest pause between two dials."""
+
+BACK_OFF_FIRST_S: Final = 0.1
+BACK_OFF_LONGEST_S: Final = 2.0
+_STEADY_S: Final = 1.0
+"""A link that stood this long was good: the next dial is a first one again."""
+
+_SEND_BUFFER_BYTES: Final = 1024 * 1024
+"""What a connection takes before `send` waits: one full batch, so that the next one is
+encoded while this one travels."""
+
+
+def link_url(url: str) -> str:
+    """Return where the node at `url` (http or https) takes links.
+
+    Raises:
+        ConfigurationError: `url` is no URL of a node.
+    """
+    parts = urlsplit(url)
+    scheme = {"http": "ws", "https": "wss"}.get(parts.scheme)
+    if scheme is None or not parts.hostname:
+        raise ConfigurationError(
+            f"{url!r} is not the URL of a node; write it like http://127.0.0.1:8001"
+        )
+    path = parts.path.rstrip("/") + LINK_PATH
+    return urlunsplit((scheme, parts.netloc, path, "", ""))
+
+
+def back_off(generator: random.Random) -> Iterator[float]:
+    """Yield the pauses between dials: doubling, with jitter, without end (R1).
+
+    The jitter keeps the masters of many clusters from dialling a returned host in step.
+    """
+    pause = BACK_OFF_FIRST_S
+    while True:
+        yield max(BACK_OFF_FIRST_S, pause * generator.uniform(0.6, 1.0))
+        pause = min(BACK_OFF_LONGEST_S, 2 * pause)
+
+
+async def dial(url: str) -> Connection:
+    """Open a connection to the node at `url` (its HTTP URL).
+
+    Raises:
+        ConnectionLostError: it cannot be reached; the text says why.
+    """
+    try:
+        connection = await connect(
+            link_url(url),
+            compression=None,
+            open_timeout=CONNECT_WITHIN_S,
+            ping_interval=None,  # R11: only our heartbeats decide
+            max_size=FRAME_BYTES_MAX,
+            write_limit=_SEND_BUFFER_BYTES,
+            proxy=None,  # a proxy meant for the web must not come between two nodes
+            user_agent_header="replog",
+        )
+    except (OSError, WebSocketException) as error:
+        raise ConnectionLostError(_why_unreachable(error)) from error
+    return DialledConnection(connection, url)
+
+
+class Dialler:
+    """Keeps one secondary linked: dials, runs the link, pauses, dials again."""
+
+    def __init__(self, secondary: SecondaryIndex, url: str, owner: LinkOwner) -> None:
+        self._secondary = secondary
+        self._url = url
+        self._owner = owner
+        self._generator = random.Random()  # noqa: S311 - jitter, no secret
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        pauses = back_off(self._generator)
+        loop = asyncio.get_running_loop()
+        while True:
+            started = loop.time()
+            if await self._link_once() and loop.time() - started >= _STEADY_S:
+                pauses = back_off(self._generator)
+            await asyncio.sleep(next(pauses))
+
+    async def _link_once(self) -> bool:
+        """Dial, and run the link to its end; return whether there was one."""
+        try:
+            connection = await dial(self._url)
+        except ConnectionLostError as error:
+            self._owner.dial_failed(self._secondary, str(error))
+            return False
+        link = Link(self._owner.new_link_id(), connection, name=self._url)
+        await link.run(self._owner, self._secondary)
+        return True
+
+
+class DialledConnection:
+    """A `Connection` over the websockets library's client."""
+
+    def __init__(self, connection: ClientConnection, url: str) -> None:
+        self._connection = connection
+        self.peer = url
+
+    async def send(self, frame: str | bytes) -> None:
+        try:
+            await self._connection.send(frame)
+        except ConnectionClosed as error:
+            raise ConnectionLostError(_why_closed(error)) from error
+
+    async def receive(self) -> str | bytes:
+        try:
+            return await self._connection.recv()
+        except ConnectionClosed as error:
+            raise ConnectionLostError(_why_closed(error)) from error
+
+    async def close(self, reason: str) -> None:
+        await self._connection.close(reason=close_reason(reason))
+
+    def abort(self) -> None:
+        self._connection.transport.abort()
+
+
+def close_reason(reason: str) -> str:
+    """Return `reason` cut to what fits into a closing frame (RFC 6455: 123 bytes)."""
+    return reason.encode()[:123].decode(errors="ignore")
+
+
+def _why_unreachable(error: OSError | WebSocketException) -> str:
+    if isinstance(error, TimeoutError):
+        return f"no answer within {CONNECT_WITHIN_S:g} s"
+    if isinstance(error, ConnectionRefusedError):
+        return "connection refused: nothing listens there"
+    if isinstance(error, socket.gaierror):
+        return f"the name does not resolve: {error.strerror}"
+    if isinstance(error, InvalidStatus):
+        return f"it answers HTTP {error.response.status_code} to a link: is it a replog node?"
+    return f"{type(error).__name__}: {error}"
+
+
+def _why_closed(error: ConnectionClosed) -> str:
+    if error.rcvd is not None and (error.rcvd_then_sent or error.sent is None):
+        return f"closed by the other end: {error.rcvd.reason or error.rcvd.code}"
+    return "the connection broke off"

@@ -1,0 +1,56 @@
+"""The secondary's side of a link: a WebSocket that the master opened at /replication.
+
+NETWORK. Served by the node's HTTP server, which must take frames of `FRAME_BYTES_MAX` bytes
+and leave compression and its own pings off.
+"""
+
+from __future__ import annotations
+
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from replog.replication.dial import close_reason
+from replog.replication.link import ConnectionLostError, Link, LinkOwner
+
+
+async def serve_link(websocket: WebSocket, owner: LinkOwner) -> None:
+    """Accept `websocket` and run the link on it to its end."""
+    await websocket.accept()
+    client = websocket.client
+    peer = f"{client.host}:{client.port}" if client is not None else "unknown"
+    link = Link(owner.new_link_id(), ServedConnection(websocket, peer), name=peer)
+    await link.run(owner)
+
+
+class ServedConnection:
+    """A `Connection` over an ASGI WebSocket."""
+
+    def __init__(self, websocket: WebSocket, peer: str) -> None:
+        self._websocket = websocket
+        self.peer = peer
+
+    async def send(self, frame: str | bytes) -> None:
+        try:
+            if isinstance(frame, bytes):
+                await self._websocket.send_bytes(frame)
+            else:
+                await self._websocket.send_text(frame)
+        except WebSocketDisconnect as error:
+            raise ConnectionLostError("the connection broke off") from error
+
+    async def receive(self) -> str | bytes:
+        event = await self._websocket.receive()
+        if event["type"] == "websocket.disconnect":
+            reason = event.get("reason") or event.get("code")
+            raise ConnectionLostError(f"closed by the other end: {reason}")
+        binary = event.get("bytes")
+        frame: str | bytes = event["text"] if binary is None else bytes(binary)
+        return frame
+
+    async def close(self, reason: str) -> None:
+        try:
+            await self._websocket.close(reason=close_reason(reason))
+        except (WebSocketDisconnect, RuntimeError) as error:  # RuntimeError: closed already
+            raise ConnectionLostError("the connection is closed already") from error
+
+    def abort(self) -> None:
+        """Nothing to do: the server drops the socket when `serve_link` returns."""

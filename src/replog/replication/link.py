@@ -1,0 +1,180 @@
+"""One connection between two nodes: messages out in order, messages in in order, one end.
+
+NETWORK. Both ends of a link run the same code over a `Connection`, which the dialling side
+(`dial`) and the serving side (`endpoint`) each make from their WebSocket library.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import deque
+from typing import Final, Protocol
+
+from replog.core.errors import WireError
+from replog.core.events import LinkId, SecondaryIndex
+from replog.core.messages import Message
+from replog.replication import wire
+
+OUTGOING_BYTES_MAX: Final = 192 * 1024 * 1024
+"""More than this waiting for one peer ends the link (P10). The window of the stream and one
+batch of the format's limit stay below, so only a peer that asks and never reads gets here."""
+
+CLOSE_WITHIN_S: Final = 0.5
+"""How long the last frames and the closing handshake may take before the socket is dropped."""
+
+
+class ConnectionLostError(Exception):
+    """The peer or the network ended the connection; the text says how."""
+
+
+class Connection(Protocol):
+    """A WebSocket, however it came about. Frames arrive whole and in order, or not at all."""
+
+    @property
+    def peer(self) -> str:
+        """Address of the other end, for people."""
+
+    async def send(self, frame: str | bytes) -> None:
+        """Send one frame; returns when there is room for the next.
+
+        Raises:
+            ConnectionLostError: the connection is gone.
+        """
+
+    async def receive(self) -> str | bytes:
+        """Return the next frame.
+
+        Raises:
+            ConnectionLostError: the connection is gone.
+        """
+
+    async def close(self, reason: str) -> None:
+        """End the connection in an orderly way; returns when it is gone."""
+
+    def abort(self) -> None:
+        """Drop the connection at once."""
+
+
+class LinkOwner(Protocol):
+    """The node, as its links see it. Every call is made on the event loop."""
+
+    def new_link_id(self) -> LinkId:
+        """Return an id that no link of this process had before (R2)."""
+
+    def link_opened(self, link: Link, secondary: SecondaryIndex | None) -> None:
+        """A connection stands; messages may be sent on it from now on."""
+
+    async def received(self, link: Link, message: Message) -> None:
+        """A message came. The next one is not read before this returns: the way to slow
+        down a peer that sends faster than this node stores."""
+
+    def received_bad(self, link: Link, reason: str) -> None:
+        """A frame came that is no message (R5)."""
+
+    def link_closed(self, link: Link, reason: str) -> None:
+        """The connection is gone. Called once for each `link_opened`, and nothing after it."""
+
+    def dial_failed(self, secondary: SecondaryIndex, reason: str) -> None:
+        """A secondary could not be reached (R1)."""
+
+
+class Link:
+    """One end of one connection.
+
+    `send` and `close` never wait: frames are queued and one task per link sends them.
+    """
+
+    def __init__(self, link_id: LinkId, connection: Connection, *, name: str) -> None:
+        self.id = link_id
+        self.name = name
+        """The URL that was dialled, or the address that dialled: for people."""
+        self.close_reason: str | None = None
+        """Set as soon as either end wants the end; what arrives after that is dropped."""
+        self._connection = connection
+        self._outgoing: deque[str | bytes] = deque()
+        self._outgoing_bytes = 0
+        self._changed = asyncio.Event()
+
+    @property
+    def is_open(self) -> bool:
+        return self.close_reason is None
+
+    def send(self, message: Message) -> int:
+        """Queue `message`; return the bytes of its frame, 0 where the link is closed."""
+        if self.close_reason is not None:
+            return 0
+        frame = wire.encode(message)
+        self._outgoing.append(frame)
+        self._outgoing_bytes += len(frame)
+        self._changed.set()
+        if self._outgoing_bytes > OUTGOING_BYTES_MAX:
+            self.close(f"{self._outgoing_bytes} bytes wait for a peer that does not take them")
+        return len(frame)
+
+    def close(self, reason: str) -> None:
+        """End the link after what is queued; nothing that arrives from now on is passed on."""
+        if self.close_reason is None:
+            self.close_reason = reason
+            self._changed.set()
+
+    async def run(self, owner: LinkOwner, secondary: SecondaryIndex | None = None) -> None:
+        """Carry messages from the opening of the link to its end.
+
+        Cancelling drops the connection at once.
+        """
+        owner.link_opened(self, secondary)
+        receiving = asyncio.ensure_future(self._receive(owner))
+        sending = asyncio.ensure_future(self._send_queued())
+        try:
+            await asyncio.wait((receiving, sending), return_when=asyncio.FIRST_COMPLETED)
+            await self._finish(receiving, sending)
+        finally:
+            self.close("the node stops")
+            receiving.cancel()
+            sending.cancel()
+            self._connection.abort()
+            self._outgoing.clear()
+            owner.link_closed(self, self.close_reason or "")
+        for task in (receiving, sending):
+            if task.done() and not task.cancelled():
+                task.result()  # a defect of ours must not die with its task
+
+    async def _finish(self, *tasks: asyncio.Task[None]) -> None:
+        """Let what was queued before the close (a `Refusal`) reach the peer, for a moment."""
+        receiving, sending = tasks
+        with contextlib.suppress(TimeoutError, ConnectionLostError):
+            async with asyncio.timeout(CLOSE_WITHIN_S):
+                if not receiving.done():
+                    await asyncio.wait((sending,))
+                await self._connection.close(self.close_reason or "")
+
+    async def _receive(self, owner: LinkOwner) -> None:
+        try:
+            while True:
+                frame = await self._connection.receive()
+                if self.close_reason is not None:
+                    return  # R2: bytes of a link that has ended are nobody's news
+                try:
+                    message = wire.decode(frame)
+                except WireError as error:
+                    owner.received_bad(self, str(error))
+                else:
+                    await owner.received(self, message)
+        except ConnectionLostError as error:
+            self.close(str(error))
+
+    async def _send_queued(self) -> None:
+        """Send what is queued, until the link is closed and the queue empty."""
+        try:
+            while True:
+                while self._outgoing:
+                    frame = self._outgoing.popleft()
+                    await self._connection.send(frame)
+                    self._outgoing_bytes -= len(frame)
+                if self.close_reason is not None:
+                    return
+                self._changed.clear()
+                await self._changed.wait()
+        except ConnectionLostError as error:
+            self.close(str(error))

@@ -1,0 +1,354 @@
+"""Translates between the messages of a link and their bytes.
+
+PURE.
+
+Control messages are JSON text frames, so that a link can be read with any WebSocket tool:
+
+    {"type":"acknowledgement","head":{"epoch":1,"last_id":7,"hash":"<64 hex>"}}
+
+`Batches` is a binary frame: one line of JSON of the same form, then the bytes of the
+segment file as they are, to the end of the frame.
+
+    {"type":"batches","epoch":1,"after":{…},"head":{…},"committed_id":5}\\n<payload>
+
+The forms below are the protocol, the dataclasses of `core.messages` its meaning: they are
+kept apart so that a renamed field of the core cannot change the protocol. Unknown members
+are ignored, so that a later version can add some; an unknown type is a `WireError`.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Final, assert_never
+
+import msgspec
+from msgspec import UNSET, Meta, UnsetType
+
+from replog.core.entry import EntryId, Epoch, Head, LogId, NodeId
+from replog.core.errors import WireError
+from replog.core.messages import (
+    Acknowledgement,
+    Batches,
+    CommitNews,
+    Cut,
+    Damage,
+    Fetch,
+    FetchEnd,
+    Heartbeat,
+    Hello,
+    Message,
+    Probe,
+    ProbeAnswer,
+    Refusal,
+    RefusalKind,
+    Report,
+    StreamStart,
+    Welcome,
+)
+
+FRAME_BYTES_MAX: Final = 40 * 1024 * 1024
+"""A link takes frames up to here: a batch of 32 MiB (the format's limit) and its lines."""
+
+_HEADER_BYTES_MAX: Final = 4096
+"""The JSON line before a payload is shorter than this; it is not searched for beyond."""
+
+_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Seconds = Annotated[float, Meta(ge=0)]
+_Hash = Annotated[str, Meta(pattern="^[0-9a-f]{64}\\Z")]
+_RefusalName = Annotated[str, Meta(max_length=64)]
+
+
+class _Form(msgspec.Struct, tag_field="type", frozen=True, gc=False):
+    """Base of all forms: `type` says which one it is."""
+
+
+class _HeadForm(msgspec.Struct, frozen=True, gc=False):
+    epoch: _Count
+    last_id: _Count
+    hash: _Hash
+
+
+class _DamageForm(msgspec.Struct, frozen=True, gc=False):
+    before: _HeadForm
+    segment: str
+    offset: _Count
+    reason: str
+    last_id: _Count | None
+    claimed_id: _Count
+
+
+class _HelloForm(_Form, frozen=True, tag="hello"):
+    format: _Count
+    node_id: str
+    log_id: str | None
+    epoch: _Count
+    epoch_owner: str | None
+    delay_s: _Seconds
+    members: tuple[str, ...] = ()
+
+
+class _WelcomeForm(_Form, frozen=True, tag="welcome"):
+    log_id: str
+    node_id: str
+    epoch: _Count
+    url: str
+    members: tuple[str, ...]
+
+
+class _ReportForm(_Form, frozen=True, tag="report"):
+    head: _HeadForm
+    committed_id: _Count
+    damage: tuple[_DamageForm, ...] = ()
+
+
+class _ProbeForm(_Form, frozen=True, tag="probe"):
+    id: _Count
+
+
+class _ProbeAnswerForm(_Form, frozen=True, tag="probe-answer"):
+    id: _Count
+    below: _HeadForm
+    above: _HeadForm | None
+
+
+class _FetchForm(_Form, frozen=True, tag="fetch"):
+    after: _HeadForm
+    through: _Count | None
+
+
+class _FetchEndForm(_Form, frozen=True, tag="fetch-end"):
+    after: _HeadForm
+    found: bool
+
+
+class _CutForm(_Form, frozen=True, tag="cut"):
+    to: _HeadForm
+
+
+class _StreamStartForm(_Form, frozen=True, tag="stream-start"):
+    after: _HeadForm
+
+
+class _BatchesForm(_Form, frozen=True, tag="batches"):
+    epoch: _Count
+    after: _HeadForm
+    head: _HeadForm
+    committed_id: _Count
+
+
+class _CommitNewsForm(_Form, frozen=True, tag="commit-news"):
+    epoch: _Count
+    committed_id: _Count
+
+
+class _AcknowledgementForm(_Form, frozen=True, tag="acknowledgement"):
+    head: _HeadForm
+    damaged_from: _Count | UnsetType = UNSET
+
+
+class _HeartbeatForm(_Form, frozen=True, tag="heartbeat"):
+    epoch: _Count
+    delay_s: _Seconds
+
+
+class _RefusalForm(_Form, frozen=True, tag="refusal"):
+    kind: _RefusalName
+    detail: str
+    epoch: _Count
+    epoch_owner: str | None
+
+
+_ControlForm = (
+    _HelloForm
+    | _WelcomeForm
+    | _ReportForm
+    | _ProbeForm
+    | _ProbeAnswerForm
+    | _FetchForm
+    | _FetchEndForm
+    | _CutForm
+    | _StreamStartForm
+    | _CommitNewsForm
+    | _AcknowledgementForm
+    | _HeartbeatForm
+    | _RefusalForm
+)
+
+_encoder: Final = msgspec.json.Encoder()
+_control_decoder: Final = msgspec.json.Decoder(_ControlForm)
+_batches_decoder: Final = msgspec.json.Decoder(_BatchesForm)
+
+
+def encode(message: Message) -> str | bytes:
+    """Return the frame for `message`: text for control messages, binary for `Batches`."""
+    if isinstance(message, Batches):
+        form = _BatchesForm(
+            epoch=message.epoch,
+            after=_head_form(message.after),
+            head=_head_form(message.head),
+            committed_id=message.committed_id,
+        )
+        return b"\n".join((_encoder.encode(form), message.payload))
+    return _encoder.encode(_control_form(message)).decode()
+
+
+def decode(frame: str | bytes) -> Message:
+    """Return the message in `frame`.
+
+    The payload of `Batches` is cut off the frame and not looked into.
+
+    Raises:
+        WireError: these bytes are no message of this protocol; close the link (R5).
+    """
+    try:
+        if isinstance(frame, bytes):
+            return _decode_batches(frame)
+        return _control_message(_control_decoder.decode(frame))
+    except (msgspec.DecodeError, UnicodeError, ValueError, RecursionError) as error:
+        raise WireError(f"a frame of {len(frame)} bytes is no message: {error}") from error
+
+
+def _decode_batches(frame: bytes) -> Batches:
+    end = frame.find(b"\n", 0, _HEADER_BYTES_MAX)
+    if end < 0:
+        raise WireError(f"a binary frame of {len(frame)} bytes does not begin with a line of JSON")
+    form = _batches_decoder.decode(frame[:end])
+    return Batches(
+        epoch=Epoch(form.epoch),
+        after=_head(form.after),
+        head=_head(form.head),
+        committed_id=EntryId(form.committed_id),
+        payload=frame[end + 1 :],
+    )
+
+
+def _head_form(head: Head) -> _HeadForm:
+    return _HeadForm(epoch=head.epoch, last_id=head.last_id, hash=head.hash.hex())
+
+
+def _head(form: _HeadForm) -> Head:
+    return Head(Epoch(form.epoch), EntryId(form.last_id), bytes.fromhex(form.hash))
+
+
+def _damage_form(damage: Damage) -> _DamageForm:
+    return _DamageForm(
+        before=_head_form(damage.before),
+        segment=damage.segment,
+        offset=damage.offset,
+        reason=damage.reason,
+        last_id=damage.last_id,
+        claimed_id=damage.claimed_id,
+    )
+
+
+def _damage(form: _DamageForm) -> Damage:
+    return Damage(
+        before=_head(form.before),
+        last_id=None if form.last_id is None else EntryId(form.last_id),
+        segment=form.segment,
+        offset=form.offset,
+        reason=form.reason,
+        claimed_id=EntryId(form.claimed_id),
+    )
+
+
+def _control_form(message: Message) -> _Form:
+    match message:
+        case Acknowledgement(head, damaged_from):
+            return _AcknowledgementForm(
+                head=_head_form(head), damaged_from=UNSET if damaged_from is None else damaged_from
+            )
+        case CommitNews(epoch, committed_id):
+            return _CommitNewsForm(epoch=epoch, committed_id=committed_id)
+        case Heartbeat(epoch, delay_s):
+            return _HeartbeatForm(epoch=epoch, delay_s=delay_s)
+        case Hello(format_, node_id, log_id, epoch, epoch_owner, delay_s, members):
+            return _HelloForm(format_, node_id, log_id, epoch, epoch_owner, delay_s, members)
+        case Welcome(log_id, node_id, epoch, url, members):
+            return _WelcomeForm(log_id, node_id, epoch, url, members)
+        case Report(head, committed_id, damage):
+            return _ReportForm(
+                head=_head_form(head),
+                committed_id=committed_id,
+                damage=tuple(_damage_form(one) for one in damage),
+            )
+        case Probe(id_):
+            return _ProbeForm(id=id_)
+        case ProbeAnswer(id_, below, above):
+            return _ProbeAnswerForm(
+                id=id_, below=_head_form(below), above=None if above is None else _head_form(above)
+            )
+        case Fetch(after, through):
+            return _FetchForm(after=_head_form(after), through=through)
+        case FetchEnd(after, found):
+            return _FetchEndForm(after=_head_form(after), found=found)
+        case Cut(to):
+            return _CutForm(to=_head_form(to))
+        case StreamStart(after):
+            return _StreamStartForm(after=_head_form(after))
+        case Refusal(kind, detail, epoch, epoch_owner):
+            return _RefusalForm(kind.value, detail, epoch, epoch_owner)
+        case Batches():
+            raise AssertionError("batches travel as a binary frame")
+        case _:
+            assert_never(message)
+
+
+def _control_message(form: _ControlForm) -> Message:
+    match form:
+        case _AcknowledgementForm():
+            damaged_from = form.damaged_from
+            return Acknowledgement(
+                head=_head(form.head),
+                damaged_from=None if damaged_from is UNSET else EntryId(damaged_from),
+            )
+        case _CommitNewsForm():
+            return CommitNews(Epoch(form.epoch), EntryId(form.committed_id))
+        case _HeartbeatForm():
+            return Heartbeat(Epoch(form.epoch), form.delay_s)
+        case _HelloForm():
+            return Hello(
+                format=form.format,
+                node_id=NodeId(form.node_id),
+                log_id=None if form.log_id is None else LogId(form.log_id),
+                epoch=Epoch(form.epoch),
+                epoch_owner=None if form.epoch_owner is None else NodeId(form.epoch_owner),
+                delay_s=form.delay_s,
+                members=form.members,
+            )
+        case _WelcomeForm():
+            return Welcome(
+                log_id=LogId(form.log_id),
+                node_id=NodeId(form.node_id),
+                epoch=Epoch(form.epoch),
+                url=form.url,
+                members=form.members,
+            )
+        case _ReportForm():
+            return Report(
+                head=_head(form.head),
+                committed_id=EntryId(form.committed_id),
+                damage=tuple(_damage(one) for one in form.damage),
+            )
+        case _ProbeForm():
+            return Probe(EntryId(form.id))
+        case _ProbeAnswerForm():
+            above = None if form.above is None else _head(form.above)
+            return ProbeAnswer(EntryId(form.id), _head(form.below), above)
+        case _FetchForm():
+            through = None if form.through is None else EntryId(form.through)
+            return Fetch(_head(form.after), through)
+        case _FetchEndForm():
+            return FetchEnd(_head(form.after), form.found)
+        case _CutForm():
+            return Cut(_head(form.to))
+        case _StreamStartForm():
+            return StreamStart(_head(form.after))
+        case _RefusalForm():
+            return Refusal(
+                kind=RefusalKind(form.kind),
+                detail=form.detail,
+                epoch=Epoch(form.epoch),
+                epoch_owner=None if form.epoch_owner is None else NodeId(form.epoch_owner),
+            )
+        case _:
+            assert_never(form)
