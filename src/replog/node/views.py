@@ -1,0 +1,139 @@
+"""What a node shows of itself to those who ask: a read's bounds, and its health.
+
+PURE. Frozen values; the attributes of `Health`, in this order, are the members of the JSON
+that `GET /health` answers. `None` stands in the JSON as null and means "not known (yet)".
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from replog.core.entry import EntryId, Epoch, LogId, NodeId
+
+
+class Role(StrEnum):
+    """What a node was started as; it never changes while the process lives."""
+
+    MASTER = "master"
+    SECONDARY = "secondary"
+
+
+@dataclass(frozen=True, slots=True)
+class ReadPoint:
+    """Where a read that starts now ends (R7, P4).
+
+    Attributes:
+        committed_id: the read shows everything up to here; 0 is an empty log.
+        has_master: False on a secondary without a live link: an answer may then lack what
+            was acknowledged elsewhere, and says so in a header. Always True on a master.
+    """
+
+    committed_id: EntryId
+    has_master: bool
+
+
+@dataclass(frozen=True, slots=True)
+class QuorumHealth:
+    """How many nodes a master wants to reach before it takes appends (R11).
+
+    Attributes:
+        required: nodes, the master counted; None where no quorum is configured, and on a
+            secondary.
+        reachable: nodes that are heard from now, the node itself counted.
+    """
+
+    required: int | None
+    reachable: int
+
+
+@dataclass(frozen=True, slots=True)
+class SecondaryHealth:
+    """One configured secondary as its master sees it.
+
+    Attributes:
+        url: as configured on the master.
+        node_id: as it said in its hello; None until the first one.
+        health: "HEALTHY", "SUSPECTED" or "UNHEALTHY" (R11).
+        link: state of the connection for people: "down", "joining", "streaming",
+            "diverged", "refused" …
+        last_id: its last durable id as proven on the present link; None while unknown (R6).
+        lag: entries of the master's durable log that it is not known to hold; None while
+            `last_id` is.
+        last_contact_s: seconds since it was last heard; None if never.
+        delay_s: its injected latency as it said last (R12); None if never heard.
+    """
+
+    url: str
+    node_id: NodeId | None
+    health: str
+    link: str
+    last_id: EntryId | None
+    lag: int | None
+    last_contact_s: float | None
+    delay_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class MasterHealth:
+    """The master as its secondary sees it.
+
+    Attributes:
+        url: where clients reach it, as it told on the link.
+        node_id: of the master that reigns in the highest epoch known here; None if none.
+        health: "HEALTHY", "SUSPECTED" or "UNHEALTHY" (R11); "UNHEALTHY" while never heard.
+        link: as in `SecondaryHealth`.
+        last_contact_s: seconds since it was last heard; None if never.
+    """
+
+    url: str | None
+    node_id: NodeId | None
+    health: str
+    link: str
+    last_contact_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DamageHealth:
+    """A range of the log that does not verify, as `GET /health` names it (R13)."""
+
+    first_id: EntryId
+    last_id: EntryId | None
+    segment: str
+    offset: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """A node's own view of itself and of the nodes that it has links with.
+
+    Attributes:
+        role: what it was started as.
+        status: one word for people and scripts: "ok", or the first reason why not, such as
+            "no-quorum", "superseded", "damaged", "disk-full", "no-master", "stopping".
+        log_id: None while this node holds no log.
+        epoch: the highest epoch stored here (R8); 0 is none yet.
+        last_id: last durable id here.
+        committed_id: readers of this node see everything up to here.
+        head: hash of the durable log in hex: equal heads mean byte-identical logs (P7).
+        quorum: see `QuorumHealth`.
+        secondaries: in the order of the configuration; empty on a secondary.
+        delay_s: a secondary's injected latency (R12); None on a master.
+        master: None on a master.
+        damage: known damaged ranges, lowest first (R13).
+    """
+
+    role: Role
+    status: str
+    node_id: NodeId
+    log_id: LogId | None
+    epoch: Epoch
+    last_id: EntryId
+    committed_id: EntryId
+    head: str
+    quorum: QuorumHealth
+    secondaries: tuple[SecondaryHealth, ...] = ()
+    delay_s: float | None = None
+    master: MasterHealth | None = None
+    damage: tuple[DamageHealth, ...] = ()
