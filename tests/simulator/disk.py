@@ -1,0 +1,384 @@
+"""A disk in memory that loses exactly what a real one may lose.
+
+PURE. It implements the protocols of `replog.storage.filesystem` over two images: the page
+cache, which every call sees and which outlives a killed process, and the durable image,
+which is all that outlives a power loss. Between the two stand the calls that no sync has
+covered yet. At a power loss each of them is kept, lost or torn at any byte, in any
+combination; each created, renamed or removed name is kept or lost, unless its directory
+was synced. A failed fdatasync marks its pages clean: the next one succeeds and the data is
+gone (Rebello et al. 2020).
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Sequence
+from random import Random
+
+from replog.core.errors import DirectoryLockedError
+from tests.simulator.images import Change, Directory, Inode, NameChange, apply
+
+Inodes = list[Inode]
+
+
+class NodeDied(BaseException):
+    """The process or its machine ended inside a call: no handler of the code may see it."""
+
+
+def _error(number: int, path: str) -> OSError:
+    return OSError(number, os.strerror(number), path)
+
+
+class SimFile:
+    """An open file of a `SimFilesystem`; unusable once its process ended."""
+
+    def __init__(self, filesystem: SimFilesystem, inode: Inode, path: str, writable: bool) -> None:
+        self._filesystem = filesystem
+        self._process = filesystem.process
+        self._inode = inode
+        self._path = path
+        self._writable = writable
+        self._is_open = True
+        self._holds_lock = False
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        self._check()
+        return bytes(self._inode.cached[offset : offset + size])
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        self._check(writing=True)
+        self._filesystem.write(self._inode, self._path, offset, bytes(data))
+
+    def truncate(self, size: int) -> None:
+        self._check(writing=True)
+        self._filesystem.truncate(self._inode, size)
+
+    def sync(self) -> None:
+        self._check()
+        self._filesystem.sync(self._inode, self._path)
+
+    def size(self) -> int:
+        self._check()
+        return len(self._inode.cached)
+
+    def close(self) -> None:
+        if self._is_open and self._holds_lock and self._process == self._filesystem.process:
+            self._inode.is_locked = False
+        self._is_open = False
+
+    def take_lock(self) -> None:
+        if self._inode.is_locked:
+            raise DirectoryLockedError(f"{self._path} is locked by another process.")
+        self._inode.is_locked = True
+        self._holds_lock = True
+
+    def _check(self, *, writing: bool = False) -> None:
+        if not self._is_open:
+            raise _error(errno.EBADF, self._path)
+        assert self._process == self._filesystem.process, f"{self._path}: of a dead process"
+        assert self._writable or not writing, f"{self._path} is open for reading only"
+
+
+class SimFilesystem:
+    """One node's disk, and the faults that it is told to have.
+
+    Attributes:
+        is_full: writes that need space fail, after a part of them was written.
+        syncs_to_fail: the next so many syncs fail with EIO.
+        writes_to_fail: the next so many writes fail with EIO, after a part was written.
+        calls_to_death: where set, the process dies inside that changing call from now on.
+        faults: how often each fault took place, for the run's sometimes-assertions.
+    """
+
+    def __init__(self, random: Random) -> None:
+        self._random = random
+        self.root = Directory()
+        self.process = 0
+        self.is_full = False
+        self.syncs_to_fail = 0
+        self.writes_to_fail = 0
+        self.calls_to_death: int | None = None
+        self.faults: dict[str, int] = {}
+
+    # --- replog.storage.filesystem.Filesystem -------------------------------------------
+
+    def open(self, path: str, *, writable: bool, create: bool = False) -> SimFile:
+        directory, name = self._parent(path)
+        found = directory.cached.get(name)
+        if isinstance(found, Directory):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), path)
+        if create:
+            if found is not None:
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+            self._changing_call()
+            if self.is_full and self._random.random() < 0.5:
+                self.count("full disk at create")
+                raise _error(errno.ENOSPC, path)
+            found = Inode()
+            directory.set(name, NameChange(found))
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        return SimFile(self, found, path, writable)
+
+    def exists(self, path: str) -> bool:
+        return self.find(path) is not None
+
+    def list(self, directory: str) -> list[str]:
+        return sorted(self._directory(directory).cached)
+
+    def make_directory(self, path: str) -> None:
+        at = self.root
+        for name in _parts(path):
+            found = at.cached.get(name)
+            if found is None:
+                self._changing_call()
+                found = Directory()
+                at.set(name, NameChange(found))
+                self._sync_names(at, path)
+            if isinstance(found, Inode):
+                raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
+            at = found
+
+    def rename(self, source: str, target: str) -> None:
+        source_directory, source_name = self._parent(source)
+        target_directory, target_name = self._parent(target)
+        moved = source_directory.cached.get(source_name)
+        if moved is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), source)
+        self._changing_call()
+        arrival = NameChange(moved)
+        target_directory.set(target_name, arrival)
+        source_directory.set(
+            source_name, NameChange(None, needs=(target_directory, target_name, arrival))
+        )
+
+    def remove(self, path: str) -> None:
+        directory, name = self._parent(path)
+        if name not in directory.cached:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        self._changing_call()
+        directory.set(name, NameChange(None))
+
+    def sync_directory(self, path: str) -> None:
+        self._sync_names(self._directory(path), path)
+
+    def lock(self, path: str) -> SimFile:
+        if not self.exists(path):
+            self.open(path, writable=True, create=True)
+        file = self.open(path, writable=True)
+        file.take_lock()
+        return file
+
+    # --- what the open files do ---------------------------------------------------------
+
+    def write(self, inode: Inode, path: str, offset: int, data: bytes) -> None:
+        grows = offset + len(data) > len(inode.cached)
+        if self.writes_to_fail or (self.is_full and grows):
+            self._change(inode, Change(offset, self._part_of(data)))
+            if self.writes_to_fail:
+                self.writes_to_fail -= 1
+                self.count("failed write")
+                raise _error(errno.EIO, path)
+            self.count("full disk")
+            raise _error(errno.ENOSPC, path)
+        if self.calls_to_death == 1:
+            self._change(inode, Change(offset, self._part_of(data)))
+        self._changing_call()
+        self._change(inode, Change(offset, data))
+
+    def truncate(self, inode: Inode, size: int) -> None:
+        self._changing_call()
+        self._change(inode, Change(size, None))
+
+    def sync(self, inode: Inode, path: str) -> None:
+        if self.calls_to_death == 1:
+            self._settle(inode)
+        self._changing_call()
+        if self.syncs_to_fail:
+            self._settle(inode)
+            inode.unsynced.clear()
+        self._fail_sync(path)
+        for change in inode.unsynced:
+            self._make_durable(inode, change)
+        inode.unsynced.clear()
+
+    # --- faults -------------------------------------------------------------------------
+
+    def end_process(self) -> None:
+        """Kill -9: the open files and locks go, the page cache stays."""
+        self.process += 1
+        self.calls_to_death = None
+        for inode in self._inodes(self.root.cached):
+            inode.is_locked = False
+
+    def lose_power(self) -> None:
+        """Leave the durable image, and of every unsynced change all, nothing or a part."""
+        self.end_process()
+        self.is_full = False
+        self.syncs_to_fail = self.writes_to_fail = 0
+        directories = self._directories(self.root)
+        for directory in directories:
+            self._lose_names(directory)
+        for directory in directories:
+            directory.unsynced.clear()
+            directory.cached = dict(directory.durable)
+        for inode in self._inodes(self.root.cached):
+            self._settle(inode)
+            inode.unsynced.clear()
+            inode.cached = bytearray(inode.durable)
+
+    def write_back(self) -> None:
+        """Let the kernel write back what it likes, as it may at any time."""
+        for inode in self._inodes(self.root.cached):
+            while inode.unsynced and self._random.random() < 0.7:
+                self._make_durable(inode, inode.unsynced.pop(0))
+
+    def drop_clean_pages(self) -> None:
+        """Let the kernel forget clean pages: what a failed sync left clean is gone now."""
+        for inode in self._inodes(self.root.cached):
+            if not inode.unsynced:
+                inode.cached = bytearray(inode.durable)
+
+    def flip_bit(self, path: str, offset: int, bit: int) -> None:
+        """Rot: one bit of a file turns over, on disk and so for every later read."""
+        inode = self.find(path)
+        assert isinstance(inode, Inode), path
+        for image in (inode.durable, inode.cached):
+            if offset < len(image):
+                image[offset] ^= 1 << bit
+        inode.rewrites += 1
+        self.count("bit flip")
+
+    def wipe(self) -> None:
+        """A new, empty disk in the place of this one."""
+        self.end_process()
+        self.root = Directory()
+        self.is_full = False
+        self.syncs_to_fail = self.writes_to_fail = 0
+
+    def find(self, path: str) -> Inode | Directory | None:
+        at: Inode | Directory | None = self.root
+        for name in _parts(path):
+            if not isinstance(at, Directory):
+                return None
+            at = at.cached.get(name)
+        return at
+
+    def durable_files(self, path: str) -> Sequence[tuple[str, Inode]]:
+        """Return the files that would be in this directory after a power loss, by name."""
+        at: Inode | Directory | None = self.root
+        for name in _parts(path):
+            if not isinstance(at, Directory):
+                return []
+            at = at.durable.get(name)
+        if not isinstance(at, Directory):
+            return []
+        return [(n, f) for n, f in sorted(at.durable.items()) if isinstance(f, Inode)]
+
+    def cached_files(self, path: str) -> Sequence[tuple[str, Inode]]:
+        """Return the files that a program sees in this directory, by name."""
+        at = self.find(path)
+        if not isinstance(at, Directory):
+            return []
+        return [(n, f) for n, f in sorted(at.cached.items()) if isinstance(f, Inode)]
+
+    def count(self, fault: str) -> None:
+        self.faults[fault] = self.faults.get(fault, 0) + 1
+
+    # --- within -------------------------------------------------------------------------
+
+    def _changing_call(self) -> None:
+        if self.calls_to_death is None:
+            return
+        self.calls_to_death -= 1
+        if self.calls_to_death <= 0:
+            self.calls_to_death = None
+            self.count("death inside a call")
+            raise NodeDied
+
+    def _change(self, inode: Inode, change: Change) -> None:
+        apply(inode.cached, change)
+        inode.unsynced.append(change)
+
+    def _make_durable(self, inode: Inode, change: Change) -> None:
+        if change.offset < len(inode.durable):
+            inode.rewrites += 1
+        apply(inode.durable, change)
+
+    def _sync_names(self, directory: Directory, path: str) -> None:
+        self._changing_call()
+        self._fail_sync(path)
+        for name in list(directory.unsynced):
+            directory.keep(name, len(directory.unsynced[name]))
+        directory.unsynced.clear()
+
+    def _part_of(self, data: bytes) -> bytes:
+        return data[: self._random.randint(0, len(data))]
+
+    def _fail_sync(self, path: str) -> None:
+        if self.syncs_to_fail:
+            self.syncs_to_fail -= 1
+            self.count("failed sync")
+            raise _error(errno.EIO, path)
+
+    def _settle(self, inode: Inode) -> None:
+        """Bring some of the unsynced changes to disk: whole, torn, or not at all."""
+        if not inode.unsynced:
+            return
+        likely_kept = self._random.choice((0.0, 0.5, 0.9, 1.0))
+        for change in inode.unsynced:
+            if self._random.random() < likely_kept:
+                self._make_durable(inode, change)
+            elif change.data and self._random.random() < 0.5:
+                self.count("torn write")
+                self._make_durable(inode, self._torn(change.offset, change.data))
+            else:
+                self.count("lost write")
+
+    def _torn(self, offset: int, data: bytes) -> Change:
+        """Cut a write at any byte: the first part came to disk or, rarely, the second."""
+        at = self._random.randint(0, len(data))
+        if self._random.random() < 0.8:
+            return Change(offset, data[:at])
+        return Change(offset + at, data[at:])
+
+    def _lose_names(self, directory: Directory) -> None:
+        for name in list(directory.unsynced):
+            count = len(directory.unsynced[name])
+            kept = self._random.choice((0, count, self._random.randint(0, count)))
+            if kept < count:
+                self.count("lost name")
+            directory.keep(name, kept)
+
+    def _directories(self, directory: Directory) -> Sequence[Directory]:
+        found = [directory]
+        for entry in directory.cached.values():
+            if isinstance(entry, Directory):
+                found.extend(self._directories(entry))
+        return found
+
+    def _inodes(self, names: dict[str, Inode | Directory]) -> Sequence[Inode]:
+        found: Inodes = []
+        for entry in names.values():
+            if isinstance(entry, Inode):
+                found.append(entry)
+            else:
+                found.extend(self._inodes(entry.cached))
+        return found
+
+    def _parent(self, path: str) -> tuple[Directory, str]:
+        *above, name = _parts(path)
+        return self._directory("/".join(above)), name
+
+    def _directory(self, path: str) -> Directory:
+        found = self.find(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        if isinstance(found, Inode):
+            raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), path)
+        return found
+
+
+def _parts(path: str) -> list[str]:
+    return [part for part in path.split("/") if part]
