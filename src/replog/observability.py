@@ -1,4 +1,105 @@
-"""How a node logs: plain lines for people, JSON lines for machines.
+"""How a node logs: plain lines for people, JSON lines for machines, on stderr.
 
-SHELL.
+SHELL. One line a record, written with one write, so that the lines of several nodes on one
+terminal do not mix. Times are for people; nothing is decided by them.
 """
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Mapping
+from typing import TextIO
+
+from replog.config.table import LogFormat, LogLevel
+
+LEVELS: Mapping[LogLevel, int] = {
+    "debug": logging.DEBUG,
+    "info": logging.INFO,
+    "warning": logging.WARNING,
+    "error": logging.ERROR,
+}
+
+_COLOURS = {logging.DEBUG: "2", logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
+
+
+class PlainFormatter(logging.Formatter):
+    """`22:10:00.123 INFO  master  link to http://127.0.0.1:8001 is up`, local time."""
+
+    def __init__(self, *, node: str, is_coloured: bool) -> None:
+        super().__init__()
+        self._node = node
+        self._is_coloured = is_coloured
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        level = f"{record.levelname:<7}"
+        colour = _COLOURS.get(record.levelno)
+        if self._is_coloured and colour:
+            level = f"\x1b[{colour}m{level}\x1b[0m"
+        line = f"{clock}.{int(record.msecs):03d} {level} {self._node}  {_one_line(record)}"
+        return f"{line}\n{trace}" if (trace := _trace(self, record)) else line
+
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC), level, node, logger, message, and a trace."""
+
+    def __init__(self, *, node: str) -> None:
+        super().__init__()
+        self._node = node
+
+    def format(self, record: logging.LogRecord) -> str:
+        second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        members = {
+            "time": f"{second}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "node": self._node,
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if trace := _trace(self, record):
+            members["trace"] = trace
+        # ASCII, so that a lone surrogate in a message cannot break the writer.
+        return json.dumps(members, separators=(",", ":"))
+
+
+def _one_line(record: logging.LogRecord) -> str:
+    """A message may carry what a client sent: no line ends, no terminal escapes."""
+    text = record.getMessage()
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    return formatter.formatException(record.exc_info) if record.exc_info else ""
+
+
+def set_up_logging(
+    *,
+    level: LogLevel,
+    log_format: LogFormat,
+    node: str,
+    stream: TextIO | None = None,
+    environment: Mapping[str, str] = os.environ,
+) -> None:
+    """Send the records of this process to `stream` (stderr) in `log_format`.
+
+    `level` holds for the node's own records; libraries are heard from WARNING on.
+    """
+    stream = sys.stderr if stream is None else stream
+    handler = logging.StreamHandler(stream)
+    if log_format == "json":
+        handler.setFormatter(JsonFormatter(node=node))
+    else:
+        coloured = stream.isatty() and not environment.get("NO_COLOR")
+        handler.setFormatter(PlainFormatter(node=node, is_coloured=coloured))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("replog").setLevel(LEVELS[level])
+    logging.captureWarnings(capture=True)
+    logging.raiseExceptions = False  # a closed terminal must not end the node in tracebacks

@@ -1,4 +1,0 @@
-"""What can be set, and where a setting comes from.
-
-SHELL.
-"""

@@ -1,0 +1,83 @@
+"""Parsers of settings: a text in, its value out, ValueError where it is none.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import urlsplit
+
+from replog.core.write_concern import WriteConcern
+
+T = TypeVar("T")
+
+
+def choice(*values: T) -> Callable[[str], T]:
+    by_text = {str(value): value for value in values}
+
+    def parse(text: str) -> T:
+        if text not in by_text:
+            raise ValueError(text)
+        return by_text[text]
+
+    return parse
+
+
+def whole_number(least: int, most: int) -> Callable[[str], int]:
+    def parse(text: str) -> int:
+        value = int(text) if text.isascii() and text.isdigit() else -1
+        if not least <= value <= most:
+            raise ValueError(text)
+        return value
+
+    return parse
+
+
+def seconds(text: str) -> float:
+    value = float(text)
+    if not (math.isfinite(value) and 0 <= value <= 86_400):
+        raise ValueError(text)
+    return value
+
+
+def text_of_some_length(text: str) -> str:
+    if not text.strip() or "\0" in text:
+        raise ValueError(text)
+    return text
+
+
+def write_concern(text: str) -> WriteConcern:
+    if text == "all":
+        return "all"
+    if text == "majority":
+        return "majority"
+    return whole_number(1, 1000)(text)
+
+
+def node_url(text: str) -> str:
+    """Return the base URL of a node without a slash at its end."""
+    parts = urlsplit(text)
+    port = parts.port  # raises ValueError where it is none
+    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+        raise ValueError(text)
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
+        raise ValueError(text)
+    return text.rstrip("/")
+
+
+def node_urls(text: str) -> tuple[str, ...]:
+    urls = tuple(node_url(url.strip()) for url in text.split(",") if url.strip())
+    if len(set(urls)) != len(urls):
+        raise ValueError(text)
+    return urls
+
+
+def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
+    return lambda text: None if text == "none" else parse(text)
+
+
+def truth(text: str) -> bool:
+    return choice(True, False)(text.capitalize())  # noqa: FBT003 - the two values themselves
