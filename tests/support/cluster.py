@@ -1,0 +1,286 @@
+"""A master and its secondaries as real `replog serve` processes on free loopback ports.
+
+SHELL. Tests own what they start: everything is ended, with `kill -9` if need be, by `close`.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import random
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Protocol, Self
+
+import httpx2
+
+from tests.support.waiting import DEADLINE_S, wait_until
+
+MASTER = "master"
+S1 = "secondary-1"
+S2 = "secondary-2"
+
+SOURCE = Path(__file__).parents[2] / "src"
+PORTS = range(15_000, 32_000)
+"""Below the ports that the kernel hands to outgoing connections, which could take ours."""
+
+
+class Cluster(Protocol):
+    """What a story needs of a cluster, whether of processes or of containers."""
+
+    nodes: tuple[str, ...]
+    """The master first."""
+
+    def url(self, node: str) -> str: ...
+
+    def start(self, node: str) -> None:
+        """Start a node that does not run, without waiting for it."""
+
+    def stop(self, node: str) -> None:
+        """End a node by SIGTERM and wait for its end."""
+
+    def kill(self, node: str) -> None:
+        """End a node by SIGKILL and wait for its end."""
+
+    def empty(self, node: str) -> None:
+        """Empty the data directory of a node that does not run."""
+
+    def segments(self, node: str) -> dict[str, str]:
+        """Return SHA-256 of each segment file, by name."""
+
+    def verify(self) -> None:
+        """Assert that `replog verify` passes over all data directories together."""
+
+    def explain(self) -> str:
+        """Return what a person needs to see when a wait failed: the ends of the nodes' logs."""
+
+
+def free_ports(count: int) -> list[int]:
+    """Return ports that nobody listens on right now."""
+    ports: list[int] = []
+    while len(ports) < count:
+        port = random.choice(PORTS)
+        with socket.socket() as trial:
+            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                trial.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in ports:
+            ports.append(port)
+    return ports
+
+
+def replog(
+    *arguments: str | Path, stdin: str | None = None, timeout_s: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run one `replog` command to its end."""
+    command = [sys.executable, "-m", "replog", *map(str, arguments)]
+    return subprocess.run(
+        command,
+        input=stdin,
+        capture_output=True,
+        text=True,
+        timeout=timeout_s,
+        check=False,
+        env=clean_environment(),
+    )
+
+
+def clean_environment(settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return this process's environment without any setting of a node, plus `settings`."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("REPLOG_")}
+    return {**kept, "PYTHONPATH": str(SOURCE), "PYTHONUNBUFFERED": "1", **(settings or {})}
+
+
+class Node:
+    """One `replog serve`, which may be started many times on one port and data directory."""
+
+    def __init__(
+        self, name: str, directory: Path, port: int, *, role: str, options: Sequence[str] = ()
+    ) -> None:
+        self.name = name
+        self.port = port
+        self.role = role
+        self.options = tuple(options)
+        self.data = directory / name
+        self.log_path = directory / f"{name}.log"
+        self.process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self, *more: str) -> None:
+        assert self.process is None or self.process.poll() is not None, f"{self.name} runs"
+        command = [sys.executable, "-m", "replog", "serve", "--role", self.role]
+        command += ["--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data)]
+        with self.log_path.open("ab") as log:
+            self.process = subprocess.Popen(
+                [*command, *self.options, *more],
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                env=clean_environment(),
+            )
+
+    @property
+    def pid(self) -> int:
+        assert self.process is not None
+        return self.process.pid
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def send(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def wait_ended(self, deadline_s: float = DEADLINE_S) -> int:
+        """Return the exit status once the process ended."""
+        assert self.process is not None
+        try:
+            return self.process.wait(deadline_s)
+        except subprocess.TimeoutExpired:
+            raise AssertionError(f"{self.name} did not end\n{self.said()[-4000:]}") from None
+
+    def end(self, number: signal.Signals) -> int:
+        self.send(number)
+        return self.wait_ended()
+
+    def said(self) -> str:
+        """Return everything that the node wrote, over all its starts."""
+        return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
+
+    def memory_bytes(self) -> int:
+        """Return the resident memory of the process (Linux and macOS have this `ps`)."""
+        command = ["ps", "-o", "rss=", "-p", str(self.pid)]
+        return 1024 * int(
+            subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        )
+
+    def segment_files(self) -> list[Path]:
+        return sorted((self.data / "segments").glob("*"))
+
+
+class ProcessCluster:
+    """A `Cluster` of processes. Nothing runs until it is started."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        secondaries: int = 2,
+        master_options: Sequence[str] = (),
+        secondary_options: Mapping[str, Sequence[str]] | None = None,
+    ) -> None:
+        ports = free_ports(secondaries + 1)
+        options = secondary_options or {}
+        names = [f"secondary-{number}" for number in range(1, secondaries + 1)]
+        followers = [
+            Node(name, directory, port, role="secondary", options=options.get(name, ()))
+            for name, port in zip(names, ports[1:], strict=True)
+        ]
+        known = [word for node in followers for word in ("--secondary", node.url)]
+        master = Node(MASTER, directory, ports[0], role="master", options=[*known, *master_options])
+        self.node = {node.name: node for node in (master, *followers)}
+        self.nodes = tuple(self.node)
+
+    @property
+    def master(self) -> Node:
+        return self.node[MASTER]
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        for node in self.node.values():
+            if node.process is not None:
+                with suppress(ProcessLookupError):
+                    node.process.send_signal(signal.SIGCONT)
+                    node.process.kill()
+                node.process.wait()
+
+    # --- what every story uses --------------------------------------------------------------
+
+    def url(self, node: str) -> str:
+        return self.node[node].url
+
+    def start(self, node: str) -> None:
+        self.node[node].start()
+
+    def stop(self, node: str) -> None:
+        status = self.node[node].end(signal.SIGTERM)
+        assert status == 0, f"{node} ended with {status}\n{self.node[node].said()[-4000:]}"
+
+    def kill(self, node: str) -> None:
+        self.node[node].end(signal.SIGKILL)
+
+    def empty(self, node: str) -> None:
+        assert not self.node[node].is_running
+        shutil.rmtree(self.node[node].data)
+
+    def segments(self, node: str) -> dict[str, str]:
+        files = self.node[node].segment_files()
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    def verify(self) -> None:
+        directories = [node.data for node in self.node.values() if node.data.exists()]
+        checked = replog("verify", *directories)
+        assert checked.returncode == 0, f"{checked.stdout}{checked.stderr}"
+
+    def explain(self) -> str:
+        return "\n".join(
+            f"--- {node.name} ({'runs' if node.is_running else 'ended'})\n{node.said()[-2500:]}"
+            for node in self.node.values()
+        )
+
+    # --- conveniences -----------------------------------------------------------------------
+
+    def start_all(self) -> Self:
+        """Start every node and wait until each of them answers."""
+        for node in reversed(self.nodes):
+            self.start(node)
+        for node in self.nodes:
+            wait_live(self, node)
+        return self
+
+
+def call(
+    method: str, url: str, *, body: str | bytes | None = None, timeout_s: float = DEADLINE_S
+) -> httpx2.Response:
+    """Make one request on a connection of its own."""
+    headers = {"content-type": "application/json"} if body is not None else {}
+    with httpx2.Client(timeout=timeout_s, trust_env=False) as client:
+        return client.request(method, url, content=body, headers=headers)
+
+
+def answers(url: str, *, status: int = 200) -> bool:
+    """Return whether `url` answers with `status` now."""
+    try:
+        return call("GET", url, timeout_s=5).status_code == status
+    except httpx2.TransportError:
+        return False
+
+
+def wait_live(cluster: Cluster, node: str) -> None:
+    """Return when the node answers `GET /livez`: it serves, whoever else is there."""
+    wait_until(
+        lambda: answers(f"{cluster.url(node)}/livez"), f"{node} answers", explain=cluster.explain
+    )

@@ -1,0 +1,156 @@
+"""A `Cluster` of containers: compose.yaml as it stands, under a project name of its own.
+
+SHELL. Ports are free ones, volumes are the project's own, and `close` removes all of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import subprocess
+from functools import cache
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from tests.support.cluster import MASTER, S1, S2, clean_environment, free_ports, replog, wait_live
+
+ROOT = Path(__file__).parents[2]
+FILES = ("compose.yaml", "tests/docker/build-on-host-network.yaml")
+PORTS = {MASTER: "MASTER_PORT", S1: "SECONDARY_1_PORT", S2: "SECONDARY_2_PORT"}
+BUILD_TIMEOUT_S = 600
+
+
+def _answers(*command: str) -> bool:
+    try:
+        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
+@cache
+def compose_commands() -> tuple[tuple[str, ...], ...]:
+    """Return every Compose that is here: v2's `docker compose`, then 1.29's `docker-compose`."""
+    known = (("docker", "compose"), ("docker-compose",))
+    return tuple(command for command in known if _answers(*command, "version"))
+
+
+@cache
+def why_not() -> str | None:
+    """Return why no container can be started here, None where one can."""
+    if not _answers("docker", "info"):
+        return "no Docker engine answers `docker info`"
+    if not compose_commands():
+        return "neither `docker compose` nor `docker-compose` is here"
+    return None
+
+
+class ComposeCluster:
+    """compose.yaml, started node by node; `close` takes containers, volumes and images away."""
+
+    nodes: tuple[str, ...] = (MASTER, S1, S2)
+
+    def __init__(self, directory: Path, *, settings: dict[str, str] | None = None) -> None:
+        self.project = f"replog-test-{secrets.token_hex(4)}"
+        self.ports = dict(zip(self.nodes, free_ports(3), strict=True))
+        self._directory = directory
+        self._copies = 0
+        ports = {PORTS[node]: str(port) for node, port in self.ports.items()}
+        self._environment = clean_environment({**ports, **(settings or {})})
+
+    def __enter__(self) -> Self:
+        try:
+            self.compose("build", timeout_s=BUILD_TIMEOUT_S)
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self.compose("down", "--volumes", "--remove-orphans", "--rmi", "local", "--timeout", "5")
+
+    def compose(self, *arguments: str, timeout_s: float = 120) -> str:
+        """Run one Compose command over the project and return what it printed."""
+        files = [word for name in FILES for word in ("-f", str(ROOT / name))]
+        command = [*compose_commands()[0], "-p", self.project, *files, *arguments]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            check=False,
+            cwd=ROOT,
+            env=self._environment,
+            timeout=timeout_s,
+        )
+        assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}\n{done.stderr}"
+        return done.stdout
+
+    def container(self, node: str) -> str:
+        return self.compose("ps", "--all", "-q", node).strip()
+
+    # --- what every story uses --------------------------------------------------------------
+
+    def url(self, node: str) -> str:
+        return f"http://127.0.0.1:{self.ports[node]}"
+
+    def start(self, node: str) -> None:
+        self.compose("up", "--detach", "--no-deps", "--no-build", "--no-recreate", node)
+
+    def stop(self, node: str) -> None:
+        self.compose("stop", node)
+        status = self.inspect(node, "{{.State.ExitCode}}")
+        assert status == "0", f"{node} ended with {status}\n{self.explain()}"
+
+    def kill(self, node: str) -> None:
+        self.compose("kill", "-s", "SIGKILL", node)
+
+    def empty(self, node: str) -> None:
+        self.compose("rm", "--force", "--stop", node)
+        subprocess.run(
+            ["docker", "volume", "rm", f"{self.project}_{node}-data"],
+            check=True,
+            capture_output=True,
+        )
+
+    def segments(self, node: str) -> dict[str, str]:
+        files = sorted((self._copy(node) / "segments").glob("*"))
+        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    def verify(self) -> None:
+        checked = replog("verify", *(self._copy(node) for node in self.nodes))
+        assert checked.returncode == 0, f"{checked.stdout}{checked.stderr}"
+
+    def explain(self) -> str:
+        return self.compose("logs", "--no-color", "--tail", "40")
+
+    # --- conveniences -----------------------------------------------------------------------
+
+    def inspect(self, node: str, template: str) -> str:
+        command = ["docker", "inspect", "--format", template, self.container(node)]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+    def start_all(self) -> Self:
+        self.compose("up", "--detach", "--no-build")
+        for node in self.nodes:
+            wait_live(self, node)
+        return self
+
+    def _copy(self, node: str) -> Path:
+        """Return a fresh copy of the node's data directory, as the container sees it."""
+        self._copies += 1
+        target = self._directory / f"copy-{self._copies}" / node
+        target.parent.mkdir()
+        subprocess.run(
+            ["docker", "cp", f"{self.container(node)}:/data", str(target)],
+            check=True,
+            capture_output=True,
+        )
+        return target

@@ -1,0 +1,123 @@
+"""Many clients that append at once, and what each of them was told.
+
+NETWORK. The connections are those of the benchmark's load generator; the loop runs in a thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from benchmarks.load import Connection, append_request
+
+
+@dataclass(slots=True)
+class Acknowledged:
+    """What clients were answered: `message` of each id; `statuses` counts every answer."""
+
+    messages: dict[int, str] = field(default_factory=dict)
+    statuses: dict[int, int] = field(default_factory=dict)
+    doubles: list[int] = field(default_factory=list)
+    """Ids that were given to two different appends: must stay empty."""
+
+
+class Load:
+    """Appends `prefix-0`, `prefix-1`, … over `clients` connections until stopped.
+
+    A client whose connection breaks stays away; the load ends when all are away, when
+    `total` messages were sent and answered, or at `stop`.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        prefix: str,
+        clients: int,
+        query: str = "",
+        total: int | None = None,
+        padding: str = "",
+    ) -> None:
+        host, port = url.removeprefix("http://").split(":")
+        self._address = (host, int(port))
+        self._prefix = prefix
+        self._clients = clients
+        self._query = query
+        self._total = total
+        self._padding = padding
+        self._sent = 0
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name=f"load {prefix}")
+        self.acknowledged = Acknowledged()
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def is_running(self) -> bool:
+        return self._thread.is_alive()
+
+    @property
+    def count(self) -> int:
+        """How many appends were answered 200 so far."""
+        return len(self.acknowledged.messages)
+
+    def stop(self) -> None:
+        """Send nothing more, give up what is still unanswered, and wait for the end."""
+        self._stopping.set()
+        self._thread.join()
+
+    def wait(self) -> None:
+        """Wait until everything was answered, or every connection broke."""
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.run(self._append_all())
+
+    async def _append_all(self) -> None:
+        loop = asyncio.get_running_loop()
+        connections: list[Connection] = []
+        for _ in range(self._clients):
+            try:
+                _, connection = await loop.create_connection(self._connection, *self._address)
+            except OSError:
+                continue
+            connections.append(connection)
+        ends = [asyncio.ensure_future(connection.ended) for connection in connections]
+        while ends and not self._stopping.is_set():
+            _, pending = await asyncio.wait(ends, timeout=0.05)
+            ends = list(pending)
+        for connection in connections:
+            connection.close()
+
+    def _connection(self) -> Connection:
+        return Connection(self._next, self._answered)
+
+    def _next(self) -> tuple[bytes, str] | None:
+        if self._stopping.is_set() or self._sent == self._total:
+            return None
+        message = f"{self._prefix}-{self._sent}{self._padding}"
+        self._sent += 1
+        return append_request(message, query=self._query), message
+
+    def _answered(self, message: str, status: int, body: bytes, latency_s: float) -> None:
+        told = self.acknowledged
+        told.statuses[status] = told.statuses.get(status, 0) + 1
+        if status == 200:
+            log = json.loads(body)["log"]
+            assert log["message"] == message, body
+            if told.messages.setdefault(log["id"], message) != message:
+                told.doubles.append(log["id"])
