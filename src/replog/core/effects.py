@@ -58,7 +58,10 @@ class StoreLogId:
 
 @dataclass(frozen=True, slots=True)
 class StoreMembers:
-    """Note the URLs of all nodes: what a restore asks for (R9)."""
+    """Note the URLs of all nodes that share this log, the master's first (R9).
+
+    A restore asks them; and a master that has noted none knows its log to be its own only.
+    """
 
     urls: tuple[str, ...]
 

@@ -20,6 +20,9 @@ Tick = NewType("Tick", int)
 NodeId = NewType("NodeId", str)
 LogId = NewType("LogId", str)
 
+NO_ENTRY = EntryId(0)
+"""Before the first entry."""
+
 NO_EPOCH = Epoch(0)
 """Below every epoch that a master opens."""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NewType
 
-from replog.core.entry import Epoch, Head, Tick
+from replog.core.entry import EntryId, Epoch, Head, Tick
 from replog.core.messages import Damage, Message
 from replog.core.write_concern import WriteConcern
 
@@ -153,11 +153,15 @@ class ReceivedBad:
 
 @dataclass(frozen=True, slots=True)
 class BatchesSent:
-    """Answer to `SendBatches`: a frame of `size` bytes ending at `head` is on its way."""
+    """Answer to `SendBatches`: a frame of `size` bytes ending at `head` is on its way.
+
+    `committed_id` is the commit news that it carries.
+    """
 
     link: LinkId
     head: Head
     size: int
+    committed_id: EntryId
 
 
 # --- clients ------------------------------------------------------------------------------

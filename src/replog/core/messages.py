@@ -30,6 +30,12 @@ from enum import StrEnum
 
 from replog.core.entry import NO_EPOCH, EntryId, Epoch, Head, LogId, NodeId
 
+FORMAT = 1
+"""The format of the log and of the links: another one is refused (R2)."""
+
+FETCH_BYTES = 8 * 1024 * 1024
+"""Most bytes of one answer to a `Fetch`: the asking node holds them in memory (P10)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Damage:
