@@ -1,0 +1,93 @@
+"""Appends on their way: group commit, then the wait for their write concern (R7, R10).
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from replog.core.entry import EntryId, Tick
+from replog.core.events import RequestId
+from replog.core.waiters import QueuedAppend, Waiters, WaitingAppend
+
+BATCH_BYTES_TARGET = 1024 * 1024
+"""Group commit closes a batch here, unless one request alone is larger."""
+ENTRY_OVERHEAD_BYTES = 32
+"""Room for `{"id":…,"message":…}` around a message, generously."""
+
+
+def encoded_size(messages: tuple[bytes, ...]) -> int:
+    """Return an upper bound of what `messages` take as entry lines."""
+    return sum(map(len, messages)) + ENTRY_OVERHEAD_BYTES * len(messages)
+
+
+@dataclass(slots=True)
+class Appends:
+    """The queue before the disk, the batch on the disk, the waiters behind it.
+
+    Attributes:
+        queue: appends without ids, in order of arrival; provably not stored.
+        running: the appends of the batch that is being persisted, with their ids.
+        abandoned: members of `running` whose client hung up.
+    """
+
+    queue: deque[QueuedAppend] = field(default_factory=deque)
+    running: list[WaitingAppend] = field(default_factory=list)
+    abandoned: set[RequestId] = field(default_factory=set)
+    waiters: Waiters = field(default_factory=Waiters)
+
+    def form_batch(self, first_id: EntryId) -> tuple[bytes, ...]:
+        """Give ids to the oldest queued appends; return the messages of the batch.
+
+        The queue must not be empty and no batch may be running.
+        """
+        assert self.queue, "no append to make a batch of"
+        assert not self.running, "one batch at a time"
+        messages: list[bytes] = []
+        size = 0
+        next_id = first_id
+        while self.queue and (not messages or size + self.queue[0].size <= BATCH_BYTES_TARGET):
+            queued = self.queue.popleft()
+            messages.extend(queued.messages)
+            size += queued.size
+            last_id = EntryId(next_id + len(queued.messages) - 1)
+            self.running.append(
+                WaitingAppend(queued.request, next_id, last_id, queued.copies, queued.deadline)
+            )
+            next_id = EntryId(last_id + 1)
+        return tuple(messages)
+
+    def batch_durable(self) -> None:
+        """Move the running batch's appends to the waiters: they are durable here."""
+        for waiting in self._take_running():
+            self.waiters.add(waiting)
+
+    def _take_running(self) -> Iterator[WaitingAppend]:
+        running, self.running = self.running, []
+        abandoned, self.abandoned = self.abandoned, set()
+        return (waiting for waiting in running if waiting.request not in abandoned)
+
+    def take_running(self) -> list[WaitingAppend]:
+        """Remove and return the running batch's appends: their outcome is known now."""
+        return list(self._take_running())
+
+    def take_queue(self) -> list[QueuedAppend]:
+        """Remove and return the queued appends: they will not be stored."""
+        queue, self.queue = self.queue, deque()
+        return list(queue)
+
+    def abandon(self, request: RequestId) -> None:
+        """The client hung up. What has an id stays stored; what has none is dropped."""
+        if self.waiters.abandon(request):
+            return
+        if any(waiting.request == request for waiting in self.running):
+            self.abandoned.add(request)
+            return
+        self.queue = deque(queued for queued in self.queue if queued.request != request)
+
+    def expired(self, now: Tick, *, durable: EntryId) -> Iterator[WaitingAppend]:
+        """Remove and yield what waited long enough and is durable here."""
+        return self.waiters.expired(now, durable=durable)
