@@ -1,0 +1,206 @@
+"""A secondary's way into a stream: welcome, epoch, report, cut, stream (R2, R3, R8).
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from replog.core.effects import (
+    CloseLink,
+    CutLog,
+    Effect,
+    Level,
+    Say,
+    Send,
+    StoreEpoch,
+    StoreLogId,
+    StoreMembers,
+)
+from replog.core.entry import NO_ENTRY, TICK_S, EntryId, Epoch, Head, Tick
+from replog.core.events import LinkId
+from replog.core.facts import LinkPhase, SecondaryFacts
+from replog.core.health import PeerHealth
+from replog.core.messages import FORMAT, Hello, Refusal, RefusalKind, Report, Welcome
+
+
+class Joining:
+    """The links of a secondary, of which one at most is its master's."""
+
+    def __init__(self, facts: SecondaryFacts, health: PeerHealth) -> None:
+        self._facts = facts
+        self._health = health
+        self._greeting: set[LinkId] = set()
+        self._is_epoch_stored = True
+        self._is_cutting = False
+        self._last_refusal = ""
+
+    def is_open(self, link: LinkId) -> bool:
+        """Whether a word of this link still counts: not so once it was closed (R2)."""
+        return link == self._facts.link or link in self._greeting
+
+    # --- links --------------------------------------------------------------------------
+
+    def opened(self, link: LinkId, delay: Tick, out: list[Effect]) -> None:
+        """Say who this node is; its head comes later (R2, R8)."""
+        facts = self._facts
+        self._greeting.add(link)
+        hello = Hello(
+            FORMAT,
+            facts.node_id,
+            facts.log_id,
+            facts.epoch,
+            facts.epoch_owner,
+            delay * TICK_S,
+            facts.members,
+        )
+        out.append(Send(link, hello))
+
+    def close(self, link: LinkId, reason: str, out: list[Effect]) -> None:
+        """End a link; its dialler starts again from a hello."""
+        out.append(CloseLink(link, reason))
+        self.closed(link, reason, out)
+
+    def closed(self, link: LinkId, reason: str, out: list[Effect]) -> None:
+        """Forget a link, and what it brought that is not being stored (R2)."""
+        facts = self._facts
+        self._greeting.discard(link)
+        if link != facts.link:
+            return
+        facts.link = None
+        self._forget_proof(LinkPhase.ALONE)
+        self._health.link_lost()
+        out.append(Say(Level.WARNING, f"link to master {facts.master_url} ended: {reason}"))
+
+    def refused(self, refusal: Refusal, out: list[Effect]) -> None:
+        """The master will not go on; it may say so at each of its dials."""
+        if refusal.detail != self._last_refusal:
+            self._last_refusal = refusal.detail
+            out.append(Say(Level.ERROR, f"the master refused this node: {refusal.detail}"))
+
+    # --- welcome and report -------------------------------------------------------------
+
+    def welcomed(self, link: LinkId, welcome: Welcome, out: list[Effect]) -> None:
+        """Accept a master's epoch, or refuse the master (R8)."""
+        facts = self._facts
+        refusal = self._refusal(welcome)
+        if refusal is not None:
+            out += [
+                Say(Level.WARNING, f"refused master {welcome.url}: {refusal.detail}"),
+                Send(link, refusal),
+            ]
+            self.close(link, refusal.detail, out)
+            return
+        if facts.link is not None and facts.link != link:
+            # R2: an earlier link is closed before the head is told.
+            self.close(facts.link, "a newer link took its place", out)
+        self._greeting.discard(link)
+        facts.link = link
+        facts.master_url = welcome.url
+        self._health.contact(facts.now)
+        self._last_refusal = ""
+        out.append(Say(Level.INFO, f"master {welcome.url} reigns in epoch {welcome.epoch}"))
+        if facts.log_id is None:
+            facts.log_id = welcome.log_id
+            out.append(StoreLogId(welcome.log_id))
+        if facts.members != welcome.members:
+            facts.members = welcome.members
+            out.append(StoreMembers(welcome.members))
+        if (facts.epoch, facts.epoch_owner) != (welcome.epoch, welcome.node_id):
+            facts.epoch = welcome.epoch
+            facts.epoch_owner = welcome.node_id
+            self._is_epoch_stored = False
+            out.append(StoreEpoch(welcome.epoch, welcome.node_id))
+        self.rejoin(out)
+
+    def _refusal(self, welcome: Welcome) -> Refusal | None:
+        facts = self._facts
+        if welcome.node_id == facts.node_id:
+            return Refusal(RefusalKind.SAME_NODE, "this is the master's own data directory")
+        if facts.log_id is not None and welcome.log_id != facts.log_id:
+            detail = f"this node holds log {facts.log_id}, not {welcome.log_id}"
+            return Refusal(RefusalKind.OTHER_LOG, detail)
+        is_same_epoch = welcome.epoch == facts.epoch and facts.epoch_owner is not None
+        if welcome.epoch < facts.epoch or (is_same_epoch and welcome.node_id != facts.epoch_owner):
+            detail = f"epoch {facts.epoch} of node {facts.epoch_owner} is known here"
+            return Refusal(RefusalKind.STALE_EPOCH, detail, facts.epoch, facts.epoch_owner)
+        return None
+
+    def epoch_stored(self, epoch: Epoch, out: list[Effect]) -> None:
+        """An epoch is durable here: the head may be told to the master that it is of."""
+        if epoch == self._facts.epoch:
+            self._is_epoch_stored = True
+            self.maybe_report(out)
+
+    def rejoin(self, out: list[Effect]) -> None:
+        """Begin the proof of the own log anew on the present link (R3)."""
+        if self._facts.link is None:
+            return
+        self._forget_proof(LinkPhase.JOINING)
+        self.maybe_report(out)
+
+    def _forget_proof(self, phase: LinkPhase) -> None:
+        facts = self._facts
+        facts.phase = phase
+        facts.proven = NO_ENTRY
+        facts.news = NO_ENTRY
+        facts.intake.restart(facts.durable)
+        facts.mending.link_lost()
+
+    def maybe_report(self, out: list[Effect]) -> None:
+        """Tell the durable head, once nothing can change it any more (R2, R8)."""
+        facts = self._facts
+        if facts.phase is not LinkPhase.JOINING or not self._is_epoch_stored:
+            return
+        if facts.intake.is_storing or self._is_cutting or facts.mending.is_storing:
+            return
+        assert facts.link is not None
+        facts.phase = LinkPhase.PROVING
+        facts.intake.restart(facts.durable)
+        committed = EntryId(min(facts.known_committed, facts.durable.last_id))
+        report = Report(facts.durable, committed, tuple(facts.mending.damage))
+        out.append(Send(facts.link, report))
+
+    # --- what the proof led to ----------------------------------------------------------
+
+    def stream_started(self, link: LinkId, after: Head, out: list[Effect]) -> None:
+        """The whole log is proven common with the master's (R7)."""
+        facts = self._facts
+        if link != facts.link or facts.phase is not LinkPhase.PROVING:
+            return
+        if after != facts.durable:
+            self.close(link, f"a stream after {after} does not fit {facts.durable}", out)
+            return
+        facts.proven = after.last_id
+        facts.intake.restart(after)
+        if facts.mending.damage:
+            facts.phase = LinkPhase.REPAIRING
+            facts.mending.begin(link, out)
+        else:
+            facts.phase = LinkPhase.STREAMING
+
+    def cut(self, link: LinkId, to: Head, out: list[Effect]) -> None:
+        """Give up what is not of the master's log, if none of it was committed (R3)."""
+        facts = self._facts
+        if link != facts.link or facts.phase is not LinkPhase.PROVING:
+            return
+        if to.last_id < facts.known_committed or to.last_id >= facts.durable.last_id:
+            detail = (
+                f"cannot cut back to {to}: entry {facts.known_committed} is known to be "
+                f"committed, and the head is {facts.durable}"
+            )
+            out.append(Send(link, Refusal(RefusalKind.DIVERGED, detail)))
+            self.close(link, detail, out)
+            return
+        self._is_cutting = True
+        facts.phase = LinkPhase.JOINING
+        out.append(CutLog(to))
+
+    def cut_done(self, head: Head, out: list[Effect]) -> None:
+        """The log ends at `head` now: report anew (R3, R14)."""
+        facts = self._facts
+        self._is_cutting = False
+        facts.durable = head
+        facts.intake.restart(head)
+        facts.mending.forget_from(head)
+        out.append(Say(Level.WARNING, f"moved what was after {head} to the quarantine"))
+        self.maybe_report(out)

@@ -1,0 +1,349 @@
+"""The secondary: stores what follows on its proven log, shows what is committed (R2-R13).
+
+PURE. `step` takes one event and returns the effects in the order in which the shell must
+perform them.
+"""
+
+from __future__ import annotations
+
+from replog.core.damage import damage_line
+from replog.core.effects import (
+    AnswerFetch,
+    AnswerProbe,
+    AnswerRead,
+    Effect,
+    Level,
+    LookUp,
+    NoteCommit,
+    Say,
+    Send,
+    Show,
+)
+from replog.core.entry import TICK_S, EntryId, Epoch, Head, LogId, NodeId, Tick
+from replog.core.events import (
+    CutDone,
+    DamageFound,
+    DamageRepaired,
+    DelayChanged,
+    EpochStored,
+    Event,
+    LinkClosed,
+    LinkId,
+    LinkOpened,
+    LookedUp,
+    Persisted,
+    PersistFailed,
+    PersistRefused,
+    ReadRequested,
+    Received,
+    ReceivedBad,
+    RepairFailed,
+    RequestAbandoned,
+    RequestId,
+    StopRequested,
+    Ticked,
+    Written,
+)
+from replog.core.facts import LinkPhase, SecondaryFacts
+from replog.core.health import HEARTBEAT_EVERY, Health, PeerHealth
+from replog.core.intake import Intake
+from replog.core.joining import Joining
+from replog.core.mending import Mending
+from replog.core.messages import (
+    FETCH_BYTES,
+    Acknowledgement,
+    Batches,
+    CommitNews,
+    Cut,
+    Damage,
+    Fetch,
+    FetchEnd,
+    Heartbeat,
+    Message,
+    Probe,
+    Refusal,
+    StreamStart,
+    Welcome,
+)
+from replog.core.reads import WaitingReads
+
+
+class Secondary:
+    """The decisions of one secondary over its whole life.
+
+    Args:
+        node_id: of this data directory.
+        log_id: of the log in it; None where it never followed one.
+        epoch, epoch_owner: the highest epoch stored in the directory (R8).
+        members: the URLs noted in the directory (R9).
+        head: durable head of the log, after recovery; below any damage.
+        committed_id: the highest of the commit note and the `commit` of the trailers held.
+        damage: what recovery found and could not mend (R13), in order of ids.
+        delay: injected latency of each batch (R12).
+        now: the tick at which the node starts.
+    """
+
+    def __init__(
+        self,
+        *,
+        node_id: NodeId,
+        log_id: LogId | None,
+        epoch: Epoch,
+        epoch_owner: NodeId | None,
+        members: tuple[str, ...] = (),
+        head: Head,
+        committed_id: EntryId,
+        damage: tuple[Damage, ...] = (),
+        delay: Tick,
+        now: Tick,
+    ) -> None:
+        self.facts = SecondaryFacts(
+            node_id=node_id,
+            log_id=log_id,
+            epoch=epoch,
+            epoch_owner=epoch_owner,
+            members=members,
+            durable=head,
+            known_committed=committed_id,
+            mending=Mending(list(damage)),
+            intake=Intake(expected=head),
+            now=now,
+        )
+        self.health = PeerHealth(silent_since=now)
+        self.delay = delay
+        self.shown = EntryId(min(committed_id, head.last_id))
+        self._joining = Joining(self.facts, self.health)
+        self._reads = WaitingReads()
+        self._next_heartbeat = now
+
+    def start(self) -> list[Effect]:
+        """Return what a secondary does before its first event: show what its note says."""
+        out: list[Effect] = [Show(self.visible)]
+        out += [Say(Level.ERROR, damage_line(damage)) for damage in self.facts.mending.damage]
+        return out
+
+    # --- what others ask ----------------------------------------------------------------
+
+    @property
+    def has_master(self) -> bool:
+        """Whether a master is linked and gave a sign of life lately (P4, R11)."""
+        return self.facts.link is not None and self.health.state is not Health.UNHEALTHY
+
+    @property
+    def visible(self) -> EntryId:
+        """The last id that readers may see."""
+        return self.facts.below_damage(self.shown)
+
+    # --- events -------------------------------------------------------------------------
+
+    def step(self, event: Event) -> list[Effect]:
+        """Take one event in; return what is to be done for it, in order."""
+        out: list[Effect] = []
+        match event:
+            case Received():
+                self._received(event.link, event.message, out)
+            case Persisted():
+                self._persisted(event.head, out)
+            case Ticked():
+                self._ticked(event.now, out)
+            case ReadRequested():
+                self._read(event.request, out)
+            case RequestAbandoned():
+                self._reads.abandon(event.request)
+            case Written() | PersistFailed():
+                pass  # Nothing leaves before it is durable; after a failure the node ends.
+            case _:
+                self._link_or_disk(event, out)
+        self._advance(out)
+        self.facts.intake.store(self.facts.now, out)
+        return out
+
+    def _link_or_disk(self, event: Event, out: list[Effect]) -> None:
+        """The events that come seldom."""
+        facts = self.facts
+        match event:
+            case LinkOpened():
+                self._joining.opened(event.link, self.delay, out)
+            case LinkClosed():
+                self._joining.closed(event.link, event.reason, out)
+            case ReceivedBad():
+                if self._joining.is_open(event.link):
+                    self._joining.close(event.link, event.reason, out)
+            case EpochStored():
+                self._joining.epoch_stored(event.epoch, out)
+            case PersistRefused():
+                facts.intake.refused(facts.now)
+                out.append(Say(Level.ERROR, f"the disk is full: {event.reason}; trying on"))
+                self._joining.maybe_report(out)
+            case LookedUp():
+                self._looked_up(event, out)
+            case CutDone():
+                self._reads.clip(event.head.last_id)
+                self._joining.cut_done(event.head, out)
+            case DamageFound():
+                if facts.mending.found(event.damage, out):
+                    self._joining.rejoin(out)
+            case DamageRepaired():
+                self._damage_repaired(event, out)
+            case RepairFailed():
+                out.append(Say(Level.ERROR, f"repair failed: {event.reason}"))
+                facts.mending.failed(facts.now)
+                self._joining.maybe_report(out)
+            case DelayChanged():
+                self.delay = event.delay
+                if facts.link is not None:
+                    # The master's window must admit what is on its way for that long (R4).
+                    out.append(Send(facts.link, self._heartbeat()))
+            case StopRequested():
+                self._release_all(out)
+            case _:
+                raise AssertionError(f"no event for a secondary: {event}")
+
+    def _received(self, link: LinkId, message: Message, out: list[Effect]) -> None:
+        facts = self.facts
+        if not self._joining.is_open(link):
+            return  # A late word of a link that is gone (R2).
+        if link == facts.link:
+            self.health.contact(facts.now)
+        match message:
+            case Batches():
+                self._batches(link, message, out)
+            case CommitNews():
+                if link == facts.link and message.epoch == facts.epoch:
+                    facts.news = max(facts.news, message.committed_id)
+            case Heartbeat():
+                pass
+            case Welcome():
+                self._joining.welcomed(link, message, out)
+            case Probe():
+                out.append(AnswerProbe(link, message.id))
+            case StreamStart():
+                self._joining.stream_started(link, message.after, out)
+            case Cut():
+                self._joining.cut(link, message.to, out)
+            case Fetch():
+                self._fetch(link, message, out)
+            case FetchEnd():
+                if link == facts.link:
+                    facts.mending.end_window(link, message, facts.now, out)
+            case Refusal():
+                self._joining.refused(message, out)
+            case _:
+                self._joining.close(link, f"unexpected {type(message).__name__}", out)
+
+    # --- batches ------------------------------------------------------------------------
+
+    def _batches(self, link: LinkId, batches: Batches, out: list[Effect]) -> None:
+        """Take batches in, acknowledge what is held already, refuse the rest (R5)."""
+        facts = self.facts
+        close = self._joining.close
+        if link != facts.link:
+            close(link, "batches before a welcome", out)
+        elif batches.epoch != facts.epoch:
+            close(link, f"batches of epoch {batches.epoch} in epoch {facts.epoch}", out)
+        elif facts.phase is LinkPhase.REPAIRING:
+            if not facts.mending.take(batches):
+                close(link, f"batches after {batches.after} were not asked for", out)
+        elif facts.phase is LinkPhase.STREAMING:
+            facts.news = max(facts.news, batches.committed_id)
+            if batches.after == facts.intake.expected:
+                facts.intake.take(batches, now=facts.now, delay=self.delay)
+            else:
+                out.append(LookUp(link, (batches.head,)))
+        # Otherwise they are of a stream that this node has ended with a new report.
+
+    def _looked_up(self, event: LookedUp, out: list[Effect]) -> None:
+        """Batches came that do not follow: are they held already? (R5)"""
+        facts = self.facts
+        if event.link != facts.link or facts.phase is not LinkPhase.STREAMING:
+            return
+        if event.present[0] and event.heads[0].last_id <= facts.durable.last_id:
+            out.append(self._acknowledgement(event.link))
+        else:
+            reason = f"batches ending at {event.heads[0]} do not follow on {facts.durable}"
+            self._joining.close(event.link, reason, out)
+
+    def _persisted(self, head: Head, out: list[Effect]) -> None:
+        """Everything up to `head` is on disk: acknowledge it cumulatively (R5)."""
+        facts = self.facts
+        facts.intake.stored()
+        facts.durable = head
+        if facts.phase is LinkPhase.STREAMING:
+            # What was taken in on this link follows, by hash, on what was proven common.
+            assert facts.link is not None
+            facts.proven = head.last_id
+            out.append(self._acknowledgement(facts.link))
+        self._joining.maybe_report(out)
+
+    def _acknowledgement(self, link: LinkId) -> Send:
+        facts = self.facts
+        return Send(link, Acknowledgement(facts.durable, facts.mending.damaged_from))
+
+    def _fetch(self, link: LinkId, fetch: Fetch, out: list[Effect]) -> None:
+        """Give durable batches to a master that lost them, or to a restore (R8, R9, R13)."""
+        good = self.facts.good_id
+        through = good if fetch.through is None else EntryId(min(fetch.through, good))
+        epoch = self.facts.epoch
+        out.append(AnswerFetch(link, fetch.after, through, FETCH_BYTES, epoch, self.visible))
+
+    def _damage_repaired(self, event: DamageRepaired, out: list[Effect]) -> None:
+        facts = self.facts
+        facts.mending.repaired(event.damage)
+        if event.head.last_id > facts.durable.last_id:
+            facts.durable = event.head
+        out.append(Say(Level.WARNING, f"repaired from entry {event.damage.first_id} on"))
+        self._joining.rejoin(out)
+        out.append(Show(self.visible))
+
+    # --- reads --------------------------------------------------------------------------
+
+    def _read(self, request: RequestId, out: list[Effect]) -> None:
+        """Show what is committed; wait while more may have been acknowledged (R7, P4)."""
+        if not self.has_master or self.visible >= self.facts.good_id:
+            self._answer_read(request, out)
+        else:
+            self._reads.add(request, self.facts.good_id)
+
+    def _answer_read(self, request: RequestId, out: list[Effect]) -> None:
+        out.append(AnswerRead(request, self.visible, self.has_master))
+
+    def _advance(self, out: list[Effect]) -> None:
+        """Show the lowest of the news, what is durable and what is proven common (R7)."""
+        facts = self.facts
+        shown = EntryId(min(facts.news, facts.durable.last_id, facts.proven))
+        if shown > self.shown:
+            self.shown = shown
+            facts.known_committed = max(facts.known_committed, shown)
+            out += [NoteCommit(shown), Show(self.visible)]
+        if not len(self._reads):
+            return
+        if self.has_master:
+            for request in self._reads.reached(self.visible):
+                self._answer_read(request, out)
+        else:
+            self._release_all(out)
+
+    def _release_all(self, out: list[Effect]) -> None:
+        for request in self._reads.all():
+            self._answer_read(request, out)
+
+    # --- time ---------------------------------------------------------------------------
+
+    def _heartbeat(self) -> Heartbeat:
+        return Heartbeat(self.facts.epoch, self.delay * TICK_S)
+
+    def _ticked(self, now: Tick, out: list[Effect]) -> None:
+        facts = self.facts
+        facts.now = now
+        facts.intake.release(now)
+        is_silent = self.health.tick(now) and self.health.state is Health.UNHEALTHY
+        if is_silent and facts.link is not None:
+            # R11 declares the link down, whatever TCP says of it.
+            self._joining.close(facts.link, "no sign of life from the master for 5 s", out)
+        if facts.link is None:
+            return
+        if facts.phase is LinkPhase.REPAIRING:
+            facts.mending.tick(facts.link, now, out)
+        if now >= self._next_heartbeat:
+            self._next_heartbeat = Tick(now + HEARTBEAT_EVERY)
+            out.append(Send(facts.link, self._heartbeat()))
