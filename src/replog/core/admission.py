@@ -1,0 +1,100 @@
+"""Whether a master takes appends right now, and why not (R8, R9, R11, R13).
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from replog.core.damage import damage_line
+from replog.core.effects import RefusalReason, Refused
+from replog.core.entry import Tick, ticks
+from replog.core.facts import MasterFacts
+from replog.core.reign import Phase, Reign
+from replog.core.replicas import Replicas
+from replog.core.write_concern import majority
+
+DISK_FULL_PAUSE = ticks(1.0)
+"""How long appends are refused without a try after the disk was full."""
+
+
+def superseded_detail(reign: Reign) -> str:
+    """Return why another master reigns, and the way out (R8)."""
+    return (
+        f"{reign.superseded}; if this node is to be the master, stop the other one and "
+        f"start this one with --take-over"
+    )
+
+
+def foreign_detail(reign: Reign) -> str:
+    """Return which other log was found, and the way out (R9)."""
+    return (
+        f"{reign.foreign}; if this master lost its disk, bring the log back with: "
+        f"replog restore --from URL DATA_DIR"
+    )
+
+
+class Admission:
+    """Every refusal here comes before anything is stored.
+
+    Attributes:
+        is_stopping: the node ends; set by its master.
+    """
+
+    def __init__(
+        self,
+        facts: MasterFacts,
+        reign: Reign,
+        replicas: Replicas,
+        *,
+        requires_quorum: bool,
+    ) -> None:
+        self._facts = facts
+        self._reign = reign
+        self._replicas = replicas
+        self._requires_quorum = requires_quorum
+        self._disk_full = ""
+        self._disk_full_until = facts.now
+        self.is_stopping = False
+
+    @property
+    def nodes(self) -> int:
+        """Configured nodes, those that are down included: the n of R10."""
+        return 1 + len(self._replicas.peers)
+
+    @property
+    def quorum_required(self) -> int:
+        """Nodes that must take part before an append is taken; 0 for no such rule."""
+        return majority(self.nodes) if self._requires_quorum else 0
+
+    def blocked(self) -> Refused | None:
+        """Return why appends are refused right now, None where they are taken."""
+        reign = self._reign
+        facts = self._facts
+        if self.is_stopping:
+            return Refused(RefusalReason.STOPPING, "the node is stopping")
+        if reign.superseded:
+            return Refused(RefusalReason.SUPERSEDED, superseded_detail(reign))
+        if reign.lost_its_log:
+            return Refused(RefusalReason.LOG_FOUND_ELSEWHERE, foreign_detail(reign))
+        if facts.damage:
+            return Refused(RefusalReason.DAMAGED, damage_line(facts.damage[0]))
+        if self._disk_full and facts.now < self._disk_full_until:
+            return Refused(RefusalReason.DISK_FULL, self._disk_full)
+        if reign.phase is Phase.SERVING and self._requires_quorum:
+            reachable = self._replicas.reachable()
+            if reachable < self.quorum_required:
+                return Refused(
+                    RefusalReason.NO_QUORUM,
+                    f"{reachable} of {self.nodes} nodes are reachable, "
+                    f"{self.quorum_required} are required",
+                )
+        return None
+
+    def disk_was_full(self, reason: str) -> Refused:
+        """Refuse appends for a moment; the next one after it tries the disk again."""
+        self._disk_full = f"the disk is full: {reason}"
+        self._disk_full_until = Tick(self._facts.now + DISK_FULL_PAUSE)
+        return Refused(RefusalReason.DISK_FULL, self._disk_full)
+
+    def disk_took_a_batch(self) -> None:
+        self._disk_full = ""

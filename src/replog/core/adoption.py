@@ -1,0 +1,122 @@
+"""Taking batches over from a secondary: adoption (R8) and repair (R13) of a master's log.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from replog.core.effects import Effect, Level, PersistBatches, Repair, Say, Send
+from replog.core.entry import EntryId, Head
+from replog.core.messages import Batches, Damage, Fetch, FetchEnd
+from replog.core.progress import LinkState, Peer
+
+
+@dataclass(slots=True)
+class Adoption:
+    """One donor and what came from it so far.
+
+    Attributes:
+        damage: the range to repair; None where batches extend the log.
+        after: end of what has arrived.
+        arrived: batches not handed to the disk yet; one fetched window at the most while
+            the log is extended, the whole damaged range while it is repaired.
+        is_asking: a `Fetch` has not been answered by its `FetchEnd` yet.
+        is_storing: the disk works on what was handed to it.
+    """
+
+    donor: Peer
+    damage: Damage | None
+    after: Head
+    arrived: list[Batches] = field(default_factory=list)
+    is_asking: bool = False
+    is_storing: bool = False
+
+    def ask(self, out: list[Effect]) -> None:
+        """Ask for the next window."""
+        assert self.donor.link is not None
+        self.is_asking = True
+        through = self.damage.last_id if self.damage is not None else None
+        out.append(Send(self.donor.link, Fetch(self.after, through)))
+
+    def take(self, batches: Batches) -> bool:
+        """Take in fetched batches; False where they do not follow on what came before."""
+        if batches.after != self.after:
+            return False
+        self.after = batches.head
+        self.arrived.append(batches)
+        return True
+
+    def end_window(self, end: FetchEnd) -> bool:
+        """Note the end of a window; False where the donor does not hold what was asked."""
+        self.is_asking = False
+        return end.found
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the damaged range is complete, as far as it is known to have gone."""
+        if self.damage is None:
+            return False
+        wanted = self.damage.last_id or self.damage.claimed_id
+        return self.after.last_id >= wanted
+
+    def store(self, out: list[Effect]) -> None:
+        """Hand what has arrived to the disk."""
+        batches = tuple(self.arrived)
+        self.arrived.clear()
+        self.is_storing = True
+        if self.damage is None:
+            out.append(PersistBatches(batches))
+        else:
+            out.append(Repair(self.damage, batches))
+
+
+def reach(peer: Peer) -> EntryId:
+    """Return how far a secondary could serve as a donor: its last id that is proven good."""
+    if peer.state is LinkState.AHEAD and peer.report is not None:
+        last_id = peer.report.head.last_id
+    elif peer.state is LinkState.STREAMING and peer.acknowledged is not None:
+        last_id = peer.acknowledged.last_id
+    else:
+        return EntryId(0)
+    if peer.damaged_from is not None:
+        last_id = EntryId(min(last_id, peer.damaged_from - 1))
+    return last_id
+
+
+def choose_donor(peers: list[Peer], damage: Damage | None) -> Peer | None:
+    """Return the secondary to take batches from; None where none has what is missing.
+
+    Of several whose logs extend the own one: the highest position (R8). For a damaged
+    range: the one that goes furthest, and far enough.
+    """
+    if damage is None:
+        ahead = [peer for peer in peers if peer.state is LinkState.AHEAD]
+        return max(ahead, key=_position, default=None)
+    wanted = damage.last_id or damage.claimed_id
+    able = [peer for peer in peers if reach(peer) >= max(wanted, damage.first_id)]
+    return max(able, key=reach, default=None)
+
+
+def _position(peer: Peer) -> tuple[int, int]:
+    assert peer.report is not None
+    position = peer.report.head.position
+    return (position.epoch, position.last_id)
+
+
+def announce(adoption: Adoption) -> Say:
+    """Return the line that says what is taken over, and from whom."""
+    donor = adoption.donor
+    if adoption.damage is not None:
+        damage = adoption.damage
+        return Say(
+            Level.WARNING,
+            f"asking {donor.url} for the damaged range from entry {damage.first_id} "
+            f"({damage.segment}, byte {damage.offset})",
+        )
+    return Say(
+        Level.WARNING,
+        f"{donor.url} holds entries after {adoption.after.last_id} that this master lost: "
+        f"adopting them",
+    )

@@ -1,0 +1,238 @@
+"""From a master's start to its first append: greet, open an epoch, take over what is missing.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from replog.core.admission import foreign_detail, superseded_detail
+from replog.core.adoption import Adoption, announce, choose_donor
+from replog.core.damage import damage_line
+from replog.core.effects import Effect, Level, Say, StoreEpoch, StoreLogId, StoreMembers
+from replog.core.entry import Epoch, LogId, Tick
+from replog.core.events import DamageRepaired
+from replog.core.facts import MasterFacts
+from replog.core.messages import (
+    Batches,
+    Damage,
+    FetchEnd,
+    Hello,
+    Refusal,
+    RefusalKind,
+    Report,
+)
+from replog.core.progress import LinkState, Peer
+from replog.core.reign import GATHER_MAX, Phase, Reign
+from replog.core.replicas import Replicas
+
+
+class Leadership:
+    """What a master must have settled with its secondaries before it makes batches."""
+
+    def __init__(
+        self, facts: MasterFacts, reign: Reign, replicas: Replicas, *, fresh_log_id: LogId
+    ) -> None:
+        self.reign = reign
+        self._facts = facts
+        self._replicas = replicas
+        self._fresh_log_id = fresh_log_id
+        self._adoption: Adoption | None = None
+        self._adopt_until = facts.now
+
+    # --- reign --------------------------------------------------------------------------
+
+    def greeted(self, peer: Peer, hello: Hello, out: list[Effect]) -> None:
+        """Take in the first word of a secondary (R2, R8, R9)."""
+        reign = self.reign
+        was_superseded = reign.superseded
+        reign.hear(peer.index, hello)
+        is_foreign = hello.log_id is not None and hello.log_id != self._facts.log_id
+        if is_foreign and not reign.foreign:
+            reign.foreign = f"{peer.url} holds a log already ({hello.log_id})"
+            if reign.lost_its_log:
+                out.append(Say(Level.ERROR, f"read-only: {foreign_detail(self.reign)}"))
+        if reign.superseded and not was_superseded:
+            out.append(Say(Level.ERROR, f"read-only: {superseded_detail(self.reign)}"))
+        if self._replicas.greeted(peer, hello, out):
+            if reign.superseded:
+                refusal = Refusal(RefusalKind.STALE_EPOCH, reign.superseded)
+                self._replicas.refuse(peer, refusal, out, verdict=LinkState.REFUSED)
+            elif reign.phase in {Phase.ADOPTING, Phase.SERVING}:
+                self._replicas.welcome(peer, out)
+        self.maybe_open(out)
+
+    def refused(self, peer: Peer, refusal: Refusal, out: list[Effect]) -> None:
+        """The secondary will not go on with this master (R8)."""
+        if refusal.kind is RefusalKind.STALE_EPOCH and not self.reign.superseded:
+            self.reign.supersede(refusal.epoch, refusal.epoch_owner)
+            out.append(Say(Level.ERROR, f"read-only: {superseded_detail(self.reign)}"))
+        is_diverged = refusal.kind in {RefusalKind.DIVERGED, RefusalKind.OTHER_LOG}
+        verdict = LinkState.DIVERGED if is_diverged else LinkState.REFUSED
+        self._replicas.refuse(peer, refusal, out, verdict=verdict)
+        self.link_ended(out)
+
+    def maybe_open(self, out: list[Effect]) -> None:
+        """Open the epoch once enough was heard (R8, R9)."""
+        reign = self.reign
+        if not reign.may_open(self._facts.now):
+            return
+        reign.phase = Phase.OPENING
+        if self._facts.log_id is None:
+            self._facts.log_id = self._fresh_log_id
+            out.append(StoreLogId(self._fresh_log_id))
+        out.append(StoreEpoch(reign.next_epoch(), reign.node_id))
+
+    def epoch_opened(self, epoch: Epoch, out: list[Effect]) -> None:
+        """The epoch is durable: tell it to who has greeted (R8)."""
+        self.reign.epoch = epoch
+        self.reign.owner = self.reign.node_id
+        self.reign.phase = Phase.ADOPTING
+        self._replicas.epoch = epoch
+        self._adopt_until = Tick(self._facts.now + GATHER_MAX)
+        out.append(Say(Level.INFO, f"epoch {epoch} opened"))
+        for peer in self._replicas.peers:
+            if peer.state is LinkState.GREETING and peer.hello is not None:
+                self._replicas.welcome(peer, out)
+        self.maybe_serve(out)
+
+    # --- adoption and repair ------------------------------------------------------------
+
+    def proof_moved(self, peer: Peer, out: list[Effect]) -> None:
+        """A secondary's log was proven, or found to differ: is there something to take?"""
+        if peer.state in {LinkState.STREAMING, LinkState.REPAIRING}:
+            self._note_shared(out)
+        elif peer.state is LinkState.AHEAD and self.reign.phase is Phase.SERVING:
+            self.reign.phase = Phase.ADOPTING
+            self._adopt_until = Tick(self._facts.now + GATHER_MAX)
+        self.maybe_serve(out)
+
+    def _note_shared(self, out: list[Effect]) -> None:
+        if self.reign.is_shared:
+            return
+        self.reign.is_shared = True
+        urls = tuple(peer.url for peer in self._replicas.peers)
+        out.append(StoreMembers((self._facts.url, *urls)))
+
+    def maybe_serve(self, out: list[Effect]) -> None:
+        """Take over what is missing, then let batches be made (R8, R13)."""
+        if self.reign.phase not in {Phase.ADOPTING, Phase.SERVING}:
+            return
+        if self._facts.damage:
+            self._take(self._facts.damage[0], out)
+            return
+        if self.reign.phase is Phase.SERVING or self._is_waiting_for_proof():
+            return
+        if self._take(None, out):
+            return
+        self.reign.phase = Phase.SERVING
+        out.append(Say(Level.INFO, f"serving from entry {self._facts.durable.last_id} on"))
+
+    def _is_waiting_for_proof(self) -> bool:
+        is_late = self._facts.now >= self._adopt_until
+        for peer in self._replicas.peers:
+            if peer.state in {LinkState.PROVING, LinkState.CUTTING} and not is_late:
+                return True
+            has_spoken = peer.reported or peer.state is LinkState.AHEAD
+            if self.reign.must_hear_all and not has_spoken:
+                # Damage at open: a refused connection is no answer here (R8).
+                return True
+        return False
+
+    def _take(self, damage: Damage | None, out: list[Effect]) -> bool:
+        """Ask a donor for what is missing; True while that goes on."""
+        if self._adoption is not None:
+            return True
+        donor = choose_donor(self._replicas.peers, damage)
+        if donor is None:
+            return False
+        after = self._facts.durable if damage is None else damage.before
+        self._adoption = Adoption(donor, damage, after)
+        out.append(announce(self._adoption))
+        self._adoption.ask(out)
+        return True
+
+    def donated(self, peer: Peer, batches: Batches, out: list[Effect]) -> None:
+        """Batches came from the donor."""
+        adoption = self._adoption
+        if adoption is None or adoption.donor is not peer or not adoption.is_asking:
+            return
+        if batches.epoch > self.reign.epoch or not adoption.take(batches):
+            self._adoption = None
+            self._replicas.drop(peer, f"batches do not follow on {adoption.after}", out)
+
+    def donation_ended(self, peer: Peer, end: FetchEnd, out: list[Effect]) -> None:
+        """The donor has sent one window."""
+        adoption = self._adoption
+        if adoption is None or adoption.donor is not peer or not adoption.is_asking:
+            return
+        if not adoption.end_window(end):
+            self._adoption = None
+            self._replicas.drop(peer, f"it no longer holds {adoption.after}", out)
+        elif adoption.is_whole or (adoption.damage is None and adoption.arrived):
+            self._facts.is_persisting = adoption.damage is None
+            adoption.store(out)
+        elif adoption.damage is not None and adoption.arrived:
+            adoption.ask(out)
+        else:
+            # The donor has nothing more: what it reported has been taken over.
+            self._finish(out)
+
+    def adopted(self, out: list[Effect]) -> bool:
+        """A persist came back: True where it was one of adopted batches."""
+        adoption = self._adoption
+        if adoption is None or not adoption.is_storing or adoption.damage is not None:
+            return False
+        adoption.is_storing = False
+        if adoption.donor.link is None:
+            self._finish(out)
+        else:
+            adoption.ask(out)
+        return True
+
+    def _finish(self, out: list[Effect]) -> None:
+        self._adoption = None
+        for peer in self._replicas.peers:
+            self._replicas.reconsider(peer, out)
+        self.maybe_serve(out)
+
+    def link_ended(self, out: list[Effect]) -> None:
+        """A link ended: was it the donor's?"""
+        adoption = self._adoption
+        if adoption is not None and adoption.donor.link is None and not adoption.is_storing:
+            self._finish(out)
+
+    # --- damage -------------------------------------------------------------------------
+
+    def damage_found(self, damage: Damage, out: list[Effect]) -> None:
+        """A read or the scrubber found a range that does not verify any more (R13)."""
+        known = self._facts.damage
+        if any(other.before == damage.before for other in known):
+            return
+        known.append(damage)
+        known.sort(key=lambda other: other.first_id)
+        out.append(Say(Level.ERROR, damage_line(damage)))
+        self.maybe_serve(out)
+
+    def damage_repaired(self, event: DamageRepaired, out: list[Effect]) -> None:
+        """The range verifies again; the log may go further now (R13)."""
+        facts = self._facts
+        facts.damage = [other for other in facts.damage if other.before != event.damage.before]
+        if event.head.last_id > facts.durable.last_id:
+            facts.written = facts.durable = event.head
+        out.append(Say(Level.WARNING, f"repaired from entry {event.damage.first_id}: {event.head}"))
+        for peer in self._replicas.peers:
+            peer.is_sending = False
+        self._finish(out)
+        self._replicas.pump_all(out)
+
+    def repair_failed(self, reason: str, out: list[Effect]) -> None:
+        """What the donor sent does not close the chain: its next report decides (R13)."""
+        adoption, self._adoption = self._adoption, None
+        out.append(Say(Level.ERROR, f"repair failed: {reason}"))
+        if adoption is not None:
+            self._replicas.drop(adoption.donor, "its bytes do not close the chain", out)
+
+    def reported(self, peer: Peer, report: Report, out: list[Effect]) -> None:
+        """A secondary told its durable log (R3)."""
+        self._replicas.reported(peer, report, out)
+        self.proof_moved(peer, out)

@@ -1,0 +1,167 @@
+"""What the master knows of one secondary: its link, its log, what it holds durably.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from replog.core.entry import GENESIS, NO_ENTRY, EntryId, Head, NodeId, Tick
+from replog.core.events import LinkId, SecondaryIndex
+from replog.core.health import PeerHealth
+from replog.core.messages import Hello, Report
+from replog.core.rejoin import CommonSearch
+
+WINDOW_BYTES = 8 * 1024 * 1024
+"""Bytes on their way to one secondary: about 20 ms of a fast disk, small beside a node."""
+WINDOW_BYTES_MAX = 128 * 1024 * 1024
+
+
+class LinkState(StrEnum):
+    """How far a link has come; only STREAMING counts for a write concern."""
+
+    DOWN = "down"
+    GREETING = "greeting"
+    PROVING = "proving"
+    AHEAD = "ahead"
+    CUTTING = "cutting"
+    REPAIRING = "repairing"
+    STREAMING = "streaming"
+    DIVERGED = "diverged"
+    REFUSED = "refused"
+
+
+class ChainMismatchError(Exception):
+    """An acknowledgement carries a head that this master never sent (P7)."""
+
+
+@dataclass(slots=True)
+class Peer:
+    """One configured secondary.
+
+    Attributes:
+        link: the present connection, None while there is none.
+        hello, report: what the secondary said on the present link.
+        reported: whether it ever proved its log since this master started.
+        verdict: why the last link was ended on purpose; kept while it is dialled again.
+        search: the running search for the last common batch.
+        sent: end of what is on its way or there.
+        unacknowledged: ends and sizes of frames on their way. Invariant: ascending, the
+            last one is `sent`, and `in_flight` is the sum of the sizes.
+        is_sending: a `SendBatches` has not come back yet.
+        acknowledged: durable head on the present link; None while nothing is proven (R6).
+        told_committed: commit news that has been sent on this link.
+    """
+
+    index: SecondaryIndex
+    url: str
+    health: PeerHealth
+    link: LinkId | None = None
+    state: LinkState = LinkState.DOWN
+    node_id: NodeId | None = None
+    hello: Hello | None = None
+    report: Report | None = None
+    reported: bool = False
+    verdict: LinkState | None = None
+    problem: str = ""
+    search: CommonSearch | None = None
+    sent: Head = GENESIS
+    unacknowledged: deque[tuple[Head, int]] = field(default_factory=deque)
+    in_flight: int = 0
+    is_sending: bool = False
+    acknowledged: Head | None = None
+    damaged_from: EntryId | None = None
+    told_committed: EntryId = NO_ENTRY
+    delay_s: float = 0.0
+    last_known: Head | None = None
+
+    @property
+    def shown_state(self) -> LinkState:
+        """The state for people: a verdict outlives the link on which it fell."""
+        if self.verdict is not None and self.state in {LinkState.DOWN, LinkState.GREETING}:
+            return self.verdict
+        return self.state
+
+    @property
+    def counted_id(self) -> EntryId:
+        """The last id that counts for a write concern: on the present link only (R10)."""
+        if self.acknowledged is None:
+            return EntryId(0)
+        if self.damaged_from is not None:
+            return EntryId(min(self.acknowledged.last_id, self.damaged_from - 1))
+        return self.acknowledged.last_id
+
+    @property
+    def window(self) -> int:
+        """Bytes that may be on their way: grows with an injected delay (R4)."""
+        return min(int(WINDOW_BYTES * (1 + 2 * self.delay_s)), WINDOW_BYTES_MAX)
+
+    def link_opened(self, link: LinkId) -> None:
+        """Begin a link: nothing of an earlier one is known any more (R6)."""
+        self._forget()
+        self.link = link
+        self.state = LinkState.GREETING
+
+    def link_closed(self) -> None:
+        """End the link: progress is unknown until the next report proves it anew (R6)."""
+        self._forget()
+        self.link = None
+        self.state = LinkState.DOWN
+
+    def _forget(self) -> None:
+        self.node_id = None
+        self.hello = None
+        self.restart_proof()
+
+    def restart_proof(self) -> None:
+        """Forget what was proven of the secondary's log: a new report decides (R3)."""
+        self.report = None
+        self.search = None
+        self.unacknowledged.clear()
+        self.in_flight = 0
+        self.is_sending = False
+        self.acknowledged = None
+        self.damaged_from = None
+
+    def start_stream(self, after: Head, *, committed: EntryId) -> None:
+        """The secondary's whole log is proven common up to `after`, durably (R3)."""
+        self.sent = after
+        self.acknowledged = after
+        self.last_known = after
+        self.told_committed = committed
+        self.verdict = None
+        self.problem = ""
+
+    def frame_sent(self, head: Head, size: int, *, committed: EntryId) -> None:
+        """Note that a frame ending at `head` is on its way."""
+        self.is_sending = False
+        self.sent = head
+        self.unacknowledged.append((head, size))
+        self.in_flight += size
+        self.told_committed = max(self.told_committed, committed)
+
+    def acknowledge(self, head: Head) -> None:
+        """Take in a durable head of the secondary.
+
+        Raises:
+            ChainMismatchError: the head is none that was sent (P7): the logs differ, and
+                nothing of it may be counted.
+        """
+        if head == self.acknowledged:
+            return
+        while self.unacknowledged and self.unacknowledged[0][0].last_id <= head.last_id:
+            expected, size = self.unacknowledged.popleft()
+            self.in_flight -= size
+            if expected == head:
+                self.acknowledged = head
+                self.last_known = head
+                return
+        raise ChainMismatchError(f"acknowledged {head}, which was never sent")
+
+
+def new_peer(index: int, url: str, now: Tick) -> Peer:
+    """Return a secondary that has not been heard of yet."""
+    return Peer(index=SecondaryIndex(index), url=url, health=PeerHealth(silent_since=now))
