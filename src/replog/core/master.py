@@ -272,7 +272,7 @@ class Master:
             refused = Refused(RefusalReason.BAD_WRITE_CONCERN, detail)
         if refused is not None or copies is None:
             assert refused is not None
-            self._refuse(event.request, refused, out)
+            out.append(AnswerAppend(event.request, refused))
             return
         deadline = None if event.timeout is None else Tick(self.facts.now + event.timeout)
         size = encoded_size(event.messages)
@@ -280,19 +280,13 @@ class Master:
             QueuedAppend(event.request, event.messages, size, copies, deadline)
         )
 
-    def _refuse(self, request: RequestId, refused: Refused, out: list[Effect]) -> None:
-        out += [
-            Say(Level.WARNING, f"append refused, {refused.reason}: {refused.detail}"),
-            AnswerAppend(request, refused),
-        ]
-
     def _persist_next(self, out: list[Effect]) -> None:
         """Make a batch of what is queued: group commit, one batch at a time (R7)."""
         facts = self.facts
         refused = self.admission.blocked()
         if refused is not None:
             for queued in self.appends.take_queue():
-                self._refuse(queued.request, refused, out)
+                out.append(AnswerAppend(queued.request, refused))
             return
         if facts.is_persisting or self.reign.phase is not Phase.SERVING:
             return
@@ -328,7 +322,7 @@ class Master:
         facts.is_persisting = False
         refused = self.admission.disk_was_full(reason)
         for waiting in self.appends.take_running():
-            self._refuse(waiting.request, refused, out)
+            out.append(AnswerAppend(waiting.request, refused))
         self.replicas.tell_committed(out, batch_follows=False)
         self.leadership.adopted(out)
 
