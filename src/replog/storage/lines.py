@@ -292,6 +292,8 @@ def _members(rest: bytes | None, fixed: frozenset[str]) -> dict[str, object]:
     except (ValueError, RecursionError) as error:
         raise LineError(f"a member of the line is no JSON: {error}") from error
     assert isinstance(members, dict), members
+    if not members:
+        raise LineError("a comma of the line has no member behind it")
     if not fixed.isdisjoint(members):
         raise LineError(f"the line says {sorted(fixed & members.keys())} twice")
     return cast(dict[str, object], members)

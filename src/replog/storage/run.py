@@ -256,7 +256,7 @@ class _Walk:
             if (
                 its_prev != prev
                 or first_id != self.last_id + 1
-                or last_id < first_id
+                or not first_id <= last_id <= NUMBER_MAX
                 or its_epoch != epoch
                 or committed_id >= first_id
                 or time[:10] != day
