@@ -168,6 +168,7 @@ def scan_run(
     reason, is_unfinished = "", False
     if payload and not has_header and (starts_segment or after == GENESIS):
         reason = "the header line of the segment is missing"
+        is_unfinished = HEADER_BEGINNING.startswith(payload)
     elif has_header and starts_segment is False:
         reason = "a header line stands in the middle of a segment"
     else:
@@ -244,11 +245,10 @@ class _Walk:
         prev = hexlify(self.hash)
         while self.stop < size:
             start = self.stop
-            trailer = match(payload, payload.find(b"\n", start) + 1)  # one entry, mostly
+            before = payload.find(NEXT_TRAILER, start)
+            trailer = match(payload, before + 1) if before != -1 else None
             if trailer is None:
-                trailer = match(payload, payload.find(NEXT_TRAILER, start) + 1)
-                if trailer is None:
-                    return
+                return
             first, last, its_epoch, committed, time, seal, its_prev, digits = trailer.groups()
             first_id, last_id = EntryId(int(first)), EntryId(int(last))
             committed_id = EntryId(int(committed))

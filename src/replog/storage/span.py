@@ -89,15 +89,14 @@ def trailer_after(payload: bytes, entries_start: int, start: int) -> tuple[int, 
         Unfinished: the bytes end before it does.
         LineError: what ends the batch is no trailer, or the batch is too long.
     """
-    # Most batches hold one entry or end soon: look at the second line first.
-    entries_stop = payload.find(b"\n", entries_start) + 1
-    match = PLAIN_TRAILER.match(payload, entries_stop) if entries_stop else None
-    if match is None:
-        if payload.startswith(TRAILER_BEGINNING, entries_start):
-            entries_stop = entries_start
-        elif not payload.startswith(TRAILER_BEGINNING, entries_stop):
-            entries_stop = payload.find(NEXT_TRAILER, entries_start) + 1
-        match = PLAIN_TRAILER.match(payload, entries_stop) if entries_stop else None
+    if payload.startswith(TRAILER_BEGINNING, entries_start):  # it covers no id
+        entries_stop = entries_start
+    else:
+        before = payload.find(NEXT_TRAILER, entries_start)
+        if before == -1:
+            raise _without_trailer(payload, start)
+        entries_stop = before + 1
+    match = PLAIN_TRAILER.match(payload, entries_stop)
     if match is None:
         return _unusual_trailer(payload, entries_stop, start)
     if match.end() - start > BATCH_BYTES_MAX:
@@ -119,13 +118,17 @@ def trailer_after(payload: bytes, entries_start: int, start: int) -> tuple[int, 
 def _unusual_trailer(payload: bytes, entries_stop: int, start: int) -> tuple[int, Trailer, int]:
     """`trailer_after` for trailers that carry more, are cut off, or are none."""
     stop = payload.find(b"\n", entries_stop) + 1
-    if not payload.startswith(TRAILER_BEGINNING, entries_stop) or not stop:
-        if len(payload) - start > BATCH_BYTES_MAX:
-            raise LineError(f"no trailer ends it within {BATCH_BYTES_MAX} bytes")
-        raise Unfinished("the bytes end before its trailer does")
+    if stop == 0:
+        raise _without_trailer(payload, start)
     if stop - start > BATCH_BYTES_MAX:
         raise LineError(f"it is longer than {BATCH_BYTES_MAX} bytes")
     return entries_stop, parse_trailer(payload[entries_stop:stop]), stop
+
+
+def _without_trailer(payload: bytes, start: int) -> Unfinished | LineError:
+    if len(payload) - start >= BATCH_BYTES_MAX:
+        return LineError(f"no trailer ends it within {BATCH_BYTES_MAX} bytes")
+    return Unfinished("the bytes end before its trailer does")
 
 
 def spans(payload: bytes, start: int = 0) -> Iterator[BatchSpan]:
