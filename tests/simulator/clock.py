@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
+from math import inf
 
 UNITS_PER_TICK = 100
 """One unit is 0.1 ms: fine enough for a disk, and a tick of the core is 10 ms."""
@@ -30,10 +31,10 @@ class Clock:
         self._set += 1
         heapq.heappush(self._due, (self.now + max(0, delay), self._set, callback))
 
-    def run_next(self) -> bool:
-        """Run the next callback; return False where nothing is due any more."""
-        if not self._due:
-            return False
+    def next_due(self) -> float:
+        """Return when the next callback is due; infinity where there is none."""
+        return self._due[0][0] if self._due else inf
+
+    def run_next(self) -> None:
         self.now, _, callback = heapq.heappop(self._due)
         callback()
-        return True

@@ -9,8 +9,8 @@ everything, silently: neither end is told.
 from __future__ import annotations
 
 from collections import deque
-
 from dataclasses import dataclass, field, replace
+from functools import partial
 from random import Random
 from typing import Protocol
 
@@ -160,7 +160,7 @@ class Network:
         self.paused.clear()
         for end in list(self._ends):
             for _ in range(len(end.on_its_way)):
-                self._clock.after(self._delay(), lambda end=end: self._arrive(end))
+                self._clock.after(self._delay(), partial(self._arrive, end))
 
     def count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
