@@ -1,0 +1,136 @@
+"""What of the log may be served: its good segments, its head, its damage.
+
+DISK. Shared by the one writer thread and any number of readers.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections import OrderedDict
+from collections.abc import Iterable
+from threading import Lock
+
+from replog.core.entry import EntryId, Head, LogId
+from replog.core.errors import DamagedLogError, StorageError
+from replog.core.messages import Damage
+from replog.storage.filesystem import File, Filesystem
+from replog.storage.layout import Layout
+from replog.storage.place import BEGINNING, Place
+from replog.storage.segment import Segment
+from replog.storage.survey import SegmentSurvey, missing, survey_segment
+
+INDEXES_MAX = 256
+"""Segments that keep their index and what is verified of them: 4 GiB of log, 4 MiB of memory."""
+
+
+class Contents:
+    """The good part of the log, from its beginning to `head`.
+
+    The lists are replaced, never changed, so that a reader works on what it took. What is
+    behind damage is not in them.
+
+    Invariant: segments meet: each one's `stop.head` is the next one's `start.head`.
+    """
+
+    def __init__(self, filesystem: Filesystem, layout: Layout, log_id: LogId | None) -> None:
+        self.filesystem = filesystem
+        self.layout = layout
+        self.log_id = log_id
+        self.segments: tuple[Segment, ...] = ()
+        self.head = BEGINNING.head
+        self.damage: tuple[Damage, ...] = ()
+        self._lock = Lock()
+        self._indexed: OrderedDict[Segment, None] = OrderedDict()
+
+    def replace(self, segments: Iterable[Segment], head: Head, damage: tuple[Damage, ...]) -> None:
+        """Take another good part; segments that are not in it any more are retired."""
+        with self._lock:
+            segments = tuple(segments)
+            for segment in set(self.segments).difference(segments):
+                segment.is_retired = True
+                self._indexed.pop(segment, None)
+            self.segments = segments
+            self.head = head
+            self.damage = damage
+
+    def extend(self, segment: Segment, *, stop: Place, is_sealed: bool) -> None:
+        """Show what was written behind the head: in the last segment or in a new one."""
+        with self._lock:
+            segment.wrote(stop, is_sealed=is_sealed)
+            if not self.segments or self.segments[-1] is not segment:
+                self.segments = (*self.segments, segment)
+            if not self.damage:
+                self.head = stop.head
+
+    def open(self, segment: Segment) -> File:
+        """Open the file of a segment for reading.
+
+        Raises:
+            OSError: it is not there (any more).
+        """
+        return self.filesystem.open(self.layout.segment(segment.name), writable=False)
+
+    def holding(self, id: EntryId) -> Segment | None:
+        """Return the segment in which `id` stands, if the good part has it."""
+        segments = self.segments
+        at = bisect_right(segments, id, key=_first_id) - 1
+        if at < 0 or id > segments[at].stop.head.last_id:
+            return None
+        return segments[at]
+
+    def used(self, segment: Segment) -> None:
+        """Keep the index of `segment` for now, and free that of the least used one."""
+        with self._lock:
+            self._indexed[segment] = None
+            self._indexed.move_to_end(segment)
+            if len(self._indexed) <= INDEXES_MAX:
+                return
+            oldest, _ = self._indexed.popitem(last=False)
+        if oldest.is_sealed:
+            oldest.forget()
+
+    def found_bad(self, segment: Segment) -> StorageError:
+        """Say what is damaged in a segment and serve it no more; return what to raise (R13).
+
+        Everything from the first bad batch on is out of the good part; what follows on
+        the range comes back when it is repaired.
+        """
+        found = self._survey(segment)
+        if not found.damage:
+            return StorageError(f"{segment.name} could not be read, but verifies now; try again")
+        with self._lock:
+            if segment in self.segments:
+                at = self.segments.index(segment)
+                for retired in self.segments[at:]:
+                    retired.is_retired = True
+                    self._indexed.pop(retired, None)
+                good = () if found.good is None else (found.good,)
+                self.segments = (*self.segments[:at], *good)
+                self.damage = (*found.damage, *self.damage)
+                self.head = found.damage[0].before
+        return DamagedLogError(damage_text(found.damage[0]))
+
+    def _survey(self, segment: Segment) -> SegmentSurvey:
+        assert self.log_id is not None, segment.name
+        try:
+            file = self.open(segment)
+        except FileNotFoundError:
+            return SegmentSurvey(None, (missing(segment, "the file is not there any more"),))
+        try:
+            return survey_segment(file, segment, log_id=self.log_id)
+        finally:
+            file.close()
+
+
+def _first_id(segment: Segment) -> EntryId:
+    return segment.first_id
+
+
+def damage_text(damage: Damage) -> str:
+    """Say where the log is damaged, for people."""
+    upto = "" if damage.last_id is None else f" to {damage.last_id}"
+    return (
+        f"the log is damaged from id {damage.first_id}{upto}, at byte {damage.offset} of "
+        f"{damage.segment}: {damage.reason}. Entries below are served; the range is fetched "
+        "from another node"
+    )

@@ -1,0 +1,49 @@
+"""Where batches begin in a segment, one about every 64 KiB.
+
+PURE. Derived while a segment is verified, kept in memory only, and never trusted: whoever
+follows it checks that the line found carries the expected id.
+"""
+
+from __future__ import annotations
+
+from array import array
+from bisect import bisect_left
+
+from replog.core.entry import EntryId, Epoch, Head
+from replog.storage.place import Place
+
+SPACING_BYTES = 64 * 1024
+
+
+class SparseIndex:
+    """Some of the batch ends of a segment, in order; 56 bytes each.
+
+    Invariant: offsets and ids grow; the first point is the start of the segment.
+    """
+
+    __slots__ = ("_epochs", "_hashes", "_ids", "_offsets")
+
+    def __init__(self, start: Place) -> None:
+        self._offsets = array("Q", (start.offset,))
+        self._ids = array("Q", (start.head.last_id,))
+        self._epochs = array("Q", (start.head.epoch,))
+        self._hashes = [start.head.hash]
+
+    def __len__(self) -> int:
+        return len(self._hashes)
+
+    def add(self, offset: int, head: Head) -> None:
+        """Take a batch end beyond the last one, if it is far enough from it."""
+        if offset - self._offsets[-1] < SPACING_BYTES:
+            return
+        # The ids last: `before` counts by them, in another thread.
+        self._hashes.append(head.hash)
+        self._epochs.append(head.epoch)
+        self._offsets.append(offset)
+        self._ids.append(head.last_id)
+
+    def before(self, id: EntryId) -> tuple[int, Head]:
+        """Return the last point whose head is below `id`, else the start of the segment."""
+        at = max(bisect_left(self._ids, id) - 1, 0)
+        head = Head(Epoch(self._epochs[at]), EntryId(self._ids[at]), self._hashes[at])
+        return self._offsets[at], head

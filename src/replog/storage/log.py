@@ -1,0 +1,393 @@
+"""The log of one node: append, sync, read, cut and repair, as section 3 of the design says.
+
+DISK. One writer thread calls what changes the log; any thread may read.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections.abc import Mapping, Sequence
+from typing import Self
+
+from replog.core.entry import EntryId, Epoch, Head, LogId
+from replog.core.errors import DamagedLogError, DiskFullError, StorageError
+from replog.core.messages import Batches, Damage
+from replog.storage import cut as cutting
+from replog.storage import lookup
+from replog.storage.batch import EncodedBatch, batch_bytes_bound, encode_batch
+from replog.storage.contents import Contents, damage_text
+from replog.storage.filesystem import Filesystem
+from replog.storage.layout import Layout
+from replog.storage.lines import (
+    HEADER_BEGINNING,
+    NO_KEYS,
+    TRAILER_BEGINNING,
+    LineError,
+    header_line,
+    parse_time,
+    parse_trailer,
+)
+from replog.storage.marks import DurableMark, Marks
+from replog.storage.place import Place
+from replog.storage.quarantine import CutReport
+from replog.storage.reader import EntryReader
+from replog.storage.recent import RecentBatches
+from replog.storage.recovery import Recovered, open_marks, recover, remove_repair_leftovers
+from replog.storage.span import BadBatch, spans
+from replog.storage.survey import list_segments
+from replog.storage.writer import Piece, Writer
+
+SEGMENT_BYTES_MAX = 16 * 1024 * 1024
+"""A segment is sealed by the batch that would bring it beyond this: a last segment of that
+size verifies in about 0.1 s at start, and a sealed one is read in that time at first use."""
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+class Log:
+    """A log that is open: see docs/architecture.md for its rules.
+
+    Attributes:
+        cuts: what was moved to the quarantine at open, for the operator.
+        notices: what else was found at open that an operator should know.
+    """
+
+    def __init__(
+        self, contents: Contents, marks: Marks, *, is_master: bool, segment_bytes_max: int
+    ) -> None:
+        self._contents = contents
+        self._marks = marks
+        self._is_master = is_master
+        self._segment_bytes_max = segment_bytes_max
+        self._recent = RecentBatches()
+        self._writer = Writer(contents, Place(0, contents.head, b""))
+        self.cuts: tuple[CutReport, ...] = ()
+        self.notices: tuple[str, ...] = ()
+
+    @classmethod
+    def open(
+        cls,
+        filesystem: Filesystem,
+        directory: str,
+        *,
+        is_master: bool,
+        log_id: LogId | None,
+        segment_bytes_max: int = SEGMENT_BYTES_MAX,
+    ) -> Self:
+        """Open the log of a data directory by the Opening rules; make it if there is none.
+
+        Args:
+            log_id: the log that this directory holds, as node.json says; None for none yet.
+
+        Raises:
+            StorageError: the directory cannot be read or written, or belongs to another
+                log, or node.json is not the one that was written beside it.
+            FormatError: a newer version wrote it.
+        """
+        layout = Layout(directory)
+        try:
+            filesystem.make_directory(layout.segments)
+            remove_repair_leftovers(filesystem, layout)
+            marks, notices = open_marks(filesystem, layout)
+            log = cls(
+                Contents(filesystem, layout, log_id),
+                marks,
+                is_master=is_master,
+                segment_bytes_max=segment_bytes_max,
+            )
+            log.notices = notices
+            if log_id is None:
+                log._expect_nothing()
+            else:
+                log._recover(frozenset())
+        except OSError as error:
+            raise _translated(error, f"the log in {directory} cannot be opened") from error
+        return log
+
+    # --- what is there --------------------------------------------------------------------
+
+    @property
+    def log_id(self) -> LogId | None:
+        return self._contents.log_id
+
+    @property
+    def head(self) -> Head:
+        """The end of what is written and good; with damage, the batch before it."""
+        return self._contents.head
+
+    @property
+    def durable(self) -> Head:
+        """The end of what is good and covered by a completed fdatasync."""
+        return min(self._writer.durable.head, self._contents.head, key=lambda head: head.position)
+
+    @property
+    def commit_note(self) -> EntryId:
+        return self._marks.commit_note
+
+    @property
+    def damage(self) -> tuple[Damage, ...]:
+        """The ranges that do not verify, as far as they are known; any read may add one."""
+        return self._contents.damage
+
+    # --- writing --------------------------------------------------------------------------
+
+    def set_log_id(self, log_id: LogId) -> None:
+        """Give an empty log its id; node.json says it already, durably."""
+        assert self._contents.log_id in (None, log_id), (self._contents.log_id, log_id)
+        self._contents.log_id = log_id
+
+    def append(
+        self,
+        messages: Sequence[bytes],
+        *,
+        epoch: Epoch,
+        committed_id: EntryId,
+        time_ms: int,
+        keys: Mapping[EntryId, str] = NO_KEYS,
+    ) -> EncodedBatch:
+        """Make one batch of `messages` and write it behind the head in one write, unsynced.
+
+        Its time is `time_ms`, or that of the batch before if the clock went back.
+
+        Raises:
+            LimitError: it is too long; nothing was written.
+            DiskFullError: it is not in the log, and that is durable: go on without it.
+            DamagedLogError: the log is damaged and takes nothing until it is repaired (R13).
+            SyncFailedError: unknown what is on the disk; the node must end.
+        """
+        self._refuse_damage()
+        writer, log_id = self._writer, self._contents.log_id
+        assert log_id is not None, "the log has no id yet"
+        end = writer.end
+        first_id = EntryId(end.head.last_id + 1)
+        opens = self._opens_segment()
+        size = 0 if opens else end.offset
+        bound = batch_bytes_bound(sum(map(len, messages)), len(messages))
+        seal = bool(messages) and size + bound >= self._segment_bytes_max
+        batch = encode_batch(
+            after=end.head,
+            messages=messages,
+            epoch=epoch,
+            committed_id=committed_id,
+            time_ms=max(time_ms, parse_time(end.time)) if end.time else time_ms,
+            keys=keys,
+            seal=seal,
+            header=header_line(log_id, first_id, end.head.hash) if opens else b"",
+        )
+        stop = Place(size + len(batch.payload), batch.head, batch.time)
+        writer.write((Piece(batch.payload, opens, stop, seal),))
+        self._recent.add(end.head, batch.head, batch.payload, seals=seal)
+        return batch
+
+    def append_batches(self, batches: Sequence[Batches]) -> Head:
+        """Write received batches behind the head as they are, all or nothing, unsynced.
+
+        Their bytes have been verified to lead from each one's `after` to its `head`.
+
+        Raises:
+            BadBatch: they do not follow on this log; nothing was written.
+            DiskFullError, DamagedLogError, SyncFailedError: as `append`.
+        """
+        self._refuse_damage()
+        end, opens = self._writer.end, self._opens_segment()
+        pieces: list[Piece] = []
+        for batch in batches:
+            piece = _piece(batch, end, opens=opens)
+            if pieces and not opens:
+                joined = pieces[-1].payload + piece.payload
+                pieces[-1] = Piece(joined, pieces[-1].opens, piece.stop, piece.seals)
+            else:
+                pieces.append(piece)
+            end, opens = piece.stop, piece.seals
+        self._writer.write(pieces)
+        for batch in batches:
+            seals = (
+                batch.payload.find(b',"seal":true', batch.payload.rfind(TRAILER_BEGINNING)) != -1
+            )
+            self._recent.add(batch.after, batch.head, batch.payload, seals=seals)
+        return self.head
+
+    def sync(self) -> Head:
+        """Make everything written durable, in one fdatasync; return the durable head.
+
+        The name of a new file is made durable too, and then, as at each seal, the mark.
+
+        Raises:
+            SyncFailedError: unknown what is on the disk; the node must end. Never retried.
+        """
+        before = self._writer.durable
+        is_new_file = self._writer.sync()
+        if is_new_file or (self._writer.durable != before and self._opens_segment()):
+            self.note_durable()
+        return self.durable
+
+    def note_commit(self, committed_id: EntryId) -> None:
+        """Note what is committed, unsynced: before anything is shown because of it (R7).
+
+        Raises:
+            SyncFailedError: the disk refused; the node must end.
+        """
+        self._writer.check()
+        if committed_id == self._marks.commit_note:
+            return
+        try:
+            self._marks.note_commit(committed_id)
+        except OSError as error:
+            self._writer.fail("writing the commit note", error)
+
+    def note_durable(self) -> None:
+        """Note the durable mark and sync it, if the log moved since the last one.
+
+        Raises:
+            SyncFailedError: the disk refused; the node must end.
+        """
+        writer, marks = self._writer, self._marks
+        writer.check()
+        mark = DurableMark(writer.durable.head, writer.durable_first_id, writer.durable.offset)
+        noted = marks.durable
+        if noted is not None and mark.head.position <= noted.head.position:
+            return  # the same; or damage, which never lowers what was known to be durable
+        try:
+            marks.note_durable(mark)
+        except OSError as error:
+            writer.fail("noting the durable mark", error)
+
+    def cut(self, to: Head) -> CutReport:
+        """Move everything behind `to`, a batch end of the log, to the quarantine (R14).
+
+        Damage behind `to` goes with it. Whether anything may be cut is the core's to say.
+
+        Raises:
+            StorageError: `to` is no batch end here, or the quarantine could not be written:
+                nothing was cut.
+            SyncFailedError: the disk refused in the middle; the node must end.
+        """
+        writer, contents = self._writer, self._contents
+        writer.check()
+        if to == self.head and not self.damage:
+            return CutReport(to, "nothing is behind it", ())
+        found = lookup.end_of(contents, to)
+        if found is None:
+            raise StorageError(f"the log does not hold the batch end {to}; nothing was cut")
+        try:
+            plan = cutting.plan_cut(contents, to, segment=found[0], offset=found[1])
+            moved = cutting.copy_away(contents, plan)
+        except OSError as error:
+            raise _translated(error, f"nothing was cut behind {to}") from error
+        reason = f"the log was cut back from {self.head} to {to}"
+        try:
+            cutting.lower_marks(self._marks, plan)
+            self._recent.clear()
+            contents.replace(plan.kept, to, ())
+            writer.close()
+            cutting.remove(contents, plan)
+        except OSError as error:
+            writer.fail(f"cutting the log back to {to}", error)
+        self._start_writer(plan.end)
+        return CutReport(to, reason, moved)
+
+    def close(self) -> None:
+        """Note the durable mark, so that the next start has nothing to make durable."""
+        if self._writer.failure is None and self._contents.log_id is not None:
+            self.note_durable()
+        self._writer.close()
+        self._marks.close()
+
+    # --- reading --------------------------------------------------------------------------
+
+    def contains(self, head: Head) -> bool:
+        """Say whether `head` is a batch end of this log. Raises: DamagedLogError."""
+        return lookup.contains(self._contents, head)
+
+    def around(self, id: EntryId) -> tuple[Head, Head | None]:
+        """Return the batch ends around `id`: see `lookup.around`. Raises: DamagedLogError."""
+        return lookup.around(self._contents, id)
+
+    def read_batches(
+        self, after: Head, *, through: EntryId, size_max: int
+    ) -> tuple[Head, bytes] | None:
+        """Return batches that follow on `after`, verified: see `lookup.read_batches`.
+
+        Raises:
+            DamagedLogError: they do not verify; `damage` names them from now on.
+        """
+        recent = self._recent.read(after, through=through, size_max=size_max)
+        if recent is not None:
+            return recent
+        return lookup.read_batches(self._contents, after, through=through, size_max=size_max)
+
+    def reader(self, first: EntryId, last: EntryId) -> EntryReader:
+        """Return a reader of the entries `first` to `last`, all of them committed."""
+        return EntryReader(self._contents, first=first, last=last)
+
+    # --- inside ---------------------------------------------------------------------------
+
+    def _expect_nothing(self) -> None:
+        """Without a log id there may be no log: node.json is written before anything is."""
+        contents = self._contents
+        files = list_segments(contents.filesystem, contents.layout)
+        marked = self._marks.durable
+        if files or (marked is not None and marked.head.last_id > 0):
+            raise StorageError(
+                f"node.json in {contents.layout.directory} names no log, but there is one "
+                "beside it: put the node.json back that belongs to it, or move segments/ and "
+                "marks away to begin anew"
+            )
+
+    def _recover(self, suspects: frozenset[str]) -> None:
+        contents = self._contents
+        assert contents.log_id is not None
+        recovered = recover(
+            contents.filesystem,
+            contents.layout,
+            self._marks,
+            log_id=contents.log_id,
+            is_master=self._is_master,
+            suspects=suspects,
+        )
+        self.cuts = (*self.cuts, *recovered.cuts)
+        self._take(recovered)
+
+    def _take(self, recovered: Recovered) -> None:
+        damage = tuple(gap.damage for gap in recovered.gaps)
+        self._recent.clear()
+        self._contents.replace(recovered.segments, recovered.end.head, damage)
+        self._start_writer(recovered.end)
+
+    def _start_writer(self, end: Place) -> None:
+        self._writer.close()
+        self._writer = Writer(self._contents, end)
+
+    def _opens_segment(self) -> bool:
+        segments = self._contents.segments
+        return not segments or segments[-1].is_sealed
+
+    def _refuse_damage(self) -> None:
+        self._writer.check()
+        if self.damage:
+            raise DamagedLogError(damage_text(self.damage[0]))
+
+
+def _piece(batches: Batches, end: Place, *, opens: bool) -> Piece:
+    """Check that received batches fit on the end of the log, and say where they end."""
+    payload = batches.payload
+    if batches.after != end.head:
+        raise BadBatch(0, f"it follows on {batches.after}, the log ends at {end.head}")
+    if payload.startswith(HEADER_BEGINNING) != opens:
+        raise BadBatch(0, "its segment does not begin where this log's does")
+    first = next(spans(payload), None)
+    if first is None or first.time < end.time:
+        raise BadBatch(0, "its time is before that of the batch before")
+    try:
+        last = parse_trailer(payload[payload.rfind(b"\n" + TRAILER_BEGINNING) + 1 :])
+    except LineError as error:
+        raise BadBatch(0, str(error)) from error
+    offset = 0 if opens else end.offset
+    stop = Place(offset + len(payload), batches.head, last.time)
+    return Piece(payload, opens, stop, last.seal)
+
+
+def _translated(error: OSError, what: str) -> StorageError:
+    if error.errno in _NO_SPACE:
+        return DiskFullError(f"{what}: {error}; free some space")
+    return StorageError(f"{what}: {error}")

@@ -1,0 +1,297 @@
+"""Finding batch ends by id, and whole batches behind one, in verified bytes.
+
+DISK. For any thread. What is found is checked to carry the expected id: the index only
+says where to look.
+"""
+
+from __future__ import annotations
+
+from binascii import unhexlify
+from collections.abc import Callable
+from typing import Self, TypeVar
+
+from replog.core.entry import EntryId, Head
+from replog.core.errors import StorageError
+from replog.storage.contents import Contents
+from replog.storage.filesystem import File
+from replog.storage.lines import HEADER_BEGINNING, TRAILER_BEGINNING, LineError, parse_trailer
+from replog.storage.segment import Segment
+
+_WINDOW_BYTES = 256 * 1024
+_NEXT_TRAILER = b"\n" + TRAILER_BEGINNING
+
+_Found = TypeVar("_Found")
+
+
+class Retired(Exception):
+    """The segment was cut or replaced meanwhile: look it up again."""
+
+
+def contains(contents: Contents, head: Head) -> bool:
+    """Say whether `head` is a batch end of the good part of the log.
+
+    Raises:
+        DamagedLogError: the bytes that would tell do not verify.
+    """
+    if head.last_id > contents.head.last_id:
+        return False
+    if head == contents.head:
+        return True
+    return end_of(contents, head) is not None
+
+
+def around(contents: Contents, id: EntryId) -> tuple[Head, Head | None]:
+    """Return the batch ends around `id`: `below.last_id <= id < above.last_id`.
+
+    `above` is None, and `below` the head, where `id` is at or beyond it.
+
+    Raises:
+        DamagedLogError: the bytes that would tell do not verify.
+    """
+    return _again(lambda: _around(contents, id))
+
+
+def read_batches(
+    contents: Contents, after: Head, *, through: EntryId, size_max: int
+) -> tuple[Head, bytes] | None:
+    """Return whole verified batches of one segment that follow on `after`, and their end.
+
+    At least one, however long; of more, as many as fit into `size_max` bytes; none beyond
+    `through`. None where there is none, or where `after` is no batch end of the log.
+
+    Raises:
+        DamagedLogError: the bytes do not verify.
+    """
+    return _again(lambda: _read_batches(contents, after, through=through, size_max=size_max))
+
+
+def _again(look: Callable[[], _Found]) -> _Found:
+    """Call `look` until no cut or repair comes in between: each one is another attempt."""
+    while True:
+        try:
+            return look()
+        except Retired:
+            continue
+
+
+def _around(contents: Contents, id: EntryId) -> tuple[Head, Head | None]:
+    head = contents.head
+    next_id = EntryId(id + 1)
+    segment = contents.holding(next_id)
+    if id >= head.last_id or segment is None:
+        return head, None
+    with Opened(contents, segment) as opened:
+        offset, point = opened.point_before(next_id)
+        window, at = opened.window_with(next_id, offset)
+        below = window.rfind(_NEXT_TRAILER, 0, at + 1)
+        end, above = opened.trailer(window, window.find(_NEXT_TRAILER, max(at, 0)) + 1)
+        del end
+        if below == -1:
+            return point, above
+        return opened.trailer(window, below + 1)[1], above
+
+
+def end_of(contents: Contents, head: Head) -> tuple[Segment, int] | None:
+    """Return where `head` is a batch end: see `_end_of`. Raises: DamagedLogError."""
+    return _again(lambda: _end_of(contents, head))
+
+
+def _end_of(contents: Contents, head: Head) -> tuple[Segment, int] | None:
+    """Return the segment and offset of the batch that follows on `head`, if it is an end.
+
+    For an end between two segments it is the beginning of the later one; at the end of
+    the log it is the end of the last one.
+    """
+    segments = contents.segments
+    for segment in segments:
+        if segment.start.head == head:
+            return segment, 0
+    if segments and segments[-1].stop.head == head:
+        return segments[-1], segments[-1].stop.offset
+    if head.last_id == 0:
+        holder = segments[0] if segments else None
+    else:
+        holder = contents.holding(head.last_id)
+    if holder is None:
+        return None
+    with Opened(contents, holder) as opened:
+        offset = opened.offset_of_end(head)
+    return None if offset is None else (holder, offset)
+
+
+def _read_batches(
+    contents: Contents, after: Head, *, through: EntryId, size_max: int
+) -> tuple[Head, bytes] | None:
+    found = _end_of(contents, after)
+    if found is None:
+        return None
+    segment, offset = found
+    with Opened(contents, segment) as opened:
+        while offset < segment.stop.offset:
+            window = opened.read(offset, offset + size_max)
+            is_all = offset + len(window) >= segment.stop.offset
+            opened.check_beginning(window, after)
+            beyond = window.find(b'\n{"id":%d,' % (through + 1))
+            if beyond != -1:
+                window, is_all = window[: beyond + 1], True
+            last = opened.last_trailer(window)
+            if last is not None:
+                stop, head = last
+                return head, window[:stop]
+            if is_all:
+                return None
+            size_max = max(size_max * 2, _WINDOW_BYTES)
+    return None
+
+
+class Opened:
+    """A segment's file open for reading; what cannot be found in it is damage, or a cut."""
+
+    def __init__(self, contents: Contents, segment: Segment) -> None:
+        self.contents = contents
+        self.segment = segment
+        self._file: File | None = None
+
+    def __enter__(self) -> Self:
+        self.contents.used(self.segment)
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        if self._file is not None:
+            self._file.close()
+
+    def read(self, start: int, stop: int) -> bytes:
+        """Return verified bytes of `[start, stop)`, short only at the segment's end.
+
+        Raises:
+            DamagedLogError: they do not verify.
+            Retired: the segment is another one meanwhile.
+        """
+        segment = self.segment
+        stop = min(stop, segment.stop.offset)
+        self.verify(stop)
+        try:
+            data = self.file().read_at(start, stop - start)
+        except OSError as error:
+            raise self.rotten() from error
+        if segment.is_retired:
+            raise Retired
+        if len(data) != stop - start:
+            raise self.rotten()
+        return data
+
+    def verify(self, stop: int) -> None:
+        """Verify everything below the offset `stop`, as far as it is not yet."""
+        segment, log_id = self.segment, self.contents.log_id
+        assert log_id is not None, segment.name
+        while segment.verified.offset < stop:
+            stretch = segment.verify_next(self.file(), log_id=log_id, before=stop)
+            if segment.is_retired:
+                raise Retired
+            if stretch is not None and stretch.bad is not None:
+                raise self.contents.found_bad(segment)
+
+    def file(self) -> File:
+        if self._file is None:
+            try:
+                self._file = self.contents.open(self.segment)
+            except FileNotFoundError as error:
+                raise self.rotten() from error
+            except OSError as error:
+                raise StorageError(f"cannot open {self.segment.name}: {error}") from error
+        return self._file
+
+    def rotten(self) -> Exception:
+        """Return what to raise for bytes that are not what they were when verified."""
+        if self.segment.is_retired:
+            return Retired()
+        return self.contents.found_bad(self.segment)
+
+    def point_before(self, id: EntryId) -> tuple[int, Head]:
+        """Return a batch end below `id`, or the segment's start; all up to `id` is verified."""
+        while self.segment.verified.head.last_id < id:
+            self.verify(self.segment.verified.offset + 1)
+        return self.segment.index.before(id)
+
+    def window_with(self, id: EntryId, offset: int) -> tuple[bytes, int]:
+        """Return bytes from `offset` on with the whole batch of `id`, and where its line is.
+
+        The place is that of the newline before the line; -1 is the beginning.
+        """
+        size = _WINDOW_BYTES
+        while True:
+            window = self.read(offset, offset + size)
+            at = _find_line(window, id)
+            trailer = -1 if at is None else window.find(_NEXT_TRAILER, max(at, 0))
+            if at is not None and trailer != -1 and window.find(b"\n", trailer + 1) != -1:
+                return window, at
+            if offset + size >= self.segment.stop.offset:
+                raise self.rotten()
+            size *= 2
+
+    def trailer(self, window: bytes, start: int) -> tuple[int, Head]:
+        """Return the end and the head of the trailer that begins at `start`."""
+        stop = window.find(b"\n", start) + 1
+        try:
+            trailer = parse_trailer(window[start:stop])
+        except LineError as error:
+            raise self.rotten() from error
+        return stop, Head(trailer.epoch, trailer.last_id, unhexlify(trailer.hash))
+
+    def last_trailer(self, window: bytes) -> tuple[int, Head] | None:
+        """Return the end and the head of the last whole batch in a window."""
+        before = len(window)
+        while True:
+            start = window.rfind(_NEXT_TRAILER, 0, before) + 1
+            if start == 0 and not window.startswith(TRAILER_BEGINNING):
+                return None
+            if window.find(b"\n", start) != -1:
+                return self.trailer(window, start)
+            if start == 0:
+                return None
+            before = start
+
+    def check_beginning(self, window: bytes, after: Head) -> None:
+        """See that what follows on `after` carries the id that follows on its."""
+        next_id = after.last_id + 1
+        start = window.find(b"\n") + 1 if window.startswith(HEADER_BEGINNING) else 0
+        line = window[start : start + 64]
+        if (
+            not line.startswith((b'{"id":%d,' % next_id, b'{"batch":{"first":%d,' % next_id))
+            and line
+        ):
+            raise self.rotten()
+
+    def offset_of_end(self, head: Head) -> int | None:
+        """Return where the batch that follows on `head` begins; None if it is no end."""
+        end_id = head.last_id
+        offset, _ = self.point_before(end_id)
+        if end_id > self.segment.start.head.last_id:
+            window, at = self.window_with(end_id, offset)
+            start = window.find(_NEXT_TRAILER, max(at, 0)) + 1
+        else:
+            window = self.read(0, _WINDOW_BYTES)
+            start = window.find(b"\n") + 1
+        while window.startswith(TRAILER_BEGINNING, start):
+            stop, end = self.trailer(window, start)
+            if end.last_id > end_id:
+                return None
+            if end == head:
+                return offset + stop
+            start = stop
+            if len(window) - start < _WINDOW_BYTES // 2:
+                offset, window = (
+                    offset + start,
+                    self.read(offset + start, offset + start + _WINDOW_BYTES),
+                )
+                start = 0
+        return None
+
+
+def _find_line(window: bytes, id: EntryId) -> int | None:
+    """Return where the newline before the line of `id` is; -1 for the first line."""
+    line = b'\n{"id":%d,' % id
+    if window.startswith(line[1:]):
+        return -1
+    at = window.find(line)
+    return None if at == -1 else at

@@ -1,0 +1,111 @@
+"""Walking verified stretches of a segment file, a bounded number of bytes at a time.
+
+DISK.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from replog.core.entry import GENESIS, Head, LogId
+from replog.storage.filesystem import File
+from replog.storage.run import scan_run
+from replog.storage.span import BatchSpan
+
+STRETCH_BYTES = 1024 * 1024
+"""Read and verified in one go: large enough that calls cost nothing, small enough for P10."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A batch end in a file: all that is needed to verify what follows it.
+
+    Attributes:
+        offset: where the next batch begins.
+        time: the time of the batch before, b"" before the first.
+    """
+
+    offset: int
+    head: Head
+    time: bytes
+
+
+BEGINNING = Place(0, GENESIS, b"")
+
+
+@dataclass(frozen=True, slots=True)
+class Bad:
+    """Where bytes stop being good, and why.
+
+    Attributes:
+        is_unfinished: nothing is wrong but that the file ends before a trailer does.
+    """
+
+    offset: int
+    reason: str
+    is_unfinished: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Good batches that were read in one go, and the bad one behind them, if one is.
+
+    Attributes:
+        payload: the bytes of exactly `[start.offset, stop.offset)`.
+        batches: what is in it; their offsets count from `start.offset`.
+        seals: the last batch ends the segment.
+    """
+
+    start: Place
+    stop: Place
+    payload: bytes
+    batches: tuple[BatchSpan, ...]
+    seals: bool
+    bad: Bad | None
+
+    def place_after(self, batch: BatchSpan) -> Place:
+        return Place(self.start.offset + batch.stop, batch.head, batch.time)
+
+
+def read_stretch(
+    file: File, start: Place, *, stop_offset: int, log_id: LogId | None, size: int = STRETCH_BYTES
+) -> Stretch:
+    """Read and verify whole batches from `start` on, about `size` bytes of them.
+
+    At least one batch, however long it is, unless the first is bad. What stands before
+    `stop_offset` is all there is: a batch that goes on beyond it is unfinished.
+    """
+    while True:
+        wanted = min(size, stop_offset - start.offset)
+        try:
+            payload = file.read_at(start.offset, wanted)
+        except OSError as error:
+            return _unreadable(start, error)
+        scan = scan_run(
+            payload,
+            after=start.head,
+            log_id=log_id,
+            last_time=start.time,
+            starts_segment=start.offset == 0,
+        )
+        run, bad = scan.run, scan.bad
+        is_all = start.offset + wanted == stop_offset
+        if bad is not None and bad.is_unfinished and not is_all:
+            if not run.batches:
+                size *= 2
+                continue
+            bad = None
+        return Stretch(
+            start,
+            Place(start.offset + run.stop, run.head, run.last_time),
+            payload[: run.stop],
+            run.batches,
+            run.seals,
+            None if bad is None else Bad(start.offset + bad.offset, bad.reason, bad.is_unfinished),
+        )
+
+
+def _unreadable(start: Place, error: OSError) -> Stretch:
+    reason = f"it cannot be read ({error.strerror})"
+    bad = Bad(start.offset, reason, is_unfinished=False)
+    return Stretch(start, start, b"", (), seals=False, bad=bad)

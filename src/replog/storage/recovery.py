@@ -1,0 +1,263 @@
+"""The three rules of Opening: what is cut, what is damage, what is written again.
+
+DISK. After them the log counts up to `Recovered.end`, and every byte below it is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from dataclasses import dataclass
+
+from replog.core.entry import EntryId, LogId
+from replog.core.messages import Damage
+from replog.storage.claims import claimed_id
+from replog.storage.filesystem import File, Filesystem, replace_file
+from replog.storage.layout import Layout, is_repair_name
+from replog.storage.lines import LineError
+from replog.storage.marks import MARKS_BYTES, NO_MARK, DurableMark, Marks
+from replog.storage.place import STRETCH_BYTES, Place
+from replog.storage.quarantine import CutReport, quarantine
+from replog.storage.salvage import read_what_can_be_read
+from replog.storage.scan import read_last_trailer
+from replog.storage.segment import Segment
+from replog.storage.span import looks_complete
+from replog.storage.survey import Gap, Survey, Tail, list_segments, survey
+
+
+@dataclass(frozen=True, slots=True)
+class Recovered:
+    """The log as it may be served and extended.
+
+    Attributes:
+        segments: the good part, from the beginning to `end`.
+        gaps: what is damaged, in order of ids; none means that `end` is the log's end.
+        cuts: what was moved to the quarantine on the way.
+    """
+
+    segments: tuple[Segment, ...]
+    end: Place
+    gaps: tuple[Gap, ...]
+    cuts: tuple[CutReport, ...]
+
+
+def open_marks(filesystem: Filesystem, layout: Layout) -> tuple[Marks, tuple[str, ...]]:
+    """Open the marks, or make those of a new directory; say if they should have been there.
+
+    Marks are made before the first segment. Where they are missing beside one they come
+    back unreadable, not as those of an empty log: that would let the log's end be cut as
+    if it had never been durable.
+    """
+    if not filesystem.exists(layout.marks):
+        if not list_segments(filesystem, layout):
+            return Marks.create(filesystem, layout.marks), ()
+        replace_file(filesystem, layout.marks, bytes(MARKS_BYTES))
+    marks = Marks.open(filesystem, layout.marks)
+    if marks.durable is not None:
+        return marks, ()
+    reason = (
+        f"{layout.marks} was lost or cannot be read: how far the log was durable is not known, "
+        "so whatever does not verify counts as damage, except a torn end without a trailer"
+    )
+    return marks, (reason,)
+
+
+def remove_repair_leftovers(filesystem: Filesystem, layout: Layout) -> None:
+    """Remove what a repair made that a crash kept from taking its place."""
+    for name in filesystem.list(layout.segments):
+        if is_repair_name(name):
+            filesystem.remove(layout.segment(name))
+
+
+def recover(
+    filesystem: Filesystem,
+    layout: Layout,
+    marks: Marks,
+    *,
+    log_id: LogId,
+    is_master: bool,
+    suspects: AbstractSet[str] = frozenset(),
+) -> Recovered:
+    """Bring a data directory into a state that the log can go on from.
+
+    May be interrupted by a crash anywhere and begun again. A bad batch that starts below
+    what is known to have been durable, or that looks complete on a master, is damage.
+
+    Raises:
+        OSError: the disk refused; nothing was lost, and nothing may be served.
+        FormatError: a batch says that this version must not read it.
+    """
+    found = survey(filesystem, layout, log_id=log_id, suspects=suspects)
+    tail = _read_tail(filesystem, layout, found.tail)
+    gaps = (*found.gaps, *_open_end(filesystem, layout, found, marks, tail))
+    cuts: tuple[CutReport, ...] = ()
+    if not gaps and found.tail is not None:
+        is_known = marks.durable is not None
+        if found.tail.follows and _is_remainder(tail, is_master=is_master, is_known=is_known):
+            cuts = (_cut(filesystem, layout, found.tail, found.end, is_master=is_master),)
+        else:
+            gaps = (_gap(found, marks, tail, found.tail.reason),)
+    segments, end = found.segments, found.end
+    if gaps and gaps[0].damage.before != end.head:
+        end = segments[-1].start if len(segments) == 1 else segments[-2].stop
+        segments = segments[:-1]
+    _write_again(filesystem, layout, marks, segments)
+    _note(marks, segments, end, is_damaged=bool(gaps))
+    return Recovered(segments, end, gaps, cuts)
+
+
+def _read_tail(filesystem: Filesystem, layout: Layout, tail: Tail | None) -> bytes:
+    if tail is None:
+        return b""
+    file = filesystem.open(layout.segment(tail.file.name), writable=False)
+    try:
+        return read_what_can_be_read(file, tail.offset, tail.file.size)
+    finally:
+        file.close()
+
+
+def _open_end(
+    filesystem: Filesystem, layout: Layout, found: Survey, marks: Marks, tail: bytes
+) -> tuple[Gap, ...]:
+    """Rule 2: return the damage that has no end, if the log stops before it should."""
+    known, end, mark = durable_id(found, marks), found.end_of_last.head, marks.durable
+    if end.last_id < known or (mark is not None and end.position < mark.head.position):
+        if found.tail is not None and found.tail.follows and found.tail.file.size:
+            return (_gap(found, marks, tail, found.tail.reason),)
+        reason = f"the log ends here, and was durable up to id {known}"
+        return (_gap(found, marks, tail, reason),)
+    if found.gaps:
+        if found.tail is None or found.tail.follows:
+            return ()  # what is behind the last good run is decided when the gaps are closed
+        return (_gap(found, marks, tail, "the segment is not the one that follows"),)
+    if found.segments and not _holds_mark(filesystem, layout, found.segments[-1], marks):
+        last = found.segments[-1]
+        reason = "the segment does not hold the batch of the durable mark"
+        before, claimed = last.start.head, max(known, end.last_id)
+        return (Gap(Damage(before, None, last.name, 0, reason, claimed), None),)
+    return ()
+
+
+def durable_id(found: Survey, marks: Marks) -> EntryId:
+    """Return the id up to which the log is known to have been durable.
+
+    The mark says so; so does the commit note, which is never above what was durable when
+    it was written; and so does the last file, which was made after the batch that sealed
+    the one before it was durable.
+    """
+    known = EntryId(0) if marks.durable is None else marks.durable.head.last_id
+    last = found.files[-1].first_id - 1 if found.files else 0
+    return EntryId(max(known, marks.commit_note, last))
+
+
+def _gap(found: Survey, marks: Marks, tail: bytes, reason: str) -> Gap:
+    before = found.end_of_last.head
+    claimed = claimed_id(tail, after=before.last_id, known=durable_id(found, marks))
+    return Gap(Damage(before, None, found.next_name, found.next_offset, reason, claimed), None)
+
+
+def _is_remainder(tail: bytes, *, is_master: bool, is_known: bool) -> bool:
+    """Rule 1, for a tail that starts at or after the mark: it may be cut.
+
+    A master's bad batch that looks complete may have been acknowledged and rotted †. On a
+    secondary nothing behind the mark counts before the next hello told it. Where the marks
+    are lost nothing is known, so the stricter rule holds for both.
+    """
+    return (not is_master and is_known) or not looks_complete(tail)
+
+
+def _cut(
+    filesystem: Filesystem, layout: Layout, tail: Tail, end: Place, *, is_master: bool
+) -> CutReport:
+    """Copy the tail away durably, then take it off the file, or the file off the log."""
+    name = tail.file.name
+    moved = quarantine(
+        filesystem,
+        layout,
+        name,
+        offset=tail.offset,
+        stop=tail.file.size,
+        reason="torn-tail" if is_master else "unacknowledged-remainder",
+    )
+    if tail.offset == 0:
+        filesystem.remove(layout.segment(name))
+        filesystem.sync_directory(layout.segments)
+    else:
+        file = filesystem.open(layout.segment(name), writable=True)
+        try:
+            file.truncate(tail.offset)
+            file.sync()
+        finally:
+            file.close()
+    size = tail.file.size - tail.offset
+    reason = f"{size} bytes of {name} from byte {tail.offset} on are no whole batch: {tail.reason}"
+    return CutReport(end.head, reason, moved)
+
+
+def _holds_mark(filesystem: Filesystem, layout: Layout, last: Segment, marks: Marks) -> bool:
+    """Say whether the batch that the mark names is where it says; older ones are believed."""
+    mark = marks.durable
+    if mark is None or mark.head.last_id < last.start.head.last_id:
+        return True
+    if mark.head in (last.start.head, last.stop.head):
+        return True
+    if mark.segment_first_id != last.first_id or mark.end_offset > last.stop.offset:
+        return False
+    file = filesystem.open(layout.segment(last.name), writable=False)
+    try:
+        trailer = read_last_trailer(file, mark.end_offset)
+    except (LineError, OSError):
+        return False
+    finally:
+        file.close()
+    return trailer is not None and trailer.hash == mark.head.hash.hex().encode()
+
+
+def _write_again(
+    filesystem: Filesystem, layout: Layout, marks: Marks, segments: tuple[Segment, ...]
+) -> None:
+    """Rule 3: make good bytes behind the mark durable, by writing them once more.
+
+    That they can be read proves nothing: it is the page cache that answers, and a failed
+    fdatasync before this start may have left its pages clean and unwritten.
+    """
+    if not segments:
+        return
+    last = segments[-1]
+    mark = marks.durable or NO_MARK
+    offset = mark.end_offset if mark.segment_first_id == last.first_id else 0
+    if mark.head == last.stop.head or offset >= last.stop.offset:
+        return
+    file = filesystem.open(layout.segment(last.name), writable=True)
+    try:
+        _write_over_itself(file, offset, last.stop.offset)
+        file.sync()
+    finally:
+        file.close()
+    filesystem.sync_directory(layout.segments)
+
+
+def _write_over_itself(file: File, offset: int, stop: int) -> None:
+    while offset < stop:
+        data = file.read_at(offset, min(STRETCH_BYTES, stop - offset))
+        file.write_at(offset, data)
+        offset += len(data)
+
+
+def _note(marks: Marks, segments: tuple[Segment, ...], end: Place, *, is_damaged: bool) -> None:
+    """Note how far the log is durable; never lower than it was known to be (damage)."""
+    mark = mark_at(segments, end)
+    if marks.durable is None:
+        if not is_damaged:
+            marks.note_durable(mark)
+            marks.note_durable(mark)  # neither line could be read: both can now
+    elif mark.head != marks.durable.head and not (
+        is_damaged and mark.head.position < marks.durable.head.position
+    ):
+        marks.note_durable(mark)
+
+
+def mark_at(segments: tuple[Segment, ...], end: Place) -> DurableMark:
+    """Return the durable mark that says: everything up to `end` is durable."""
+    if not segments:
+        return NO_MARK
+    return DurableMark(end.head, segments[-1].first_id, end.offset)
