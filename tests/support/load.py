@@ -1,6 +1,6 @@
 """Many clients that append at once, and what each of them was told.
 
-NETWORK. The connections are those of the benchmark's load generator; the loop runs in a thread.
+NETWORK. The event loop of each load runs in a thread of its own.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from benchmarks.load import Connection, append_request
+from tests.support.connection import Connection, append_request
 
 
 @dataclass(slots=True)

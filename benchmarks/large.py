@@ -1,0 +1,188 @@
+"""A large log: reading it, restarting on it, catching up with it, and the memory that takes.
+
+DISK and NETWORK. The master's directory is filled offline, through the storage layer: that is
+faster than clients are, and the bytes are the same.
+"""
+
+from __future__ import annotations
+
+import http.client
+import signal
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from benchmarks.appends import memory_mb, memory_table
+from benchmarks.load import read_all
+from benchmarks.report import Measured, measured, table
+from replog.core.entry import EntryId, Epoch, LogId
+from replog.node.directory import open_directory
+from replog.node.views import Role
+from replog.storage.batch import encode_message
+from replog.storage.filesystem import PosixFilesystem
+from tests.support.cluster import MASTER, S1, S2, Node, ProcessCluster
+
+DEADLINE_S = 120.0
+
+
+@dataclass(frozen=True, slots=True)
+class LargeReport:
+    """Figures for one log; `batch_entries` is how many entries each of its batches has."""
+
+    entries: int
+    batch_entries: int
+    log_mb: float
+    fill_s: float
+    read_mb_per_second: Measured
+    read_secondary_mb_per_second: Measured
+    catch_up_mb_per_second: Measured
+    restart_master_s: Measured
+    restart_secondary_s: Measured
+    memory_mb_before: dict[str, float]
+    memory_mb_after: dict[str, float]
+
+    def text(self) -> str:
+        rows = [
+            ["GET /logs at the master, MB/s of answer", self.read_mb_per_second.text()],
+            ["GET /logs at a secondary, MB/s", self.read_secondary_mb_per_second.text()],
+            ["catch-up of an empty secondary, MB/s of log", self.catch_up_mb_per_second.text()],
+            ["restart of the master, s until /readyz", self.restart_master_s.text(2)],
+            ["restart of a secondary, s until /livez", self.restart_secondary_s.text(2)],
+        ]
+        kind = "one entry" if self.batch_entries == 1 else f"{self.batch_entries:,} entries"
+        title = f"A log of {self.entries:,} entries in batches of {kind}, {self.log_mb:,.0f} MB"
+        memory = memory_table(
+            "Resident memory, MB, before and after all of this",
+            self.memory_mb_before,
+            self.memory_mb_after,
+        )
+        return table(title, ["", "median (spread)"], rows) + memory
+
+
+def fill(directory: Path, *, entries: int, batch_entries: int, message: str) -> None:
+    """Make a master's data directory that holds `entries` entries."""
+    opened = open_directory(PosixFilesystem(), str(directory), role=Role.MASTER, take_over=False)
+    opened.store(log_id=LogId("bench"), epoch=Epoch(1), epoch_owner=opened.state.node_id)
+    log = opened.log
+    log.set_log_id(LogId("bench"))
+    batch = [encode_message(message)] * batch_entries
+    for first in range(1, entries + 1, batch_entries):
+        count = min(batch_entries, entries + 1 - first)
+        log.append(
+            batch[:count],
+            epoch=Epoch(1),
+            committed_id=EntryId(first - 1),
+            time_ms=first,
+        )
+    log.sync()
+    log.note_commit(EntryId(entries))
+    opened.close()
+
+
+def _get(node: Node, path: str) -> tuple[int, bytes]:
+    """Return status and body, or 0 where nobody answers yet."""
+    connection = http.client.HTTPConnection("127.0.0.1", node.port, timeout=10)
+    try:
+        connection.request("GET", path)
+        answer = connection.getresponse()
+        return answer.status, answer.read()
+    except OSError:
+        return 0, b""
+    finally:
+        connection.close()
+
+
+def start(node: Node, *, until: str) -> float:
+    """Start a node; return the seconds until `until` answers 200."""
+    started = time.perf_counter()
+    node.start()
+    while _get(node, until)[0] != 200:
+        if not node.is_running or time.perf_counter() - started > DEADLINE_S:
+            raise SystemExit(f"{node.name} did not come up\n{node.said()[-4000:]}")
+        time.sleep(0.005)
+    return time.perf_counter() - started
+
+
+def last_id(node: Node) -> int:
+    shown = _get(node, "/health")[1]
+    marker = b'"last_id":'
+    at = shown.find(marker)
+    return int(shown[at + len(marker) :].split(b",", 1)[0]) if at >= 0 else 0
+
+
+def catch_up(node: Node, *, entries: int) -> float:
+    """Start a node on an empty directory; return which part of the log it took a second.
+
+    The clock starts with the first entries that it holds, not with the dial: how long a
+    master waits between two dials is a matter of back-off (R1).
+    """
+    start(node, until="/livez")
+    deadline = time.perf_counter() + DEADLINE_S
+    first = reached = 0
+    started = 0.0
+    while reached < entries:
+        time.sleep(0.005)
+        reached, now = last_id(node), time.perf_counter()
+        if now > deadline:
+            raise SystemExit(f"{node.name} did not catch up\n{node.said()[-4000:]}")
+        if reached and not first:
+            first, started = reached, now
+    elapsed_s = max(time.perf_counter() - started, 0.005)
+    return (entries - first) / entries / elapsed_s
+
+
+def measure_large(
+    directory: Path, *, entries: int, batch_entries: int, rounds: int, message: str
+) -> LargeReport:
+    with ProcessCluster(directory) as cluster:
+        master, first, second = (cluster.node[name] for name in (MASTER, S1, S2))
+        empty = memory_of_empty_nodes(cluster)
+        cluster.empty(MASTER)
+        fill_started = time.perf_counter()
+        fill(master.data, entries=entries, batch_entries=batch_entries, message=message)
+        fill_s = time.perf_counter() - fill_started
+        log_mb = sum(path.stat().st_size for path in master.segment_files()) / 1e6
+
+        restarts_master = [start(master, until="/readyz")]
+        catch_ups = []
+        for _ in range(rounds):
+            if first.data.exists():
+                if first.is_running:
+                    first.end(signal.SIGTERM)
+                cluster.empty(S1)
+            catch_ups.append(log_mb * catch_up(first, entries=entries))
+        cluster.empty(S2)
+        catch_ups.append(log_mb * catch_up(second, entries=entries))
+        reads = [read_all("127.0.0.1", master.port) for _ in range(rounds)]
+        reads_secondary = [read_all("127.0.0.1", first.port) for _ in range(rounds)]
+        after = memory_mb(cluster)
+        restarts_secondary = []
+        for _ in range(rounds):
+            master.end(signal.SIGTERM)
+            restarts_master.append(start(master, until="/readyz"))
+            first.end(signal.SIGTERM)
+            restarts_secondary.append(start(first, until="/livez"))
+    return LargeReport(
+        entries=entries,
+        batch_entries=batch_entries,
+        log_mb=log_mb,
+        fill_s=fill_s,
+        read_mb_per_second=measured([read.megabytes_per_second for read in reads]),
+        read_secondary_mb_per_second=measured(
+            [read.megabytes_per_second for read in reads_secondary]
+        ),
+        catch_up_mb_per_second=measured(catch_ups),
+        restart_master_s=measured(restarts_master),
+        restart_secondary_s=measured(restarts_secondary),
+        memory_mb_before=empty,
+        memory_mb_after=after,
+    )
+
+
+def memory_of_empty_nodes(cluster: ProcessCluster) -> dict[str, float]:
+    """Start the cluster on empty directories, look at its memory, end it."""
+    cluster.start_all()
+    memory = memory_mb(cluster)
+    for name in cluster.nodes:
+        cluster.stop(name)
+    return memory
