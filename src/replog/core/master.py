@@ -44,7 +44,6 @@ from replog.core.events import (
     ReceivedBad,
     RepairFailed,
     RequestAbandoned,
-    RequestId,
     StopRequested,
     Ticked,
     Written,
@@ -285,8 +284,8 @@ class Master:
         facts = self.facts
         refused = self.admission.blocked()
         if refused is not None:
-            for queued in self.appends.take_queue():
-                out.append(AnswerAppend(queued.request, refused))
+            queue = self.appends.take_queue()
+            out += [AnswerAppend(queued.request, refused) for queued in queue]
             return
         if facts.is_persisting or self.reign.phase is not Phase.SERVING:
             return
@@ -321,8 +320,8 @@ class Master:
         facts = self.facts
         facts.is_persisting = False
         refused = self.admission.disk_was_full(reason)
-        for waiting in self.appends.take_running():
-            out.append(AnswerAppend(waiting.request, refused))
+        running = self.appends.take_running()
+        out += [AnswerAppend(waiting.request, refused) for waiting in running]
         self.replicas.tell_committed(out, batch_follows=False)
         self.leadership.adopted(out)
 
