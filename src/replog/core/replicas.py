@@ -280,6 +280,9 @@ class Replicas:
             return
         peer.frame_sent(event.head, event.size, committed=event.committed_id)
         self.pump(peer, out)
+        if not peer.is_sending:
+            # The batch may have become durable here while its frame was read from disk.
+            self._tell(peer, out)
 
     def acknowledged(self, peer: Peer, ack: Acknowledgement, out: list[Effect]) -> bool:
         """Count an acknowledgement after comparing its hash (R6); True where it counts."""
@@ -310,10 +313,14 @@ class Replicas:
             is_level = peer.sent == facts.written and peer.in_flight < peer.window
             if batch_follows and is_level:
                 continue
-            if peer.told_committed < min(peer.sent.last_id, facts.committed_id):
-                assert peer.link is not None
-                peer.told_committed = facts.committed_id
-                out.append(Send(peer.link, CommitNews(self.epoch, facts.committed_id)))
+            self._tell(peer, out)
+
+    def _tell(self, peer: Peer, out: list[Effect]) -> None:
+        committed = self._facts.committed_id
+        if peer.told_committed < min(peer.sent.last_id, committed):
+            assert peer.link is not None
+            peer.told_committed = committed
+            out.append(Send(peer.link, CommitNews(self.epoch, committed)))
 
     # --- health -------------------------------------------------------------------------
 
