@@ -250,8 +250,8 @@ class Replicas:
         for peer in self.peers:
             self.pump(peer, out)
 
-    def pump(self, peer: Peer, out: list[Effect]) -> None:
-        """Send what was written and fits the window (R4)."""
+    def pump(self, peer: Peer, out: list[Effect]) -> bool:
+        """Send what was written and fits the window (R4); False where nothing is to be sent."""
         facts = self._facts
         room = peer.window - peer.in_flight
         if (
@@ -260,7 +260,7 @@ class Replicas:
             or peer.sent == facts.written
             or room <= 0
         ):
-            return
+            return False
         assert peer.link is not None
         peer.is_sending = True
         out.append(
@@ -273,14 +273,14 @@ class Replicas:
                 facts.committed_id,
             )
         )
+        return True
 
     def frame_sent(self, event: BatchesSent, out: list[Effect]) -> None:
         peer = self._by_link.get(event.link)
         if peer is None or not peer.is_sending:
             return
         peer.frame_sent(event.head, event.size, committed=event.committed_id)
-        self.pump(peer, out)
-        if not peer.is_sending:
+        if not self.pump(peer, out):
             # The batch may have become durable here while its frame was read from disk.
             self._tell(peer, out)
 
