@@ -1,0 +1,336 @@
+"""One running node, as the HTTP server and the command line see it.
+
+SHELL. A core that decides, its log, its links and its clients, on one event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import secrets
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict
+from itertools import count
+from typing import Final
+
+from starlette.websockets import WebSocket
+
+from replog.config import Settings
+from replog.core.effects import AppendOutcome
+from replog.core.entry import TICK_S, EntryId, LogId, Tick, ticks
+from replog.core.events import (
+    AppendRequested,
+    DelayChanged,
+    LinkId,
+    ReadRequested,
+    RequestAbandoned,
+    RequestId,
+    StopRequested,
+)
+from replog.core.master import Master
+from replog.core.secondary import Secondary
+from replog.core.write_concern import WriteConcern
+from replog.node.directory import DataDirectory, committed_note, open_directory
+from replog.node.effects import Performer
+from replog.node.health_view import (
+    master_health,
+    master_readiness,
+    secondary_health,
+    secondary_readiness,
+)
+from replog.node.links import NodeLinks
+from replog.node.serving import read_entries
+from replog.node.stepper import Stepper
+from replog.node.trail import Trail
+from replog.node.views import Health, ReadPoint, Role
+from replog.node.writer import NoteDurable, Writer
+from replog.replication.dial import Dialler
+from replog.replication.endpoint import serve_link
+from replog.storage.filesystem import Filesystem, PosixFilesystem
+
+_log = logging.getLogger("replog.node")
+
+NOTE_DURABLE_EVERY: Final = ticks(1.0)
+READING_THREADS: Final = 4
+STOP_WITHIN_S: Final = 0.3
+"""What a stop gives the disk for its last batch, and again for its last note. A node that
+ends without them loses nothing: the next start verifies the batches after the last note."""
+
+
+async def start_node(settings: Settings, *, filesystem: Filesystem | None = None) -> Node:
+    """Open the data directory and start the node on the running event loop.
+
+    Raises:
+        ReplogError: it cannot start; the text says why and what to do.
+    """
+    role = Role(settings.role)
+    _log.info("starting as %s: %s", role, _effective(settings))
+    directory = open_directory(
+        filesystem or PosixFilesystem(),
+        settings.data_dir,
+        role=role,
+        take_over=settings.take_over,
+    )
+    for cut in directory.log.cuts:
+        _log.warning("cut off at the start: %s", cut)
+    log = directory.log
+    _log.info(
+        "opened %s: node %s, log %s, head %s",
+        directory.path,
+        directory.state.node_id,
+        log.log_id,
+        log.durable,
+    )
+    return Node(settings, directory)
+
+
+def _effective(settings: Settings) -> str:
+    return ", ".join(f"{name}={value}" for name, value in asdict(settings).items())
+
+
+class Node:
+    """A node from its start to its stop. All calls are made on its event loop.
+
+    Attributes:
+        role: what it was started as.
+        stopping: set when the node begins to stop; streams and waiters end by themselves.
+        fatal: set when the node cannot go on; `fatal_reason` says why, and the process must
+            end with a status of 1.
+    """
+
+    def __init__(self, settings: Settings, directory: DataDirectory) -> None:
+        self.role = Role(settings.role)
+        self.stopping = asyncio.Event()
+        self.fatal = asyncio.Event()
+        self.fatal_reason = ""
+        self._directory = directory
+        self._disk_log = directory.log
+        self._threads = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="replog-reader")
+        self._request_ids = map(RequestId, count(1))
+        self._timed_appends = 0
+        self._noted = directory.log.durable.last_id
+        self._next_note = Tick(0)
+        self._stopped: asyncio.Task[None] | None = None
+        trail = Trail(
+            directory.log.durable.last_id,
+            shown=committed_note(directory.log),
+            link_name=self._link_name,
+        )
+        self._stepper = Stepper(is_precise=self._is_precise, on_tick=self._on_tick, trail=trail)
+        self._writer = Writer(directory, post=self._stepper.handle, failed=self._fail)
+        self._performer = Performer(
+            log=directory.log,
+            writer=self._writer,
+            threads=self._threads,
+            handle=self._stepper.handle,
+            failed=self._fail,
+        )
+        self._links = NodeLinks(
+            self.role,
+            directory.log,
+            open_links=self._performer.links,
+            threads=self._threads,
+            handle=self._stepper.handle,
+        )
+        self._diallers: list[asyncio.Task[None]] = []
+        self._core: Master | Secondary
+        if self.role is Role.MASTER:
+            self._core = self._new_master(settings)
+        else:
+            self._core = self._new_secondary(settings)
+        self._stepper.begin(self._core, self._performer.perform)
+        if self.role is Role.MASTER:
+            for index, url in enumerate(settings.secondaries):
+                self._dial(Dialler(self._links.secondary(index), url, self._links))
+
+    def _new_master(self, settings: Settings) -> Master:
+        state, log = self._directory.state, self._disk_log
+        return Master(
+            node_id=state.node_id,
+            log_id=state.log_id,
+            fresh_log_id=LogId(secrets.token_hex(16)),
+            epoch=state.epoch,
+            epoch_owner=state.epoch_owner,
+            head=log.durable,
+            damage=log.damage,
+            is_shared=bool(state.members),
+            url=settings.advertise_url,
+            secondaries=settings.secondaries,
+            default_concern=settings.write_concern,
+            requires_quorum=settings.quorum == "majority",
+            take_over=settings.take_over,
+            accept_loss=settings.accept_loss,
+            now=self._stepper.now,
+        )
+
+    def _new_secondary(self, settings: Settings) -> Secondary:
+        state, log = self._directory.state, self._disk_log
+        return Secondary(
+            node_id=state.node_id,
+            log_id=state.log_id,
+            epoch=state.epoch,
+            epoch_owner=state.epoch_owner,
+            members=state.members,
+            head=log.durable,
+            committed_id=committed_note(log),
+            damage=log.damage,
+            delay=ticks(settings.delay),
+            now=self._stepper.now,
+        )
+
+    # --- clients ------------------------------------------------------------------------
+
+    async def append(
+        self,
+        messages: tuple[bytes, ...],
+        *,
+        concern: WriteConcern | None = None,
+        timeout_s: float | None = None,
+    ) -> AppendOutcome:
+        """Store `messages` (JSON strings, encoded) as one run of entries.
+
+        Returns when the write concern is met, the timeout passed, or the node stops. If the
+        caller is cancelled, its client hung up: what was stored stays stored.
+        """
+        assert self.role is Role.MASTER, "only a master takes appends"
+        request = next(self._request_ids)
+        waiting: asyncio.Future[AppendOutcome] = asyncio.get_running_loop().create_future()
+        self._performer.appends[request] = waiting
+        timeout = None if timeout_s is None else ticks(timeout_s)
+        self._timed_appends += timeout is not None
+        try:
+            self._stepper.handle(AppendRequested(request, messages, concern, timeout))
+            return await waiting
+        finally:
+            self._timed_appends -= timeout is not None
+            if self._performer.appends.pop(request, None) is not None:
+                self._stepper.handle(RequestAbandoned(request))
+
+    async def read_point(self) -> ReadPoint:
+        """Return where a read that starts now ends, as soon as that is known (R7, P4)."""
+        request = next(self._request_ids)
+        waiting: asyncio.Future[ReadPoint] = asyncio.get_running_loop().create_future()
+        self._performer.reads[request] = waiting
+        try:
+            self._stepper.handle(ReadRequested(request))
+            return await waiting
+        finally:
+            if self._performer.reads.pop(request, None) is not None:
+                self._stepper.handle(RequestAbandoned(request))
+
+    def entries(self, first: EntryId, last: EntryId) -> AsyncIterator[bytes]:
+        """Return the lines of the entries from `first` to `last`, in chunks.
+
+        See `serving.read_entries` for what it raises.
+        """
+        return read_entries(
+            self._disk_log, first, last, stopping=self.stopping, threads=self._threads
+        )
+
+    # --- what it tells of itself --------------------------------------------------------
+
+    @property
+    def master_url(self) -> str | None:
+        """Where a secondary's master takes appends, as it told; None while unknown."""
+        return self._core.facts.master_url if isinstance(self._core, Secondary) else None
+
+    @property
+    def delay_s(self) -> float:
+        """A secondary's injected latency (R12); 0 on a master."""
+        return self._core.delay * TICK_S if isinstance(self._core, Secondary) else 0.0
+
+    def set_delay(self, seconds: float) -> None:
+        """Hold every batch that arrives from now on for `seconds` before storing it (R12)."""
+        assert self.role is Role.SECONDARY, "only a secondary has a delay"
+        _log.info("delay set to %g s", seconds)
+        self._stepper.handle(DelayChanged(ticks(seconds)))
+
+    def health(self) -> Health:
+        """Return the node's own view of itself and of the nodes it has links with."""
+        shown, is_stopping = self._performer.shown_id, self.stopping.is_set()
+        if isinstance(self._core, Master):
+            return master_health(self._core, shown=shown, is_stopping=is_stopping)
+        return secondary_health(self._core, shown=shown, is_stopping=is_stopping)
+
+    def readiness(self) -> tuple[str, ...]:
+        """Return why this node does not do its work now; empty where it does."""
+        if self.fatal_reason:
+            return (self.fatal_reason,)
+        if isinstance(self._core, Master):
+            return master_readiness(self._core, is_stopping=self.stopping.is_set())
+        return secondary_readiness(is_stopping=self.stopping.is_set())
+
+    # --- links --------------------------------------------------------------------------
+
+    async def accept_link(self, websocket: WebSocket) -> None:
+        """Serve a link that another node opened, to its end."""
+        if self.stopping.is_set():
+            await websocket.close(1012)
+            return
+        await serve_link(websocket, self._links)
+
+    def _link_name(self, link: LinkId) -> str:
+        return self._links.name(link)
+
+    def _dial(self, dialler: Dialler) -> None:
+        task = asyncio.ensure_future(dialler.run())
+        task.add_done_callback(self._dialler_ended)
+        self._diallers.append(task)
+
+    def _dialler_ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a defect in the program ended a link for good", exc_info=error)
+            self._fail(f"{type(error).__name__}: {error}")
+
+    # --- time ---------------------------------------------------------------------------
+
+    def _is_precise(self) -> bool:
+        if isinstance(self._core, Secondary):
+            return bool(self._core.facts.intake.held)
+        return self._timed_appends > 0
+
+    def _on_tick(self, now: Tick) -> None:
+        """Have the durable mark noted about once a second while it moves."""
+        durable = self._disk_log.durable.last_id
+        if now >= self._next_note and durable != self._noted:
+            self._next_note = Tick(now + NOTE_DURABLE_EVERY)
+            self._noted = durable
+            self._writer.submit(NoteDurable())
+
+    # --- the end ------------------------------------------------------------------------
+
+    def _fail(self, reason: str) -> None:
+        """The node cannot go on: answer who waits honestly, say why once, and end."""
+        if self.fatal_reason:
+            return
+        self.fatal_reason = reason
+        _log.critical("the node ends: %s", reason)
+        self.request_stop()
+        self.fatal.set()
+
+    def request_stop(self) -> None:
+        """Answer everybody who waits, end reads in the middle; links go on until `stop`."""
+        if not self.stopping.is_set():
+            self.stopping.set()
+            self._stepper.handle(StopRequested())
+
+    async def stop(self) -> None:
+        """End the node: links, the writing thread, the data directory. Never fails."""
+        if self._stopped is None:
+            self._stopped = asyncio.ensure_future(self._stop())
+        await asyncio.shield(self._stopped)
+
+    async def _stop(self) -> None:
+        self.request_stop()
+        for dialler in self._diallers:
+            dialler.cancel()
+        await self._links.close_all()
+        await asyncio.gather(*self._diallers, return_exceptions=True)
+        # The core takes what comes of the last batch before its log is closed under it.
+        is_done = await self._writer.drain(within_s=STOP_WITHIN_S)
+        self._stepper.end()
+        if not is_done or not await self._writer.stop(within_s=STOP_WITHIN_S):
+            _log.warning("the disk did not finish in time; ending without it")
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        _log.info("stopped at %s", self._disk_log.durable)

@@ -1,0 +1,207 @@
+"""The one thread that changes the disk: jobs in, one after another, events back.
+
+SHELL. The event loop never waits for the disk (but see decision 0031). Order is that of
+submission, so a log id or an epoch is durable before anything that was submitted after it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from asyncio import FIRST_COMPLETED
+from collections.abc import Callable
+from dataclasses import dataclass
+from queue import SimpleQueue
+
+from replog.core.effects import (
+    CutLog,
+    Persist,
+    PersistBatches,
+    Repair,
+    StoreEpoch,
+    StoreLogId,
+    StoreMembers,
+)
+from replog.core.entry import LogId
+from replog.core.errors import DiskFullError, ReplogError
+from replog.core.events import (
+    CutDone,
+    DamageRepaired,
+    EpochStored,
+    Event,
+    Persisted,
+    PersistFailed,
+    PersistRefused,
+    RepairFailed,
+    Written,
+)
+from replog.node.directory import DataDirectory
+from replog.storage.batch import BadBatch
+
+_log = logging.getLogger("replog.node")
+
+
+@dataclass(frozen=True, slots=True)
+class NoteDurable:
+    """Note how far the log is durable, synced: about once a second while that moves."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Say when everything before it is done."""
+
+    drained: asyncio.Future[None]
+
+
+Job = (
+    Persist
+    | PersistBatches
+    | StoreEpoch
+    | StoreLogId
+    | StoreMembers
+    | CutLog
+    | Repair
+    | NoteDurable
+    | Drain
+)
+
+
+class Writer:
+    """Runs disk jobs in one thread until it is stopped, or the disk fails.
+
+    After a failure no further job is run: what the disk holds is not known any more, and a
+    second fdatasync would report success while the data is gone.
+    """
+
+    def __init__(
+        self,
+        directory: DataDirectory,
+        *,
+        post: Callable[[Event], None],
+        failed: Callable[[str], None],
+    ) -> None:
+        """Prepare the thread.
+
+        Args:
+            post: takes what came of the jobs, on the event loop.
+            failed: takes the reason why the node must end, on the event loop, once.
+        """
+        self._directory = directory
+        self._log = directory.log
+        self._post = post
+        self._failed = failed
+        self._loop = asyncio.get_running_loop()
+        self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._ended: asyncio.Future[None] = self._loop.create_future()
+        self._thread = threading.Thread(target=self._run, name="replog-writer", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Job) -> None:
+        """Queue a job; what comes of it arrives as an event."""
+        self._jobs.put(job)
+
+    async def drain(self, *, within_s: float) -> bool:
+        """Return when what was queued is done and its events were taken, or the thread ended.
+
+        Returns False where the disk did not get that far in time.
+        """
+        drained: asyncio.Future[None] = self._loop.create_future()
+        self._jobs.put(Drain(drained))
+        await asyncio.wait((drained, self._ended), timeout=within_s, return_when=FIRST_COMPLETED)
+        return drained.done() or self._ended.done()
+
+    async def stop(self, *, within_s: float) -> bool:
+        """Note how far the log is durable, close the directory and end the thread.
+
+        Returns False where the disk did not get that far in time; the thread is a daemon
+        and does not keep the process.
+        """
+        self._jobs.put(None)
+        await asyncio.wait((self._ended,), timeout=within_s)
+        return self._ended.done()
+
+    def _run(self) -> None:
+        failure = "a defect in the program ended the writing thread"
+        try:
+            while (job := self._jobs.get()) is not None:
+                self._do(job)
+            self._directory.close()
+            failure = ""
+        except (ReplogError, OSError) as error:
+            failure = str(error)
+        finally:
+            if failure:
+                self._directory.release()
+            self._loop.call_soon_threadsafe(self._end, failure)
+
+    def _end(self, failure: str) -> None:
+        self._ended.set_result(None)
+        if failure:
+            self._failed(failure)
+
+    def _do(self, job: Job) -> None:
+        match job:
+            case Persist() | PersistBatches():
+                self._persist(job)
+            case NoteDurable():
+                self._log.note_durable()
+            case StoreEpoch(epoch, owner):
+                self._directory.store(epoch=epoch, epoch_owner=owner)
+                self._tell(EpochStored(epoch))
+            case StoreLogId(log_id):
+                self._directory.store(log_id=LogId(log_id))
+                self._log.set_log_id(LogId(log_id))
+            case StoreMembers(urls):
+                self._directory.store(members=urls)
+            case CutLog(to):
+                report = self._log.cut(to)
+                _log.warning("cut the log back to %s: %s", to, report)
+                self._tell(CutDone(self._log.head))
+            case Repair():
+                self._repair(job)
+            case Drain(drained):
+                self._loop.call_soon_threadsafe(drained.set_result, None)
+
+    def _persist(self, job: Persist | PersistBatches) -> None:
+        """Write, tell, sync, tell: the batch travels while its fdatasync runs (R7)."""
+        try:
+            written = self._write(job)
+        except DiskFullError as error:
+            self._tell(PersistRefused(str(error)))
+            return
+        except (ReplogError, OSError) as error:
+            self._tell(PersistFailed(str(error)))
+            raise
+        self._tell(written)
+        try:
+            durable = self._log.sync()
+        except (ReplogError, OSError) as error:
+            self._tell(PersistFailed(str(error)))
+            raise
+        self._tell(Persisted(durable))
+
+    def _write(self, job: Persist | PersistBatches) -> Written:
+        if isinstance(job, PersistBatches):
+            head = self._log.append_batches(job.batches)
+            return Written(head, sum(len(batches.payload) for batches in job.batches))
+        encoded = self._log.append(
+            job.messages,
+            epoch=job.epoch,
+            committed_id=job.committed_id,
+            time_ms=time.time_ns() // 1_000_000,
+        )
+        return Written(encoded.head, len(encoded.payload))
+
+    def _repair(self, job: Repair) -> None:
+        payload = b"".join(batches.payload for batches in job.batches)
+        try:
+            head = self._log.repair(job.damage, payload)
+        except BadBatch as error:
+            self._tell(RepairFailed(job.damage, str(error)))
+        else:
+            self._tell(DamageRepaired(job.damage, head))
+
+    def _tell(self, event: Event) -> None:
+        self._loop.call_soon_threadsafe(self._post, event)
