@@ -1,0 +1,74 @@
+"""How much one node takes from its HTTP clients at a time.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from replog.core.errors import ConfigurationError
+from replog.storage.batch import BATCH_BYTES_MAX
+
+ESCAPED_BYTES_MAX = 6
+r"""The most bytes that one byte of a message takes as JSON: `\u0000`."""
+
+BODY_SLACK_BYTES = 64 * 1024
+"""Room in a request's body for the other fields and for white space."""
+
+MESSAGE_BYTES_MAX = (BATCH_BYTES_MAX - BODY_SLACK_BYTES) // ESCAPED_BYTES_MAX
+"""The highest message limit that can be set: such a message always fits into a batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What is refused before anything is stored.
+
+    Attributes:
+        message_bytes_max: one message as UTF-8, decoded (413 beyond it).
+        waiting_appends_max: appends that may wait at one time (503 beyond it).
+        request_bytes_max: bytes of all requests' bodies held at one time, until each is
+            answered (503 beyond it).
+    """
+
+    message_bytes_max: int = 1024 * 1024
+    waiting_appends_max: int = 10_000
+    request_bytes_max: int = 64 * 1024 * 1024
+
+    @property
+    def body_bytes_max(self) -> int:
+        """The largest body that can hold a message of `message_bytes_max` bytes."""
+        return self.message_bytes_max * ESCAPED_BYTES_MAX + BODY_SLACK_BYTES
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.message_bytes_max <= MESSAGE_BYTES_MAX:
+            raise ConfigurationError(
+                f"The message limit is {self.message_bytes_max} bytes, and must be from 1 to "
+                f"{MESSAGE_BYTES_MAX}: a batch of the format holds no more."
+            )
+        if self.request_bytes_max < self.body_bytes_max:
+            raise ConfigurationError(
+                f"The limit of request bytes in flight is {self.request_bytes_max}, and must be "
+                f"at least {self.body_bytes_max}: one message of the largest size."
+            )
+        if self.waiting_appends_max < 1:
+            raise ConfigurationError(
+                f"The limit of waiting appends is {self.waiting_appends_max}, and must be at "
+                "least 1."
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a connection may take over what is its own to do; waiting has no deadline.
+
+    Attributes:
+        headers_s: from the first byte of a request to the end of its headers.
+        body_s: in each such span at least `progress_bytes` of the body must arrive.
+        idle_s: between two requests. Above the 60 s that proxies keep connections for.
+    """
+
+    headers_s: float = 30.0
+    body_s: float = 30.0
+    progress_bytes: int = 1024
+    idle_s: float = 75.0
