@@ -1,0 +1,78 @@
+"""Sending whole answers, problems among them, over plain ASGI.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+
+from starlette.types import Receive, Scope, Send
+
+from replog.http.body import CLOSE, DISCARD_S, DISCARDED_BYTES_MAX
+from replog.http.problems import Problem
+
+log = logging.getLogger("replog.http")
+
+JSON_HEADER = (b"content-type", b"application/json")
+NO_STORE = (b"cache-control", b"no-store")
+
+
+async def send_answer(
+    send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
+) -> None:
+    """Send a whole answer; `headers` hold its content-length."""
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})
+
+
+async def send_problem(scope: Scope, receive: Receive, send: Send, problem: Problem) -> None:
+    """Answer `problem`. The rest of the request's body is thrown away, within bounds.
+
+    A body that says that it is too large even for that gets `Connection: close`, and its
+    client a moment to read the answer: closing at once would reset the connection, and the
+    answer could be lost.
+    """
+    body = problem.body()
+    headers = problem.all_headers(body)
+    if _announced(scope) <= DISCARDED_BYTES_MAX:
+        await send_answer(send, problem.status, headers, body)
+        return
+    headers.append(CLOSE)
+    await send({"type": "http.response.start", "status": problem.status, "headers": headers})
+    await send({"type": "http.response.body", "body": body, "more_body": True})
+    await _discard(receive)
+    await send({"type": "http.response.body", "body": b""})
+
+
+def log_refused_append(scope: Scope, problem: Problem) -> None:
+    """Say that an append was refused: an operator wants to know each."""
+    host, port = scope.get("client") or ("unknown", 0)
+    log.info(
+        "append of %s:%d refused: %d %s: %s",
+        host,
+        port,
+        problem.status,
+        problem.kind.name,
+        problem.detail,
+    )
+
+
+def _announced(scope: Scope) -> int:
+    headers: Mapping[bytes, bytes] = dict(scope["headers"])
+    return int(headers.get(b"content-length", b"0"))
+
+
+async def _discard(receive: Receive) -> None:
+    discarded = 0
+    try:
+        async with asyncio.timeout(DISCARD_S):
+            while discarded <= DISCARDED_BYTES_MAX:
+                event = await receive()
+                if not event.get("more_body", False):
+                    return  # the end, or a client that hung up
+                discarded += len(event["body"])
+    except TimeoutError:
+        return

@@ -1,0 +1,157 @@
+"""Taking the body of a request off the connection: its type, its size, the node's budget.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+from starlette.types import Receive
+
+from replog.http.problems import refusal
+
+CLOSE = (b"connection", b"close")
+
+DISCARDED_BYTES_MAX = 16 * 1024 * 1024
+"""How much of a refused body is read and thrown away so that its connection lives on."""
+
+DISCARD_S = 2.0
+"""How long a connection that is to be closed may go on sending, so that its client reads the
+answer instead of a reset."""
+
+_FORM = b"application/x-www-form-urlencoded"
+_JSON = b"application/json"
+
+
+class ClientGone(Exception):
+    """The client hung up: there is nobody to answer."""
+
+
+class BytesInFlight:
+    """The bytes of all bodies that are held until their requests are answered.
+
+    Invariant: `held` is the sum of what every unanswered request took and did not give back.
+    """
+
+    __slots__ = ("held", "limit")
+
+    def __init__(self, limit: int) -> None:
+        self.held = 0
+        self.limit = limit
+
+    def take(self, size: int) -> None:
+        """Count `size` more bytes.
+
+        Raises:
+            ProblemError: overloaded; nothing was counted.
+        """
+        if self.held + size > self.limit:
+            raise refusal(
+                "overloaded",
+                f"The bodies of the requests in flight have reached the limit of {self.limit} "
+                "bytes. Nothing of this one was stored: wait, then send it again.",
+            )
+        self.held += size
+
+    def give_back(self, size: int) -> None:
+        self.held -= size
+        assert self.held >= 0, self.held
+
+
+def require_json(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
+    """Return the headers by name, after making sure that the body may be taken as JSON.
+
+    `curl -d` sends a form's type by itself, and other clients none at all: both are taken as
+    JSON, unless a browser says that a page sent the request. A page of a foreign site can
+    send exactly these two without asking, and must not be able to append.
+
+    Raises:
+        ProblemError: unsupported-media-type.
+    """
+    fields = dict(headers)
+    content_type = fields.get(b"content-type")
+    if content_type is not None and content_type != _JSON:
+        media_type, _, parameters = content_type.partition(b";")
+        media_type = media_type.strip().lower()
+        charset = parameters.replace(b'"', b"").strip().lower()
+        if media_type not in (_JSON, _FORM):
+            raise _unsupported(f"The content type is {_shown(media_type)}.")
+        if charset.startswith(b"charset=") and charset not in (b"charset=utf-8", b"charset=utf8"):
+            raise _unsupported(f"The charset is {_shown(charset[8:])}; JSON is UTF-8.")
+        if media_type == _FORM:
+            content_type = None
+    if content_type is None and (b"origin" in fields or b"sec-fetch-site" in fields):
+        raise _unsupported("A browser page sent this without the content type of JSON.")
+    if fields.get(b"content-encoding", b"identity").lower() != b"identity":
+        raise _unsupported("The body is compressed; send it as it is.")
+    return fields
+
+
+async def read_body(
+    receive: Receive, fields: Mapping[bytes, bytes], *, size_max: int, budget: BytesInFlight
+) -> bytes:
+    """Return the whole body, counted in `budget`: the caller gives its length back.
+
+    Raises:
+        ProblemError: too-large as soon as that is known, or overloaded; nothing is counted.
+        ClientGone: the client hung up before the end.
+    """
+    announced = int(fields.get(b"content-length", b"0"))
+    if announced > size_max:
+        raise _too_large(size_max)
+    event = await receive()
+    if event["type"] != "http.request":
+        raise ClientGone
+    body: bytes = event.get("body", b"")
+    if not event.get("more_body", False):
+        if len(body) > size_max:
+            raise _too_large(size_max)
+        budget.take(len(body))
+        return body
+    return await _read_rest(receive, body, size_max=size_max, budget=budget)
+
+
+async def _read_rest(
+    receive: Receive, first: bytes, *, size_max: int, budget: BytesInFlight
+) -> bytes:
+    chunks = bytearray()
+    counted = 0
+    chunk, has_more = first, True
+    try:
+        while True:
+            if len(chunks) + len(chunk) > size_max:
+                raise _too_large(size_max)
+            budget.take(len(chunk))
+            counted += len(chunk)
+            chunks += chunk
+            if not has_more:
+                body = bytes(chunks)
+                counted = 0  # the caller's from here on
+                return body
+            event = await receive()
+            if event["type"] != "http.request":
+                raise ClientGone
+            chunk, has_more = event.get("body", b""), event.get("more_body", False)
+    finally:
+        budget.give_back(counted)
+
+
+def _too_large(size_max: int) -> Exception:
+    return refusal(
+        "too-large",
+        f"The body is larger than {size_max} bytes, which no message within the limit takes. "
+        "Split the message.",
+        limit=size_max,
+    )
+
+
+def _unsupported(what: str) -> Exception:
+    return refusal(
+        "unsupported-media-type",
+        f"{what} Send JSON in UTF-8 with the header Content-Type: application/json.",
+    )
+
+
+def _shown(value: bytes) -> str:
+    return value[:60].decode("ascii", "replace") or "empty"

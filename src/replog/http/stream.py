@@ -1,0 +1,77 @@
+"""Entry lines, chunk by chunk, as the pieces of one JSON array, in constant memory.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from types import TracebackType
+from typing import Self
+
+from starlette.types import Receive
+
+from replog.core.errors import DamagedLogError
+
+
+async def array_pieces(
+    chunks: AsyncIterator[bytes], *, count: int
+) -> AsyncGenerator[tuple[bytes, bool], None]:
+    """Yield the array of `count` entries in pieces, each with "this is the last one".
+
+    A newline never stands inside an entry line (JSON escapes it), so that every one of them
+    becomes the comma between two elements.
+
+    Args:
+        chunks: whole entry lines, each with its newline, at least one line a chunk.
+        count: entries that must come, at least 1.
+
+    Raises:
+        DamagedLogError: from `chunks`, or because they end early: an array that is valid but
+            shorter is never completed.
+    """
+    beginning = b"["
+    seen = 0
+    async for chunk in chunks:
+        seen += chunk.count(b"\n")
+        assert seen <= count, (seen, count)
+        is_last = seen >= count
+        joined = chunk[:-1].replace(b"\n", b",")
+        yield b"%b%b%b" % (beginning, joined, b"]" if is_last else b""), is_last
+        beginning = b","
+    if seen < count:
+        raise DamagedLogError(f"{count} entries were to be read, and {seen} came")
+
+
+class EndWatch:
+    """Notices, while a stream is sent, that its client hung up.
+
+    A server drops what is sent to a client that is gone without a word; without this the
+    node would read the whole log for nobody.
+    """
+
+    __slots__ = ("_receive", "_task", "is_gone")
+
+    def __init__(self, receive: Receive) -> None:
+        self._receive = receive
+        self._task: asyncio.Task[None] | None = None
+        self.is_gone = False
+
+    def __enter__(self) -> Self:
+        self._task = asyncio.get_running_loop().create_task(self._watch())
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.is_gone = True
