@@ -1,0 +1,67 @@
+"""One request and its answer: uvicorn's cycle, which sends a whole answer in one write.
+
+NETWORK. uvicorn writes head and body apart, and uvloop sends each write at once: two system
+calls and two packets for every small answer (docs/decisions/0044 has the numbers).
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGISendEvent, HTTPResponseStartEvent
+
+
+class NodeCycle(RequestResponseCycle):
+    """Holds the head of an answer until its body comes.
+
+    Invariant: `_start` is None but between the two messages of an answer's beginning.
+    """
+
+    _start: HTTPResponseStartEvent | None = None
+
+    async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == "http.response.start" and not self.response_started:
+            self._start = message
+            return
+        start, self._start = self._start, None
+        if start is not None:
+            if message["type"] == "http.response.body" and self._is_ordinary():
+                body = message.get("body", b"")
+                head = None if message.get("more_body", False) else self._head(start, len(body))
+                if head is not None:
+                    await self._send_whole(head + body)
+                    return
+            await super().send(start)
+        await super().send(message)
+
+    def _is_ordinary(self) -> bool:
+        return self.keep_alive and self.scope["method"] != "HEAD"
+
+    def _head(self, start: HTTPResponseStartEvent, size: int) -> bytes | None:
+        """Return the head of a whole answer; None where it is not one that may go on."""
+        headers = [*self.default_headers, *start.get("headers", ())]
+        is_sized = False
+        for name, value in headers:
+            if name == b"content-length":
+                is_sized = int(value) == size
+            elif name in (b"connection", b"transfer-encoding"):
+                return None
+        if not is_sized:
+            return None
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        assert lines.count(b"\n") == len(headers), (headers, "a header holds a line end")
+        return b"%b%b\r\n" % (STATUS_LINE[start["status"]], lines)
+
+    async def _send_whole(self, answer: bytes) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if self.disconnected:
+            return
+        self.response_started = self.response_complete = True
+        self.waiting_for_100_continue = False
+        self.transport.write(answer)
+        self.message_event.set()
+        self.on_response()

@@ -1,0 +1,250 @@
+"""One HTTP connection: uvicorn's, with the deadlines and bounds that it lacks.
+
+NETWORK. Nothing here runs per request but two assignments: deadlines are counted in sweeps
+over all connections, one a second, so that no request sets a timer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from enum import Enum, auto
+from math import ceil
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
+
+from replog.http.body import CLOSE, DISCARDED_BYTES_MAX
+from replog.http.cycle import NodeCycle
+from replog.http.limits import Deadlines
+from replog.http.problems import PROBLEMS, Problem
+
+if TYPE_CHECKING:
+    from uvicorn._types import ASGI3Application
+
+HEADER_BYTES_MAX = 64 * 1024
+"""Bytes of a request line and its headers (431 beyond it)."""
+
+FRAMING_FACTOR = 8
+"""Bytes that chunked framing may take for each byte of a body: chunks of one byte take six."""
+
+
+class Reading(Enum):
+    """Which part of a request is arriving."""
+
+    NOTHING = auto()
+    HEADERS = auto()
+    BODY = auto()
+
+
+class NodeProtocol(HttpToolsProtocol):
+    """uvicorn's HTTP/1.1 protocol with:
+
+    - a deadline for headers, for progress of a body, and for an idle connection;
+    - a bound on headers, on trailers and chunk framing, and on the rest of a refused body;
+    - problems (RFC 9457) instead of plain text;
+    - a hang-up told to every request of the connection, pipelined ones included.
+
+    Invariant: `_sweeps` counts the sweeps since the last thing that the client had to do.
+    """
+
+    deadlines = Deadlines()
+    sweep_interval_s = 1.0
+
+    _reading = Reading.NOTHING
+    _sweeps = 0
+    _head_bytes = 0
+    _body_raw_bytes = 0
+    _body_bytes = 0
+    _body_bytes_at_check = 0
+    _discarded_bytes = 0
+    _running: RequestResponseCycle | None = None
+
+    # --- what arrives ----------------------------------------------------------------------
+
+    def data_received(self, data: bytes) -> None:
+        super().data_received(data)
+        if self._reading is Reading.NOTHING:
+            return
+        size = len(data)
+        if self._reading is Reading.HEADERS:
+            self._head_bytes += size
+            if self._head_bytes > HEADER_BYTES_MAX:
+                self._refuse(
+                    "headers-too-large",
+                    f"The headers are larger than {HEADER_BYTES_MAX} bytes; send fewer.",
+                )
+        else:
+            self._body_raw_bytes += size
+            if self._body_raw_bytes > HEADER_BYTES_MAX + FRAMING_FACTOR * self._body_bytes:
+                self._refuse("bad-request", "The body is nearly all framing; use larger chunks.")
+
+    def on_message_begin(self) -> None:
+        self._reading = Reading.HEADERS
+        self._sweeps = 0
+        self._head_bytes = 0
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._reading = Reading.BODY
+        self._sweeps = 0
+        self._body_raw_bytes = self._body_bytes = 0
+        self._body_bytes_at_check = self._discarded_bytes = 0
+        parser = self.parser
+        scope = self.scope
+        scope["method"] = parser.get_method().decode("ascii")
+        http_version = parser.get_http_version()
+        if http_version != "1.1":
+            scope["http_version"] = http_version
+        if parser.should_upgrade():
+            if self._should_upgrade():
+                return
+        else:
+            self.headers = _Trailers(maxlen=0)  # type: ignore[assignment]  # append is all
+        url = httptools.parse_url(self.url)
+        scope["raw_path"] = url.path
+        scope["path"] = unquote(url.path.decode("ascii"))
+        scope["query_string"] = url.query or b""
+        self._begin_cycle(keep_alive=http_version != "1.0" and parser.should_keep_alive())
+
+    def _begin_cycle(self, *, keep_alive: bool) -> None:
+        before = self.cycle
+        self.cycle = NodeCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=keep_alive,
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:  # type: ignore[redundant-expr]  # None at first
+            self._start_asgi_task(self.cycle, self.app)
+        else:  # pipelined: one after the other, and nothing more is read meanwhile
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
+
+    def on_body(self, body: bytes) -> None:
+        self._body_bytes += len(body)
+        if self.cycle.response_complete:  # refused: what still comes is thrown away
+            self._discarded_bytes += len(body)
+            if self._discarded_bytes > DISCARDED_BYTES_MAX:
+                self.transport.close()
+            return
+        super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._reading = Reading.NOTHING
+        self._sweeps = 0
+        super().on_message_complete()
+
+    # --- what is answered ------------------------------------------------------------------
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without a timer per request for idle connections."""
+        self.server_state.total_requests += 1
+        self._sweeps = 0
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(
+            "bad-request", f"{msg.rstrip('.')}. Send HTTP/1.1, with the URL percent-encoded."
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        running = self._running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+        self.pipeline.clear()  # never started: there is nobody to answer
+        super().connection_lost(exc)
+
+    def _unsupported_upgrade_warning(self) -> None:
+        """A client may offer an upgrade (to h2c, say); it is answered in HTTP/1.1."""
+
+    # --- deadlines -------------------------------------------------------------------------
+
+    def sweep(self) -> None:
+        """Count one sweep interval, and end the connection where the client was too slow."""
+        self._sweeps += 1
+        running = self._running
+        if self.flow.read_paused:
+            self._sweeps = 0  # the node does not read: that is not the client's delay
+        elif self._reading is Reading.BODY:
+            self._sweep_body()
+        elif running is not None and not running.response_complete:
+            self._sweeps = 0  # the node's turn
+        elif self._reading is Reading.HEADERS:
+            if self._is_over(self.deadlines.headers_s):
+                self._refuse("request-timeout", "The headers did not arrive in time.")
+        elif self._is_over(self.deadlines.idle_s):
+            self.transport.close()
+
+    def _sweep_body(self) -> None:
+        if not self._is_over(self.deadlines.body_s):
+            return
+        arrived = self._body_bytes - self._body_bytes_at_check
+        if arrived >= self.deadlines.progress_bytes:
+            self._body_bytes_at_check = self._body_bytes
+            self._sweeps = 0
+            return
+        self._refuse(
+            "request-timeout",
+            f"The body stopped arriving for {self.deadlines.body_s:g} seconds. Nothing was "
+            "stored: send the request again.",
+        )
+
+    def _is_over(self, seconds: float) -> bool:
+        return self._sweeps > ceil(seconds / self.sweep_interval_s)
+
+    def _refuse(self, name: str, detail: str) -> None:
+        """Answer a problem, where that can be nobody else's answer, and close the connection.
+
+        An append whose body is here may be stored: its client must never read a refusal that
+        is meant for what followed it.
+        """
+        if self.transport.is_closing():
+            return
+        if self._may_answer():
+            self.transport.write(self._problem_bytes(Problem(PROBLEMS[name], detail)))
+        running = self._running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        running = self._running
+        is_reading_body = self._reading is Reading.BODY
+        if running is None or running.response_complete:
+            return not is_reading_body  # else its answer was sent before its body came
+        return is_reading_body and running is self.cycle and not running.response_started
+
+    def _problem_bytes(self, problem: Problem) -> bytes:
+        body = problem.body()
+        headers = [*self.server_state.default_headers, *problem.all_headers(body), CLOSE]
+        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
+        return b"%b%b\r\n%b" % (STATUS_LINE[problem.status], lines, body)
+
+
+class _Trailers(deque[tuple[bytes, bytes]]):
+    """Where headers behind a chunked body go: nowhere (`maxlen` is 0)."""
