@@ -1,0 +1,167 @@
+"""The ASGI application of one node: hot routes first, FastAPI behind them.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+from fastapi import Depends, FastAPI, Request
+from fastapi.responses import Response
+from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
+from starlette.types import Message, Receive, Scope, Send
+from starlette.websockets import WebSocket
+
+from replog import __version__
+from replog.http.answer import send_problem
+from replog.http.body import ClientGone
+from replog.http.cluster_routes import REPLICATION_PATH, cluster_router
+from replog.http.facade import ServedNode
+from replog.http.limits import Limits
+from replog.http.log_routes import LOGS_PATH, LogRoutes
+from replog.http.operations_routes import operations_router
+from replog.http.problems import PROBLEMS, Problem, ProblemError
+from replog.http.query import parse_query
+
+
+def create_app(node: ServedNode, *, limits: Limits | None = None) -> App:
+    """Return the ASGI application that serves `node`.
+
+    It starts and stops nothing: `node` must run before the first request, and ends its own
+    waiting appends, reads and links when it stops.
+    """
+    return App(node, limits or Limits())
+
+
+class App:
+    """Sends each request where it belongs.
+
+    `/logs` never passes FastAPI: its machinery per request costs several times what the
+    append itself does (docs/decisions/0042).
+    """
+
+    def __init__(self, node: ServedNode, limits: Limits) -> None:
+        self._node = node
+        self.log_routes = LogRoutes(node, limits)
+        self.fastapi = _fastapi(node)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        kind = scope["type"]
+        if kind == "http":
+            await self._http(scope, receive, send)
+        elif kind == "websocket":
+            await self._websocket(scope, receive, send)
+        else:
+            await self.fastapi(scope, receive, send)
+
+    async def _http(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal started
+            started = True
+            await send(message)
+
+        try:
+            if scope["path"] == LOGS_PATH:
+                await self.log_routes(scope, receive, send_and_note)
+            elif scope["method"] == "HEAD":  # the server leaves the body out
+                await self.fastapi({**scope, "method": "GET"}, receive, send_and_note)
+            else:
+                await self.fastapi(scope, receive, send_and_note)
+        except Exception:
+            if not started:
+                await send_problem(scope, receive, send, _internal_error())
+            raise  # the server logs the traceback
+
+    async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["path"] == REPLICATION_PATH:
+            await self._node.accept_link(WebSocket(scope, receive, send))
+        else:
+            await send({"type": "websocket.close"})
+
+
+def _fastapi(node: ServedNode) -> FastAPI:
+    app = FastAPI(
+        title="Replicated log",
+        version=__version__,
+        openapi_url=None,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        dependencies=[Depends(_refuse_parameters)],
+        exception_handlers={
+            ProblemError: _answer_problem,
+            HTTPException: _answer_http_exception,
+            ClientGone: _answer_nobody,
+            Exception: _answer_internal_error,
+        },
+    )
+    app.include_router(cluster_router(node))
+    app.include_router(operations_router(node))
+    return app
+
+
+async def _refuse_parameters(request: Request) -> None:
+    parse_query(request.scope["query_string"], known=())
+
+
+async def _answer_problem(request: Request, error: Exception) -> Response:
+    del request
+    assert isinstance(error, ProblemError), error
+    return _problem_response(error.problem)
+
+
+async def _answer_nobody(request: Request, error: Exception) -> Response:
+    del request, error
+    return Response(status_code=PROBLEMS["bad-request"].status)  # the server drops it
+
+
+async def _answer_internal_error(request: Request, error: Exception) -> Response:
+    del request, error  # Starlette raises it again, so that the server logs the traceback
+    return _problem_response(_internal_error())
+
+
+async def _answer_http_exception(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException), error
+    method, path = request.method, request.url.path
+    if error.status_code == 405:
+        allow = ", ".join(sorted(_methods(request.app, path)))
+        return _problem_response(
+            Problem(
+                PROBLEMS["method-not-allowed"],
+                f"{path} takes {allow}, not {method}.",
+                headers=((b"allow", allow.encode()),),
+            )
+        )
+    assert error.status_code == 404, error
+    return _problem_response(
+        Problem(
+            PROBLEMS["not-found"],
+            f"There is nothing at {path}. The log is at /logs, all routes are at /docs.",
+        )
+    )
+
+
+def _methods(app: FastAPI, path: str) -> set[str]:
+    """Return what `path` takes, over all routes: a router only names the first one's."""
+    methods: set[str] = set()
+    for route in app.routes:
+        if isinstance(route, APIRoute) and route.path_regex.match(path):
+            methods |= route.methods or set()
+    return methods | {"HEAD"} if "GET" in methods else methods
+
+
+def _problem_response(problem: Problem) -> Response:
+    body = problem.body()
+    response = Response(body, status_code=problem.status)
+    response.raw_headers = problem.all_headers(body)
+    return response
+
+
+def _internal_error() -> Problem:
+    return Problem(
+        PROBLEMS["internal-error"],
+        "The node made an error, which stands in its log. If this was an append, it may be "
+        "stored: look with GET /logs before you send it again.",
+    )

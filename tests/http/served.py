@@ -1,0 +1,127 @@
+"""A real server on a free loopback port, in a thread of its own, around a fake node.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Self, TypeVar
+
+import httpx2
+import uvloop
+
+from replog.http.app import App, create_app
+from replog.http.limits import Deadlines, Limits
+from replog.http.server import serve
+from replog.node.views import Role
+from tests.http.fake_node import FakeNode
+from tests.http.raw import Connection
+from tests.support.waiting import DEADLINE_S
+
+_T = TypeVar("_T")
+
+
+class Served:
+    """Serves while the context is open; `node` is looked at and changed through `on_loop`."""
+
+    node: FakeNode
+    app: App
+    port: int
+
+    def __init__(
+        self,
+        role: Role = Role.MASTER,
+        *,
+        limits: Limits | None = None,
+        deadlines: Deadlines | None = None,
+        sweep_interval_s: float = 1.0,
+        grace_s: float = 0.5,
+    ) -> None:
+        self._role = role
+        self._limits = limits
+        self._deadlines = deadlines
+        self._sweep_interval_s = sweep_interval_s
+        self._grace_s = grace_s
+        self._is_listening = threading.Event()
+        self._failure: BaseException | None = None
+        self._thread = threading.Thread(target=self._run)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        assert self._is_listening.wait(DEADLINE_S), "the server does not listen"
+        if self._failure is not None:
+            raise self._failure
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+        assert self.app.log_routes.waiting_appends == 0
+        assert self.app.log_routes.bytes_in_flight == 0
+        assert self.node.open_reads == 0
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def connect(self) -> Connection:
+        return Connection(self.port)
+
+    def client(self) -> httpx2.Client:
+        return httpx2.Client(base_url=self.url, timeout=DEADLINE_S)
+
+    def on_loop(self, call: Callable[[], _T]) -> _T:
+        """Return what `call` gives, called in the server's thread."""
+
+        async def run() -> _T:
+            return call()
+
+        return asyncio.run_coroutine_threadsafe(run(), self._loop).result(DEADLINE_S)
+
+    def request_stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+
+    def stop(self) -> None:
+        """Stop the server and wait until it is gone."""
+        if self._thread.is_alive():
+            self.request_stop()
+        self._thread.join(DEADLINE_S)
+        assert not self._thread.is_alive(), "the server does not stop"
+
+    def _run(self) -> None:
+        try:
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                runner.run(self._serve())
+        except BaseException as error:
+            self._failure = error
+            raise
+        finally:
+            self._is_listening.set()
+
+    async def _serve(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._stop = asyncio.Event()
+        self.node = FakeNode(self._role)
+        self.app = create_app(self.node, limits=self._limits)
+        await serve(
+            self.app,
+            self.node,
+            port=0,
+            stop=self._stop,
+            on_listening=self._note_port,
+            deadlines=self._deadlines,
+            sweep_interval_s=self._sweep_interval_s,
+            grace_s=self._grace_s,
+        )
+
+    def _note_port(self, port: int) -> None:
+        self.port = port
+        self._is_listening.set()

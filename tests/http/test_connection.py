@@ -1,0 +1,141 @@
+"""One connection: its deadlines, its bounds, and what is not HTTP."""
+
+from __future__ import annotations
+
+import pytest
+
+from replog.http.limits import Deadlines
+from tests.http.raw import request_bytes
+from tests.http.served import Served
+from tests.support.waiting import wait_until
+
+PATIENT = 3600.0
+
+
+def _served(**deadlines: float) -> Served:
+    all_of_them = {"headers_s": PATIENT, "body_s": PATIENT, "idle_s": PATIENT, **deadlines}
+    return Served(
+        deadlines=Deadlines(
+            headers_s=all_of_them["headers_s"],
+            body_s=all_of_them["body_s"],
+            idle_s=all_of_them["idle_s"],
+        ),
+        sweep_interval_s=0.02,
+    )
+
+
+def test_headers_that_stop_arriving_are_answered_408_and_closed() -> None:
+    with _served(headers_s=0.1) as served, served.connect() as connection:
+        connection.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Le")
+        answer = connection.answer()
+        assert (answer.status, answer.headers["connection"]) == (408, "close")
+        assert answer.problem()["type"] == "/problems/request-timeout"
+        assert connection.is_closed()
+
+
+def test_a_body_that_stops_arriving_is_answered_408_and_nothing_is_stored() -> None:
+    with _served(body_s=0.1) as served, served.connect() as connection:
+        connection.send(b'POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n{"message":')
+        answer = connection.answer()
+        assert (answer.status, answer.headers["connection"]) == (408, "close")
+        assert answer.problem()["retryable"] is True
+        assert connection.is_closed()
+        assert served.node.asked == []
+        wait_until(lambda: served.app.log_routes.bytes_in_flight == 0, "its bytes are given back")
+
+
+def test_a_body_that_drips_has_no_progress() -> None:
+    with _served(body_s=0.1) as served, served.connect() as connection:
+        connection.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\n")
+        connection.socket.settimeout(0.01)
+        received = b""
+        while not received:
+            connection.send(b" ")
+            try:
+                received = connection.socket.recv(1000)
+            except TimeoutError:
+                continue
+        assert received.startswith(b"HTTP/1.1 408 ")
+
+
+@pytest.mark.parametrize("requests", [0, 1])
+def test_an_idle_connection_is_closed_without_a_word(requests: int) -> None:
+    with _served(idle_s=0.1) as served, served.connect() as connection:
+        for _ in range(requests):
+            connection.request("GET", "/logs")
+        assert connection.is_closed()
+
+
+def test_a_refused_body_that_never_comes_closes_its_connection() -> None:
+    with _served(body_s=0.1) as served, served.connect() as connection:
+        connection.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n")
+        assert connection.answer().status == 413
+        assert connection.is_closed()
+
+
+def test_a_waiting_append_has_no_deadline() -> None:
+    with _served(headers_s=0.02, body_s=0.02, idle_s=0.02) as served:
+        served.node.reachable = 1
+        with served.connect() as waiting, served.connect() as idle:
+            waiting.send(request_bytes("POST", "/logs", b'{"message":"x"}'))
+            assert idle.is_closed(), "deadlines pass"
+            with served.connect() as idle_again:
+                assert idle_again.is_closed(), "and pass again"
+            served.on_loop(served.node.release)
+            assert waiting.answer().status == 200
+
+
+def test_headers_without_end_are_answered_431_and_closed(master: Served) -> None:
+    with master.connect() as connection:
+        connection.send(b"GET /logs HTTP/1.1\r\nHost: x\r\nX: ")
+        connection.send(b"x" * 70_000)
+        answer = connection.answer()
+        assert answer.status == 431
+        assert answer.problem()["type"] == "/problems/headers-too-large"
+        assert connection.is_closed()
+
+
+def test_trailers_without_end_are_cut_off(master: Served) -> None:
+    with master.connect() as connection:
+        connection.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+        connection.send(b"0\r\n")
+        with pytest.raises((BrokenPipeError, ConnectionResetError)):
+            connection.send_again_and_again(b"Trailer: x\r\n" * 1000)
+
+
+@pytest.mark.parametrize(
+    "garbage",
+    [
+        b"hello\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",  # a TLS client
+        b"GET /logs\xff HTTP/1.1\r\nHost: x\r\n\r\n",
+        b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
+        b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
+        b"POST /logs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n",
+    ],
+)
+def test_what_is_not_http_is_answered_as_a_problem_and_closed(
+    master: Served, garbage: bytes
+) -> None:
+    with master.connect() as connection:
+        connection.send(garbage)
+        answer = connection.answer()
+        assert answer.status == 400
+        assert answer.problem()["type"] == "/problems/bad-request"
+        assert connection.is_closed()
+    with master.connect() as another:
+        assert another.append(b'{"message":"x"}').status == 200
+        assert len(master.node.lines) == 1
+
+
+def test_an_offered_upgrade_is_answered_in_http_1(master: Served) -> None:
+    with master.connect() as connection:
+        headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": ""}
+        assert connection.request("GET", "/logs", None, headers).body == b"[]"
+
+
+def test_http_1_0_is_answered_and_closed(master: Served) -> None:
+    with master.connect() as connection:
+        connection.send(b"GET /logs HTTP/1.0\r\n\r\n")
+        assert connection.answer().body == b"[]"
+        assert connection.is_closed()

@@ -1,0 +1,159 @@
+"""Waiting appends: hang-ups, limits, and what a stop does with them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from replog.http.limits import Limits
+from tests.http.raw import Connection, request_bytes
+from tests.http.served import Served
+from tests.support.waiting import wait_until
+
+WAITING = request_bytes("POST", "/logs", b'{"message":"waits","w":3}')
+
+
+def _waiting(served: Served, count: int) -> list[Connection]:
+    """Return `count` connections, each with an append that waits."""
+    served.node.reachable = 2
+    before = served.node.waiting
+    connections = [served.connect() for _ in range(count)]
+    for connection in connections:
+        connection.send(WAITING)
+    wait_until(lambda: served.node.waiting == before + count, "all wait")
+    return connections
+
+
+def test_a_client_that_hangs_up_leaves_its_entry_and_nothing_else(master: Served) -> None:
+    connections = _waiting(master, 20)
+    for connection in connections:
+        connection.socket.close()
+    wait_until(lambda: master.node.abandoned == 20, "every hang-up is noticed")
+    wait_until(lambda: master.app.log_routes.waiting_appends == 0, "none is counted")
+    assert master.app.log_routes.bytes_in_flight == 0
+    with master.connect() as connection:
+        assert len(json.loads(connection.request("GET", "/logs").body)) == 20
+
+
+def test_a_pipelining_client_that_hangs_up_leaves_nothing(master: Served) -> None:
+    [connection] = _waiting(master, 1)
+    connection.send(b"GET /logs HTTP/1.1\r\nHost: x\r\n\r\n")
+    connection.socket.close()
+    wait_until(lambda: master.node.abandoned == 1, "the hang-up is noticed")
+
+
+def test_pipelined_requests_are_answered_in_order(master: Served) -> None:
+    [connection] = _waiting(master, 1)
+    with connection:
+        connection.send(b"GET /logs HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.send(request_bytes("POST", "/logs", b'{"message":"second","w":1}'))
+        master.on_loop(master.node.release)
+        assert json.loads(connection.answer().body)["log"]["id"] == 1
+        assert json.loads(connection.answer().body) == [{"id": 1, "message": "waits"}]
+        assert json.loads(connection.answer().body)["log"]["id"] == 2
+
+
+def test_garbage_behind_a_waiting_append_is_never_taken_for_its_answer(master: Served) -> None:
+    [connection] = _waiting(master, 1)
+    with connection:
+        connection.send(b"garbage\r\n\r\n")
+        assert connection.is_closed()
+        wait_until(lambda: master.node.abandoned == 1, "the hang-up is noticed")
+
+
+def test_more_waiting_appends_than_the_limit_are_refused_before_they_are_stored() -> None:
+    with Served(limits=Limits(waiting_appends_max=3)) as served:
+        waiting = _waiting(served, 3)
+        with served.connect() as connection:
+            answer = connection.append(b'{"message":"one too many","w":1}')
+            assert answer.status == 503
+            assert answer.headers["retry-after"] == "1"
+            problem = answer.problem()
+            assert (problem["type"], problem["retryable"]) == ("/problems/overloaded", True)
+            assert len(served.node.lines) == 3
+            assert connection.request("GET", "/logs").status == 200
+            waiting.pop().socket.close()
+            wait_until(lambda: served.node.abandoned == 1, "the hang-up is noticed")
+            assert connection.append(b'{"message":"room again","w":1}').status == 200
+        for connection in waiting:
+            connection.socket.close()
+
+
+@pytest.mark.parametrize("is_chunked", [False, True])
+def test_more_request_bytes_than_the_limit_are_refused_before_they_are_stored(
+    *, is_chunked: bool
+) -> None:
+    limits = Limits(message_bytes_max=1000, request_bytes_max=71_600)
+    assert limits.body_bytes_max <= 71_600
+    with Served(limits=limits) as served, served.connect() as holder, served.connect() as other:
+        padding = b" " * 60_000
+        served.node.reachable = 2
+        holder.send(request_bytes("POST", "/logs", b'{"message":"x","w":3}' + padding))
+        wait_until(lambda: served.node.waiting == 1, "it waits")
+        body = b'{"message":"y","w":1}' + padding
+        if is_chunked:
+            other.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
+            other.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body))
+        else:
+            other.send(request_bytes("POST", "/logs", body))
+        answer = other.answer()
+        assert (answer.status, answer.headers["retry-after"]) == (503, "1")
+        assert answer.problem()["type"] == "/problems/overloaded"
+        assert len(served.node.lines) == 1
+        assert other.append(b'{"message":"small","w":1}').status == 200
+        served.on_loop(served.node.release)
+        assert holder.answer().status == 200
+        assert other.append(body).status == 200
+
+
+def test_a_stop_answers_waiting_appends_202_and_ends_streams_in_a_second() -> None:
+    with Served() as served:
+        waiting = _waiting(served, 20)
+        stalled = served.connect()
+        served.node.lines *= 50_000
+        stalled.send(b"GET /logs HTTP/1.1\r\nHost: x\r\n\r\n")
+        idle = served.connect()
+        idle.request("GET", "/livez")
+        wait_until(lambda: served.node.open_reads == 1, "the stream stands")
+        served.stop()
+        for connection in waiting:
+            answer = connection.answer()
+            assert answer.status == 202
+            assert json.loads(answer.body)["status"] == "pending"
+            connection.socket.close()
+        assert not stalled.read_to_end().endswith(b"]\r\n0\r\n\r\n")
+        stalled.socket.close()
+        assert idle.is_closed()
+        idle.socket.close()
+
+
+def test_a_stop_waits_for_no_grace_where_nothing_runs() -> None:
+    """With an hour of grace only an end by itself comes before the deadline of the test."""
+    with Served(grace_s=3600.0) as served, served.connect() as connection:
+        connection.request("GET", "/logs")
+        waiting = _waiting(served, 5)
+        served.stop()
+        for other in waiting:
+            assert other.answer().status == 202
+            other.socket.close()
+
+
+def test_an_append_that_waits_long_is_answered_on_a_connection_that_lives_on(
+    master: Served,
+) -> None:
+    [connection] = _waiting(master, 1)
+    with connection:
+        wait_until(lambda: _is_watched(master), "its client is watched")
+        master.on_loop(master.node.release)
+        assert connection.answer().status == 200
+        assert connection.request("GET", "/logs").status == 200
+        assert master.node.abandoned == 0
+
+
+def _is_watched(served: Served) -> bool:
+
+    return served.on_loop(
+        lambda: any("_watch" in str(task.get_coro()) for task in asyncio.all_tasks())
+    )
