@@ -19,6 +19,9 @@ from random import Random
 from replog.core.errors import DirectoryLockedError
 from tests.simulator.images import Change, Directory, Inode, NameChange, apply
 
+SECTOR_BYTES = 512
+"""What a disk writes whole or not at all, in an order of its own."""
+
 Inodes = list[Inode]
 
 
@@ -128,17 +131,20 @@ class SimFilesystem:
         return sorted(self._directory(directory).cached)
 
     def make_directory(self, path: str) -> None:
-        at = self.root
-        for name in _parts(path):
+        at, above = self.root, self.root
+        parts = _parts(path)
+        for depth, name in enumerate(parts, 1):
             found = at.cached.get(name)
+            is_new = found is None
             if found is None:
                 self._changing_call()
                 found = Directory()
                 at.set(name, NameChange(found))
-                self._sync_names(at, path)
             if isinstance(found, Inode):
                 raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), path)
-            at = found
+            at, above = found, at
+            if is_new or depth == len(parts):
+                self._sync_names(above, path)
 
     def rename(self, source: str, target: str) -> None:
         source_directory, source_name = self._parent(source)
@@ -332,16 +338,23 @@ class SimFilesystem:
                 self._make_durable(inode, change)
             elif change.data and self._random.random() < 0.5:
                 self.count("torn write")
-                self._make_durable(inode, self._torn(change.offset, change.data))
+                for part in self._torn(change.offset, change.data):
+                    self._make_durable(inode, part)
             else:
                 self.count("lost write")
 
-    def _torn(self, offset: int, data: bytes) -> Change:
-        """Cut a write at any byte: the first part came to disk or, rarely, the second."""
-        at = self._random.randint(0, len(data))
-        if self._random.random() < 0.8:
-            return Change(offset, data[:at])
-        return Change(offset + at, data[at:])
+    def _torn(self, offset: int, data: bytes) -> Sequence[Change]:
+        """Tear a write: a beginning of any length came to disk, or any set of its sectors."""
+        if self._random.random() < 0.7:
+            return [Change(offset, data[: self._random.randint(0, len(data))])]
+        parts = []
+        at = offset
+        while at < offset + len(data):
+            stop = min(offset + len(data), (at // SECTOR_BYTES + 1) * SECTOR_BYTES)
+            if self._random.random() < 0.5:
+                parts.append(Change(at, data[at - offset : stop - offset]))
+            at = stop
+        return parts
 
     def _lose_names(self, directory: Directory) -> None:
         for name in list(directory.unsynced):

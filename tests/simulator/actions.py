@@ -1,0 +1,130 @@
+"""What the world does to a cluster, by name: `profile.ACTIONS` says how often.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from replog.core.entry import Tick
+from replog.core.write_concern import WriteConcern
+
+if TYPE_CHECKING:
+    from tests.simulator.shell import SimNode
+    from tests.simulator.world import World
+
+CONCERNS: tuple[WriteConcern | None, ...] = (None, None, 1, 1, 2, 3, "majority", "all", "all", 0, 9)
+QUIET = frozenset({"append", "burst", "read"})
+"""Not noted in the trace: what comes of them is."""
+
+
+def act(world: World) -> None:
+    """Let one thing happen, chosen by the profile's weights."""
+    weights = world.profile.actions
+    name = world.random.choices(tuple(weights), tuple(weights.values()))[0]
+    node = world.random.choice(world.nodes)
+    if name not in QUIET:
+        world.note(node, f"* {name}")
+    _DO[name](world, node)
+
+
+def append(world: World, _: SimNode) -> None:
+    random = world.random
+    world.clients.append(
+        concern=random.choice(CONCERNS),
+        timeout=Tick(random.choice((0, 1, 20, 200))) if random.random() < 0.4 else None,
+        entries=random.choice((1, 1, 1, 2, 5)),
+        size=random.choice((1, 8, 8, 60, 400)),
+    )
+
+
+def burst(world: World, node: SimNode) -> None:
+    for _ in range(world.random.randint(2, 12)):
+        append(world, node)
+
+
+def restart(world: World, node: SimNode) -> None:
+    down = [each for each in world.nodes if each.process is None]
+    if down:
+        world.start(world.random.choice(down))
+
+
+def cut(world: World, node: SimNode) -> None:
+    secondary = world.random.choice(world.nodes[1:])
+    if world.network.cut(world.nodes[0], secondary):
+        world.count("cut connection")
+
+
+def pause(world: World, node: SimNode) -> None:
+    secondary = world.random.choice(world.nodes[1:])
+    pair = [world.nodes[0], secondary]
+    world.random.shuffle(pair)
+    world.faults.pause(pair[0], pair[1])
+
+
+def lose_power_in_sync(world: World, node: SimNode) -> None:
+    """Mostly at the master: that is where others can be ahead afterwards."""
+    chosen = world.master if world.random.random() < 0.7 else node
+    world.faults.lose_power_in_sync(chosen)
+
+
+def fill_disk(world: World, node: SimNode) -> None:
+    node.disk.is_full = True
+
+
+def free_disk(world: World, node: SimNode) -> None:
+    for each in world.nodes:
+        each.disk.is_full = False
+
+
+def fail_sync(world: World, node: SimNode) -> None:
+    node.disk.syncs_to_fail = 1
+
+
+def fail_write(world: World, node: SimNode) -> None:
+    node.disk.writes_to_fail = 1
+
+
+def corrupt(world: World, node: SimNode) -> None:
+    world.network.corrupts += 1
+
+
+def jump_clock(world: World, node: SimNode) -> None:
+    node.clock_skew_ms += world.random.randint(-3_600_000, 3_600_000)
+
+
+def scrub(world: World, node: SimNode) -> None:
+    if node.writer is not None:
+        node.writer.scrub()
+
+
+_DO: dict[str, Callable[[World, SimNode], None]] = {
+    "append": append,
+    "burst": burst,
+    "read": lambda world, node: world.clients.read(node),
+    "abandon": lambda world, node: world.clients.abandon(),
+    "kill": lambda world, node: world.faults.kill(node),
+    "lose power": lambda world, node: world.faults.lose_power(node),
+    "lose power everywhere": lambda world, node: world.faults.lose_power_everywhere(),
+    "lose power in a sync": lose_power_in_sync,
+    "stop": lambda world, node: world.faults.stop(node),
+    "restart": restart,
+    "cut": cut,
+    "pause": pause,
+    "resume": lambda world, node: world.network.resume(),
+    "wipe": lambda world, node: world.faults.wipe(node),
+    "rot": lambda world, node: world.faults.rot(node),
+    "fill disk": fill_disk,
+    "free disk": free_disk,
+    "fail sync": fail_sync,
+    "fail write": fail_write,
+    "die in a call": lambda world, node: world.faults.die_in_a_call(node),
+    "write back": lambda world, node: node.disk.write_back(),
+    "drop clean pages": lambda world, node: node.disk.drop_clean_pages(),
+    "corrupt a batch": corrupt,
+    "jump clock": jump_clock,
+    "change delay": lambda world, node: world.faults.change_delay(node),
+    "scrub": scrub,
+}

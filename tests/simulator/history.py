@@ -1,0 +1,123 @@
+"""One history: a seed's worth of appends, reads and faults, then peace, then the reckoning.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from replog.core.effects import Refused
+from tests.simulator.actions import act
+from tests.simulator.clients import read_lines
+from tests.simulator.clock import seconds
+from tests.simulator.invariants import SEGMENTS, Append, Violation, promise
+from tests.simulator.profile import draw
+from tests.simulator.shell import SimNode
+from tests.simulator.world import Trace, World
+
+PEACE = seconds(60.0)
+"""How long the cluster may take to come right when nothing goes wrong any more (P9)."""
+RETRY = seconds(0.5)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What a history was: its counts, and the hash of its trace where there is one."""
+
+    seed: int
+    steps: int
+    counts: dict[str, int]
+    trace_hash: str | None
+
+
+def run(seed: int, *, steps: int | None = None, trace: Trace | None = None) -> Outcome:
+    """Run one history.
+
+    Raises:
+        AssertionError: a promise was broken, or the code met what it says cannot be; its
+            note is the command that repeats it.
+    """
+    try:
+        world = _live(seed, steps=steps, trace=trace)
+    except Exception as error:
+        limit = "" if steps is None else f" --steps {steps}"
+        error.add_note(f"repeat it with: python -m tests.simulator --seed {seed}{limit} --trace")
+        raise
+    return Outcome(
+        seed, world.steps, world.all_counts(), trace.hash() if trace is not None else None
+    )
+
+
+def _live(seed: int, *, steps: int | None, trace: Trace | None) -> World:
+    random = Random(seed)
+    world = World(random, draw(random, steps=steps), trace)
+    world.note(None, f"seed {seed}: {world.profile}")
+    for node in world.nodes:
+        world.start_later(node, within=2000)
+    for _ in range(world.profile.steps):
+        world.run_until(world.clock.now + random.randint(*world.profile.gap))
+        act(world)
+    _reckon(world)
+    return world
+
+
+def _reckon(world: World) -> None:
+    """Stop all faults: soon everything is answered, everywhere and equal (P9)."""
+    world.calm()
+    deadline = world.clock.now + PEACE
+    append: Append | None = None
+    while append is None or append.outcome is None or isinstance(append.outcome, Refused):
+        if append is None or append.request not in world.clients.waiting:
+            world.run_until(world.clock.now + RETRY)
+            append = world.clients.append(concern="all")
+        _go_on(world, deadline, f"{append} is not answered")
+    while not _is_equal(world):
+        _go_on(world, deadline, "the nodes are not equal")
+    _check_end(world)
+
+
+def _go_on(world: World, deadline: int, complaint: str) -> None:
+    if world.clock.now >= deadline:
+        states = "; ".join(_state(world, node) for node in world.nodes)
+        raise Violation(f"P9: after {PEACE / 10_000} s of peace {complaint}: {states}")
+    world.run_next()
+
+
+def _state(world: World, node: SimNode) -> str:
+    if node.directory is None:
+        return f"{node.name} is down"
+    log, shown = node.directory.log, world.judge.nodes[node.name].shown
+    return f"{node.name} holds {log.durable}, shows {shown}, damage {log.damage}"
+
+
+def _is_equal(world: World) -> bool:
+    """Whether every node holds and shows the whole log."""
+    heads = set()
+    for node in world.nodes:
+        if node.directory is None or node.directory.log.damage:
+            return False
+        heads.add(node.directory.log.durable)
+        if world.judge.nodes[node.name].shown != node.directory.log.durable.last_id:
+            return False
+    return len(heads) == 1
+
+
+def _check_end(world: World) -> None:
+    """Everything that was promised is there, in the bytes of every disk."""
+    judge = world.judge
+    world.clients.check_all_met()
+    expected = b"".join(b'{"id":%d,"message":%b}\n' % pair for pair in enumerate(judge.messages, 1))
+    contents = set()
+    for node in world.nodes:
+        judge.check_disk(node.name)
+        promise("P9", not judge.nodes[node.name].is_rotten, f"{node.name} is not whole again")
+        promise("P5", read_lines(node, judge.committed_id) == expected, f"{node.name} differs")
+        files = node.disk.durable_files(SEGMENTS)
+        contents.add(tuple((name, bytes(inode.durable)) for name, inode in files))
+    promise("P7", len(contents) == 1, "equal heads, other files")
+    for append in world.clients.stored:
+        assert append.first_id is not None
+        found = tuple(judge.messages[append.first_id - 1 : append.last_id])
+        promise("P2", found == append.messages, f"{append} was stored, the log has {found}")

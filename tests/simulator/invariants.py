@@ -1,0 +1,344 @@
+"""The promises, checked after every step against what really happened on every disk.
+
+PURE. The judge sees everything: each batch ever made, each disk's durable image, each
+answer. It shares no state with the nodes and believes none of them.
+
+What "survives" means: what a disk held durably of the committed log stays durable on that
+disk for ever, unless the disk itself was taken away (wiped) or has rotted since. An answer
+at `w` names no nodes, so it must hold for `w` distinct disks at that moment; from then on
+the sentence before keeps it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from replog.core.effects import AppendOutcome, Pending, RefusalReason, Refused, Stored
+from replog.core.write_concern import WriteConcern, copies_needed
+from tests.simulator.disk import SimFilesystem
+from tests.simulator.reader import GENESIS_HASH, DurableView, FoundBatch, scan
+
+SEGMENTS = "/data/segments"
+
+
+class Violation(AssertionError):
+    """A promise was broken."""
+
+
+def promise(name: str, holds: bool, text: str) -> None:
+    """Raise where `holds` is false. `text` says what was promised and what was found."""
+    if not holds:
+        raise Violation(f"{name}: {text}")
+
+
+@dataclass(slots=True)
+class Append:
+    """One append of a client, and what became of it."""
+
+    request: int
+    messages: tuple[bytes, ...]
+    concern: WriteConcern | None
+    required: int | None
+    deadline: int | None
+    asked_at: int
+    first_id: int | None = None
+    outcome: AppendOutcome | None = None
+
+    @property
+    def last_id(self) -> int | None:
+        return None if self.first_id is None else self.first_id + len(self.messages) - 1
+
+
+@dataclass(slots=True)
+class NodeRecord:
+    """What the judge keeps of one node.
+
+    Attributes:
+        kept: the last committed id that this disk once held durably and must hold still.
+        floor: a read here with a live master must show at least this (P4).
+        shown: what readers may see in the present process.
+        shown_before: what they saw before a kill -9, which must be shown again.
+        is_rotten: its disk rotted, and has not been seen whole since.
+    """
+
+    name: str
+    disk: SimFilesystem
+    view: DurableView
+    kept: int = 0
+    floor: int = 0
+    shown: int = 0
+    shown_before: int = 0
+    is_rotten: bool = False
+
+
+@dataclass(slots=True)
+class Judge:
+    """Everything that happened, and the promises over it."""
+
+    nodes: dict[str, NodeRecord] = field(default_factory=dict)
+    batches: dict[bytes, FoundBatch] = field(default_factory=dict)
+    made_at: dict[tuple[int, int], bytes] = field(default_factory=dict)
+    message_in: dict[bytes, bytes] = field(default_factory=dict)
+    refused: set[bytes] = field(default_factory=set)
+    truth: list[FoundBatch] = field(default_factory=list)
+    truth_ends: dict[int, bytes] = field(default_factory=lambda: {0: GENESIS_HASH})
+    messages: list[bytes] = field(default_factory=list)
+    epoch_owner: dict[int, str] = field(default_factory=dict)
+    equal_heads: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
+
+    def add_node(self, name: str, disk: SimFilesystem) -> None:
+        self.nodes[name] = NodeRecord(name, disk, DurableView(disk, SEGMENTS))
+
+    @property
+    def committed_id(self) -> int:
+        return self.truth[-1].last_id if self.truth else 0
+
+    # --- batches ------------------------------------------------------------------------
+
+    def batch_made(
+        self, epoch: int, owner: str, payload: bytes, *, prev: bytes, after: int
+    ) -> None:
+        """A master wrote a batch of its own."""
+        other = self.epoch_owner.setdefault(epoch, owner)
+        promise("R8", other == owner, f"epoch {epoch} belongs to {other}, {owner} makes batches")
+        found = scan(payload, prev=prev, last_id=after)
+        promise("P1", len(found) == 1, f"an append wrote {len(found)} good batches")
+        self._register(found[0])
+
+    def _register(self, batch: FoundBatch) -> None:
+        if batch.hash in self.batches:
+            return
+        self.batches[batch.hash] = batch
+        for number, message in enumerate(batch.messages, batch.first_id):
+            other = self.made_at.setdefault((batch.epoch, number), batch.hash)
+            promise(
+                "section 3",
+                other == batch.hash,
+                f"epoch {batch.epoch} made two batches for id {number}",
+            )
+            home = self.message_in.setdefault(message, batch.hash)
+            promise("P1", home == batch.hash, f"{message!r} is in two batches")
+            promise("P3", message not in self.refused, f"{message!r} was refused, and is stored")
+
+    def check_disk(self, name: str) -> None:
+        """Look at a disk's durable image: what was committed and durable is still there."""
+        record = self.nodes[name]
+        for batch in record.view.refresh():
+            self._register(batch)
+        if record.is_rotten:
+            record.is_rotten = record.view.last_id < record.kept
+        if not record.is_rotten:
+            self._check_kept(record)
+        while record.kept < min(self.committed_id, record.view.last_id):
+            following = next(b for b in self.truth if b.last_id > record.kept)
+            if record.view.ends.get(following.last_id) != following.hash:
+                break
+            record.kept = following.last_id
+
+    def _check_kept(self, record: NodeRecord) -> None:
+        promise(
+            "P2",
+            record.view.ends.get(record.kept, GENESIS_HASH) == self.truth_ends[record.kept],
+            f"{record.name} held the committed entries up to {record.kept} durably, "
+            f"its disk now proves {record.view.last_id}",
+        )
+
+    def chain(self, head: bytes, down_to: int) -> list[FoundBatch]:
+        """Return the batches that lead to `head`, oldest first, those after `down_to`."""
+        found: list[FoundBatch] = []
+        while head != GENESIS_HASH:
+            batch = self.batches.get(head)
+            promise("P7", batch is not None, f"a head {head.hex()[:12]} that nobody ever made")
+            assert batch is not None
+            if batch.last_id <= down_to:
+                break
+            found.append(batch)
+            head = batch.prev
+        found.reverse()
+        return found
+
+    # --- what is shown ------------------------------------------------------------------
+
+    def master_shows(self, name: str, committed_id: int, head: bytes) -> None:
+        """The master lets readers see up to `committed_id`: from here on it is the truth."""
+        record = self.nodes[name]
+        chain = self.chain(head, 0)
+        own = {0: GENESIS_HASH} | {batch.last_id: batch.hash for batch in chain}
+        known = min(committed_id, self.committed_id)
+        at = max((end for end in self.truth_ends if end <= known), default=0)
+        promise(
+            "P3",
+            own.get(at) == self.truth_ends[at],
+            f"{name} shows another entry at or below {at} than was shown before",
+        )
+        for batch in chain:
+            if self.committed_id < batch.last_id <= committed_id:
+                promise("P1", batch.first_id == self.committed_id + 1, f"a gap before {batch}")
+                self.truth.append(batch)
+                self.truth_ends[batch.last_id] = batch.hash
+                self.messages.extend(batch.messages)
+        self.check_disk(name)
+        promise(
+            "P2",
+            record.is_rotten or record.view.last_id >= committed_id,
+            f"{name} shows {committed_id}, its disk holds {record.view.last_id} durably",
+        )
+        self._shows(record, committed_id)
+
+    def secondary_shows(self, name: str, committed_id: int, head: bytes) -> None:
+        record = self.nodes[name]
+        promise(
+            "P3",
+            committed_id <= self.committed_id,
+            f"{name} shows {committed_id}, only {self.committed_id} is committed",
+        )
+        above = self.chain(head, committed_id)
+        below = above[0].prev if above else head
+        batch = self.batches.get(below)
+        promise(
+            "P5",
+            (batch.last_id if batch else 0) == committed_id,
+            f"{name} shows {committed_id}, its log has no batch that ends there",
+        )
+        promise(
+            "P3",
+            below == self.truth_ends.get(committed_id),
+            f"{name} shows other entries up to {committed_id} than were committed",
+        )
+        self._shows(record, committed_id)
+
+    def _shows(self, record: NodeRecord, committed_id: int) -> None:
+        promise(
+            "P3",
+            committed_id >= record.shown,
+            f"{record.name} showed {record.shown} and shows {committed_id} now",
+        )
+        record.shown = committed_id
+
+    def read_answered(
+        self, name: str, *, committed_id: int, has_master: bool, floor: int, lines: bytes | None
+    ) -> None:
+        """A read goes on: `floor` is what P4 promised when it began; `lines` what it gives."""
+        record = self.nodes[name]
+        promise(
+            "P3",
+            committed_id <= record.shown,
+            f"{name} answers a read up to {committed_id}, but showed {record.shown} only",
+        )
+        promise(
+            "P4",
+            not has_master or committed_id >= floor,
+            f"{name} was counted for an answer up to {floor} and shows {committed_id}",
+        )
+        promise(
+            "P3",
+            committed_id >= record.shown_before,
+            f"{name} showed {record.shown_before} before it was killed, {committed_id} now",
+        )
+        if lines is not None:
+            expected = b"".join(
+                b'{"id":%d,"message":%b}\n' % pair
+                for pair in enumerate(self.messages[:committed_id], 1)
+            )
+            promise("P5", lines == expected, f"a read of {name} up to {committed_id} differs")
+
+    # --- answers ------------------------------------------------------------------------
+
+    def append_answered(
+        self, append: Append, outcome: AppendOutcome, *, nodes: int, excused: set[str]
+    ) -> None:
+        """Check an answer against the disks.
+
+        `excused` are nodes whose disks changed (wiped, rotten) under a link that the
+        master could not know to be gone: their acknowledgement was true.
+        """
+        promise("P3", append.outcome is None, f"request {append.request} is answered twice")
+        append.outcome = outcome
+        if isinstance(outcome, Refused):
+            self._check_refused(append, outcome)
+            return
+        promise("P3", append.required is not None, f"{append.concern} of {nodes} was taken")
+        assert append.required is not None
+        promise(
+            "P1",
+            (outcome.first_id, outcome.last_id) == (append.first_id, append.last_id),
+            f"{append} was told ids {outcome.first_id}..{outcome.last_id}",
+        )
+        if isinstance(outcome, Stored):
+            promise("P2", outcome.acks >= append.required, f"{outcome} of {append.required}")
+            holders = self._holders(append) | excused
+            promise(
+                "P2",
+                len(holders) >= outcome.acks,
+                f"answered with {outcome.acks} copies of {append.first_id}..{append.last_id}, "
+                f"but only {sorted(holders)} hold it durably",
+            )
+
+    def _check_refused(self, append: Append, outcome: Refused) -> None:
+        for message in append.messages:
+            promise("P3", message not in self.message_in, f"{message!r} is stored and was refused")
+            self.refused.add(message)
+        is_bad = outcome.reason is RefusalReason.BAD_WRITE_CONCERN
+        promise("R10", not is_bad or append.required is None, f"{append.concern} was refused")
+
+    def _holders(self, append: Append) -> set[str]:
+        """Return the nodes whose disks hold the append in a gapless prefix; none if unmade."""
+        made = self.message_in.get(append.messages[-1])
+        if made is None:
+            return set()
+        home = self.batches[made]
+        holders = set()
+        for name, record in self.nodes.items():
+            self.check_disk(name)
+            if record.view.ends.get(home.last_id) == home.hash:
+                holders.add(name)
+        return holders
+
+    def pending_answered(self, outcome: Pending, holders: dict[str, str], append: Append) -> None:
+        """`holders` leads from the URLs in the answer to the nodes behind them."""
+        true_holders = self._holders(append)
+        for url in outcome.acks:
+            promise("P2", holders[url] in true_holders, f"{outcome}: {url} does not hold it")
+
+    def ids_given(self, append: Append, first_id: int) -> None:
+        promise("P1", append.first_id in (None, first_id), f"{append} gets id {first_id}")
+        append.first_id = first_id
+
+    def counts(self, name: str, last_id: int) -> None:
+        """The answer just given counted `name`: P4 holds for reads there from now on."""
+        self.nodes[name].floor = max(self.nodes[name].floor, last_id)
+
+    # --- equality -----------------------------------------------------------------------
+
+    def head_is(self, name: str, head: bytes) -> None:
+        """P7: two logs with one head are equal, byte for byte and file for file."""
+        record = self.nodes[name]
+        if record.is_rotten:
+            return
+        files = record.disk.cached_files(SEGMENTS)
+        last = files[-1] if files else ("", None)
+        content = (last[0], bytes(last[1].cached) if last[1] is not None else b"")
+        other = self.equal_heads.setdefault(head, content)
+        promise("P7", other == content, f"{name}: equal heads, other bytes in {last[0]}")
+
+    # --- faults -------------------------------------------------------------------------
+
+    def process_ended(self, name: str, *, lost_power: bool) -> None:
+        record = self.nodes[name]
+        shown = max(record.shown, record.shown_before)
+        record.shown_before = 0 if lost_power or record.is_rotten else shown
+        record.shown = 0
+
+    def wiped(self, name: str) -> None:
+        record = self.nodes[name]
+        record.kept = record.floor = record.shown = record.shown_before = 0
+        record.is_rotten = False
+
+    def rotted(self, name: str) -> None:
+        record = self.nodes[name]
+        record.is_rotten = True
+        record.floor = record.shown_before = 0
+
+
+def required_copies(concern: WriteConcern | None, default: WriteConcern, nodes: int) -> int | None:
+    return copies_needed(default if concern is None else concern, nodes=nodes)

@@ -1,0 +1,110 @@
+"""What kind of history a seed gives: how fast things are, and what goes wrong how often.
+
+PURE. Each history leaves some faults out and stresses others: with all of them at their
+usual rate every history would look the same (swarm testing, Groce et al. 2012).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from random import Random
+
+from replog.core.write_concern import WriteConcern
+from tests.simulator.clock import seconds
+
+ACTIONS: dict[str, float] = {
+    "append": 30.0,
+    "burst": 4.0,
+    "read": 12.0,
+    "abandon": 3.0,
+    "kill": 3.0,
+    "lose power": 3.0,
+    "lose power everywhere": 0.6,
+    "lose power in a sync": 4.0,
+    "stop": 1.0,
+    "restart": 12.0,
+    "cut": 4.0,
+    "pause": 2.5,
+    "resume": 6.0,
+    "wipe": 1.0,
+    "rot": 1.5,
+    "fill disk": 0.7,
+    "free disk": 2.0,
+    "fail sync": 0.8,
+    "fail write": 0.4,
+    "die in a call": 3.0,
+    "write back": 2.0,
+    "drop clean pages": 1.0,
+    "corrupt a batch": 0.6,
+    "jump clock": 0.7,
+    "change delay": 0.7,
+    "scrub": 1.0,
+}
+"""How often each action is taken beside the others."""
+
+ALWAYS = frozenset({"append", "read", "restart", "resume", "free disk"})
+"""Without these a history would be empty, or end early."""
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """Drawn once for each seed.
+
+    Attributes:
+        actions: weights of what the world does.
+        gap: bounds of the time between two actions, in clock units.
+        latency, write, sync, event, read: bounds of how long those take.
+        tick: bounds between two ticks of a core.
+        restart: bounds of how long a node stays down when nobody cares.
+    """
+
+    secondaries: int
+    steps: int
+    actions: dict[str, float]
+    gap: tuple[int, int]
+    latency: tuple[int, int]
+    write: tuple[int, int]
+    sync: tuple[int, int]
+    event: tuple[int, int]
+    read: tuple[int, int]
+    tick: tuple[int, int]
+    restart: tuple[int, int]
+    segment_bytes_max: int
+    default_concern: WriteConcern
+    requires_quorum: bool
+    delays: tuple[float, ...]
+    late_bytes_reach_the_core: bool
+    encodes_messages: bool
+
+
+def draw(random: Random, *, steps: int | None) -> Profile:
+    """Draw a kind of history."""
+    secondaries = random.choice((1, 2, 2, 2, 2, 3))
+    actions = {
+        name: weight * random.choice((0.3, 1.0, 1.0, 3.0))
+        for name, weight in ACTIONS.items()
+        if name in ALWAYS or random.random() < 0.6
+    }
+    is_slow_disk = random.random() < 0.15
+    return Profile(
+        secondaries=secondaries,
+        steps=random.randint(40, 110) if steps is None else steps,
+        actions=actions,
+        gap=random.choice(((0, 30), (0, 200), (0, 2000), (100, 8000))),
+        latency=random.choice(((1, 10), (1, 60), (1, 60), (5, 600))),
+        write=(0, random.choice((1, 10))),
+        sync=(0, 3000) if is_slow_disk else (1, random.choice((10, 60))),
+        event=(0, random.choice((1, 10, 60))),
+        read=(0, random.choice((1, 10, 100))),
+        tick=random.choice(((100, 500), (500, 3000), (1000, 5000))),
+        restart=random.choice(((10, 300), (100, seconds(1.0)), (100, seconds(8.0)))),
+        segment_bytes_max=random.choice((700, 1500, 4000, 100_000)),
+        default_concern=random.choice(("all", "all", "majority", 1)),
+        requires_quorum=random.random() < 0.1,
+        delays=tuple(
+            random.choice((0.0, 0.0, 0.0, 0.05, 1.0)) if random.random() < 0.3 else 0.0
+            for _ in range(secondaries)
+        ),
+        late_bytes_reach_the_core=random.random() < 0.5,
+        encodes_messages=random.random() < 0.1,
+    )

@@ -1,0 +1,77 @@
+"""The reading threads of a simulated node: what other nodes ask of its log.
+
+PURE. It follows `replog.node.effects`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from replog.storage.log import Log
+
+from replog.core.effects import AnswerFetch, AnswerProbe, LookUp, SendBatches
+from replog.core.errors import DamagedLogError
+from replog.core.events import BatchesSent, DamageFound, LookedUp
+from replog.core.messages import Batches, FetchEnd, ProbeAnswer
+
+if TYPE_CHECKING:
+    from tests.simulator.shell import SimNode
+
+ReadEffect = LookUp | AnswerProbe | AnswerFetch | SendBatches
+
+
+class SimReader:
+    """The reads of one process."""
+
+    def __init__(self, node: SimNode, log: Log) -> None:
+        self._node = node
+        self._log = log
+
+    def read(self, effect: ReadEffect) -> None:
+        """Do what a reading thread does; damage that it meets is news for the core."""
+        try:
+            match effect:
+                case LookUp():
+                    present = tuple(map(self._log.contains, effect.heads))
+                    self._node.deliver(LookedUp(effect.link, effect.heads, present))
+                case AnswerProbe():
+                    below, above = self._log.around(effect.id)
+                    self._node.send(effect.link, ProbeAnswer(effect.id, below, above))
+                case AnswerFetch():
+                    self._answer_fetch(effect)
+                case SendBatches():
+                    self._send_batches(effect)
+        except DamagedLogError as error:
+            self._node.deliver(DamageFound(error.damage))
+
+    def _answer_fetch(self, effect: AnswerFetch) -> None:
+        log = self._log
+        after = effect.after
+        if not log.contains(after):
+            self._node.send(effect.link, FetchEnd(after, found=False))
+            return
+        room = effect.size_max
+        while room > 0:
+            run = log.read_batches(after, through=effect.through, size_max=room)
+            if run is None:
+                break
+            head, payload = run
+            self._node.send(
+                effect.link, Batches(effect.epoch, after, head, effect.committed_id, payload)
+            )
+            room -= len(payload)
+            after = head
+        self._node.send(effect.link, FetchEnd(after, found=True))
+
+    def _send_batches(self, effect: SendBatches) -> None:
+        seen = self._node.links.get(effect.link)
+        if seen is None or not seen.end.is_open:
+            return
+        run = self._log.read_batches(effect.after, through=effect.through, size_max=effect.size_max)
+        assert run is not None, f"no batch follows on {effect.after}"
+        head, payload = run
+        self._node.send(
+            effect.link,
+            Batches(effect.epoch, effect.after, head, effect.committed_id, payload),
+        )
+        self._node.deliver(BatchesSent(effect.link, head, len(payload), effect.committed_id))

@@ -1,0 +1,362 @@
+"""The shell of a simulated node: the real core and the real log, on simulated everything else.
+
+PURE. It performs effects as `replog.node` does, but each thing that takes time there takes a
+random time here, during which anything may happen: the process may die between a write, its
+sync and either event. Jobs for the disk run one after another; events keep their order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import TYPE_CHECKING
+
+from replog.storage.log import Log
+
+from replog.core.effects import (
+    AnswerAppend,
+    AnswerFetch,
+    AnswerProbe,
+    AnswerRead,
+    CloseLink,
+    CutLog,
+    Effect,
+    LookUp,
+    NoteCommit,
+    Persist,
+    PersistBatches,
+    Repair,
+    Say,
+    Send,
+    SendBatches,
+    Show,
+    StoreEpoch,
+    StoreLogId,
+    StoreMembers,
+)
+from replog.core.entry import LogId, NodeId, Tick
+from replog.core.errors import FormatError, ReplogError
+from replog.core.events import (
+    DialFailed,
+    Event,
+    LinkClosed,
+    LinkId,
+    LinkOpened,
+    Received,
+    ReceivedBad,
+    SecondaryIndex,
+    Ticked,
+)
+from replog.core.master import Master
+from replog.core.messages import (
+    Acknowledgement,
+    Batches,
+    Message,
+    StreamStart,
+)
+from replog.core.secondary import Secondary
+from replog.node.directory import DataDirectory, committed_note
+from replog.node.inbound import BatchVerifier
+from replog.node.views import Role
+from replog.replication import wire
+from replog.storage.batch import BadBatch
+from replog.storage.node_state import NodeState, load_node_state, store_node_state
+from tests.simulator.clock import UNITS_PER_TICK, seconds
+from tests.simulator.disk import NodeDied, SimFilesystem
+from tests.simulator.network import End
+from tests.simulator.serving import SimReader
+from tests.simulator.writer import SimWriter
+
+if TYPE_CHECKING:
+    from tests.simulator.world import World
+
+DATA = "/data"
+
+LOCK = f"{DATA}/lock"
+STATE = f"{DATA}/node.json"
+
+
+NO_THREADS = ThreadPoolExecutor(1)
+"""Never used: a pool makes its threads on demand."""
+
+
+@dataclass(slots=True)
+class LinkSeen:
+    """What the shell keeps of one link.
+
+    Attributes:
+        acknowledged: at a master, the last id that counts on this link for now.
+    """
+
+    end: End
+    verifier: BatchVerifier
+    opened_at: int
+    secondary: SecondaryIndex | None
+    acknowledged: int | None = None
+
+
+class SimNode:
+    """One node: a disk that stays, and processes that come and go.
+
+    Attributes:
+        process: number of the running process, None while there is none.
+        disk_changed_at: when the disk was last wiped or rotted.
+        sync_hook: where set, says how long the next sync takes, and may do more.
+    """
+
+    def __init__(self, world: World, name: str, *, disk: SimFilesystem) -> None:
+        self.world = world
+        self.name = name
+        self.url = f"http://{name}"
+        self.disk = disk
+        self.role = Role.SECONDARY
+        self.process: int | None = None
+        self.core: Master | Secondary | None = None
+        self.directory: DataDirectory | None = None
+        self.links: dict[LinkId, LinkSeen] = {}
+        self.secondaries: tuple[SimNode, ...] = ()
+        self.disk_changed_at = -1
+        self.disks = 1
+        self.clock_skew_ms = 0
+        self._processes = 0
+        self._next_link = 0
+        self.writer: SimWriter | None = None
+        self._reader: SimReader | None = None
+        self.marked_id = 0
+        self.dies_of_power = False
+        self.sync_hook: Callable[[], int] | None = None
+
+    # --- life ---------------------------------------------------------------------------
+
+    def start(self, *, take_over: bool = False, accept_loss: bool = False) -> None:
+        """Start a process: recover the log, make a core, tick, dial."""
+        assert self.process is None
+        self._processes += 1
+        self.process = self._processes
+        self.links = {}
+        self._guarded(lambda: self._open(take_over=take_over, accept_loss=accept_loss))
+
+    def _open(self, *, take_over: bool, accept_loss: bool) -> None:
+        world = self.world
+        node_id = NodeId(f"{self.name}.{self.disks}")
+        self.directory = self._open_directory(node_id, take_over=take_over)
+        log, state = self.directory.log, self.directory.state
+        self.writer = SimWriter(self, self.directory)
+        self._reader = SimReader(self, log)
+        world.opened(self)
+        if self.role is Role.MASTER:
+            self.core = Master(
+                node_id=state.node_id,
+                log_id=state.log_id,
+                fresh_log_id=LogId(f"log-{self.name}-{self.process}"),
+                epoch=state.epoch,
+                epoch_owner=state.epoch_owner,
+                head=log.durable,
+                damage=log.damage,
+                url=self.url,
+                is_shared=bool(state.members),
+                secondaries=tuple(node.url for node in self.secondaries),
+                default_concern=world.default_concern,
+                requires_quorum=world.requires_quorum,
+                take_over=take_over,
+                accept_loss=accept_loss,
+                now=self.now,
+            )
+        else:
+            self.core = Secondary(
+                node_id=state.node_id,
+                log_id=state.log_id,
+                epoch=state.epoch,
+                epoch_owner=state.epoch_owner,
+                head=log.durable,
+                committed_id=committed_note(log),
+                damage=log.damage,
+                delay=world.delays[self.name],
+                members=state.members,
+                now=self.now,
+            )
+        self._perform_all(None, self.core.start())
+        self._tick()
+        self._note_durable()
+        for index in range(len(self.secondaries) if self.role is Role.MASTER else 0):
+            self._dial(SecondaryIndex(index), first=True)
+
+    def _open_directory(self, node_id: NodeId, *, take_over: bool) -> DataDirectory:
+        """Do what `replog.node.directory` does, with our node ids and segment size."""
+        self.disk.make_directory(DATA)
+        lock = self.disk.lock(LOCK)
+        state = load_node_state(self.disk, STATE)
+        if state is None:
+            state = NodeState(node_id=node_id)
+            store_node_state(self.disk, STATE, state)
+        was_master = state.role == Role.MASTER.value
+        log = Log.open(
+            self.disk,
+            DATA,
+            is_master=was_master or self.role is Role.MASTER,
+            log_id=state.log_id,
+            segment_bytes_max=self.world.profile.segment_bytes_max,
+        )
+        if state.role != self.role.value:
+            state = replace(state, role=self.role.value)
+            store_node_state(self.disk, STATE, state)
+        return DataDirectory(self.disk, DATA, lock, state, log)
+
+    def stopped(self) -> None:
+        """The process is gone, however it ended; the disk is another matter."""
+        self.process = None
+        self.core = None
+        self.directory = None
+        self.writer = self._reader = None
+
+    @property
+    def now(self) -> Tick:
+        return Tick(self.world.clock.now // UNITS_PER_TICK)
+
+    def after(self, delay: int, callback: Callable[[], None]) -> None:
+        """Call back later, unless this process has ended by then."""
+        process = self.process
+
+        def call() -> None:
+            if self.process == process and process is not None:
+                self._guarded(callback)
+
+        self.world.clock.after(delay, call)
+
+    def _guarded(self, callback: Callable[[], None]) -> None:
+        """Call, and let the process end as its disk makes it end."""
+        try:
+            callback()
+        except NodeDied:
+            self.world.died(self)
+        except (ReplogError, OSError) as error:
+            self.world.gave_up(self, str(error))
+
+    # --- events -------------------------------------------------------------------------
+
+    def deliver(self, event: Event) -> None:
+        """Let the core take an event in, and do what it says."""
+        core = self.core
+        if core is None:
+            return
+        if not isinstance(event, Ticked):
+            self._perform_all(None, core.step(Ticked(self.now)))
+        if self.core is core:
+            effects = core.step(event)
+            self._perform_all(event, effects)
+            self.world.stepped(self, event, effects)
+
+    def _perform_all(self, event: Event | None, effects: list[Effect]) -> None:
+        self.world.trace_step(self, event, effects)
+        for effect in effects:
+            self._perform(effect)
+
+    def _tick(self) -> None:
+        self.deliver(Ticked(self.now))
+        self.after(self.world.tick_every(), self._tick)
+
+    def _note_durable(self) -> None:
+        if self.writer is not None:
+            self.writer.note_durable()
+        self.after(seconds(1.0), self._note_durable)
+
+    # --- links --------------------------------------------------------------------------
+
+    def _dial(self, index: SecondaryIndex, *, first: bool = False) -> None:
+        wait = 0 if first else self.world.random.randint(seconds(0.1), seconds(2.0))
+        self.after(
+            wait,
+            lambda: self.world.network.dial(self, self.secondaries[index], index),
+        )
+
+    def link_opened(self, end: End, secondary: SecondaryIndex | None) -> LinkId:
+        self._next_link += 1
+        link = LinkId(self._next_link)
+        self.links[link] = LinkSeen(end, BatchVerifier(), self.world.clock.now, secondary)
+        end.link = link
+        self._guarded(lambda: self.deliver(LinkOpened(link, secondary)))
+        return link
+
+    def link_closed(self, end: End, reason: str) -> None:
+        assert end.link is not None
+        link, seen = end.link, self.links[end.link]
+        seen.acknowledged = None
+        self._guarded(lambda: self.deliver(LinkClosed(link, reason)))
+        if seen.secondary is not None and self.process is not None:
+            self._dial(seen.secondary)
+
+    def dial_failed(self, secondary: SecondaryIndex, reason: str) -> None:
+        self._guarded(lambda: self.deliver(DialFailed(secondary, reason)))
+        if self.process is not None:
+            self._dial(secondary)
+
+    def message_came(self, end: End, message: Message) -> None:
+        if end.link is None or self.directory is None:
+            return
+        if not end.is_open and not self.world.late_bytes_reach_the_core:
+            return
+        link, seen = end.link, self.links[end.link]
+        if self.world.encodes_messages:
+            message = wire.decode(wire.encode(message))
+        event: Event = Received(link, message)
+        if isinstance(message, Batches):
+            try:
+                verify(seen.verifier, message, self.directory.state.log_id)
+            except (BadBatch, FormatError) as error:
+                event = ReceivedBad(link, str(error))
+        if isinstance(message, Acknowledgement) and seen.acknowledged is not None and end.is_open:
+            seen.acknowledged = message.head.last_id
+            if message.damaged_from is not None:
+                seen.acknowledged = min(seen.acknowledged, message.damaged_from - 1)
+        self._guarded(lambda: self.deliver(event))
+
+    # --- effects ------------------------------------------------------------------------
+
+    def _perform(self, effect: Effect) -> None:
+        if self.directory is None or self.writer is None or self._reader is None:
+            return
+        match effect:
+            case Send(link, message):
+                self.send(link, message)
+            case AnswerAppend(request, outcome):
+                self.world.append_answered(self, request, outcome)
+            case AnswerRead():
+                self.world.read_answered(self, effect)
+            case NoteCommit(committed_id):
+                self.directory.log.note_commit(committed_id)
+            case Show(committed_id):
+                self.world.shows(self, committed_id)
+            case Persist() | PersistBatches() | CutLog() | Repair():
+                if isinstance(effect, Persist):
+                    self.world.ids_given(effect)
+                self.writer.perform(effect)
+            case StoreEpoch() | StoreLogId() | StoreMembers():
+                self.writer.perform(effect)
+            case CloseLink(link, reason):
+                if (seen := self.links.get(link)) is not None:
+                    seen.acknowledged = None
+                    self.world.network.close(seen.end, reason)
+            case Say():
+                pass
+            case LookUp() | AnswerProbe() | AnswerFetch() | SendBatches():
+                self.after(self.world.read_time(), partial(self._reader.read, effect))
+
+    def send(self, link: LinkId, message: Message) -> None:
+        seen = self.links.get(link)
+        if seen is None or not seen.end.is_open:
+            return
+        if isinstance(message, StreamStart):
+            seen.acknowledged = message.after.last_id
+        self.world.network.send(seen.end, message)
+
+
+def verify(verifier: BatchVerifier, batches: Batches, log_id: LogId | None) -> None:
+    """Run the real node's checks: small batches are checked without a thread, at once."""
+    checking = verifier.verify(batches, log_id=log_id, threads=NO_THREADS)
+    try:
+        checking.send(None)
+    except StopIteration:
+        return
+    raise AssertionError("a batch of the simulator is small")

@@ -1,0 +1,291 @@
+"""One simulated cluster: nodes, network, clients, faults and the judge, on one clock.
+
+PURE. Everything random comes from one seeded generator, everything that happens is a
+callback on one clock: a seed is a history.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from hashlib import sha256
+from random import Random
+
+from replog.core.effects import AnswerRead, AppendOutcome, Effect, Persist, Repair, Send, StoreEpoch
+from replog.core.entry import Epoch, Head, Tick, ticks
+from replog.core.events import Event, Persisted, RequestId
+from replog.core.messages import Refusal
+from replog.node.views import Role
+from tests.simulator.clients import Clients
+from tests.simulator.clock import Clock
+from tests.simulator.disk import SimFilesystem
+from tests.simulator.faults import Faults
+from tests.simulator.invariants import Append, Judge
+from tests.simulator.network import Network
+from tests.simulator.profile import Profile
+from tests.simulator.shell import SimNode
+from tests.simulator.trace import brief
+
+WALL_CLOCK_MS = 1_800_000_000_000
+CALLBACKS_MAX = 200_000
+
+
+@dataclass(slots=True)
+class Trace:
+    """The readable history, and its hash."""
+
+    lines: list[str] = field(default_factory=list)
+    echo: bool = False
+
+    def add(self, line: str) -> None:
+        self.lines.append(line)
+        if self.echo:
+            print(line)
+
+    def hash(self) -> str:
+        return sha256("\n".join(self.lines).encode()).hexdigest()
+
+
+class World:
+    """One cluster and its history.
+
+    Attributes:
+        counts: how often each thing happened, for the run's sometimes-assertions.
+        is_calm: no fault any more: what is left must come right by itself (P9).
+    """
+
+    def __init__(self, random: Random, profile: Profile, trace: Trace | None = None) -> None:
+        self.random = random
+        self.profile = profile
+        self.trace = trace
+        self.clock = Clock()
+        self.judge = Judge()
+        self.counts: dict[str, int] = {}
+        self.network = Network(self.clock, random)
+        self.network.latency = profile.latency
+        self.late_bytes_reach_the_core = profile.late_bytes_reach_the_core
+        self.encodes_messages = profile.encodes_messages
+        self.default_concern = profile.default_concern
+        self.requires_quorum = profile.requires_quorum
+        self.is_calm = False
+        self.steps = 0
+        self._callbacks = 0
+        self.clients = Clients(self)
+        self.faults = Faults(self)
+        self.delays: dict[str, Tick] = {}
+        self.nodes = [
+            SimNode(self, f"n{number}", disk=SimFilesystem(random))
+            for number in range(profile.secondaries + 1)
+        ]
+        self.master = self.nodes[0]
+        self.master.role = Role.MASTER
+        self.master.secondaries = tuple(self.nodes[1:])
+        for node in self.nodes:
+            self.judge.add_node(node.name, node.disk)
+        for node, delay in zip(self.nodes[1:], profile.delays, strict=True):
+            self.delays[node.name] = ticks(delay)
+
+    def node(self, name: str) -> SimNode:
+        return next(node for node in self.nodes if node.name == name)
+
+    # --- time ---------------------------------------------------------------------------
+
+    def write_time(self) -> int:
+        return self.random.randint(*self.profile.write)
+
+    def sync_time(self, node: SimNode) -> int:
+        if node.sync_hook is not None:
+            return node.sync_hook()
+        return self.random.randint(*self.profile.sync)
+
+    def event_time(self) -> int:
+        return self.random.randint(*self.profile.event)
+
+    def read_time(self) -> int:
+        return self.random.randint(*self.profile.read)
+
+    def tick_every(self) -> int:
+        return self.random.randint(*self.profile.tick)
+
+    def wall_clock_ms(self) -> int:
+        return WALL_CLOCK_MS + self.clock.now // 10
+
+    def at(self, node: SimNode, callback: Callable[[], None]) -> None:
+        """Let something come to a node from outside, now or a little later."""
+        node.after(self.random.randint(0, 5), callback)
+
+    def run_until(self, time: int) -> None:
+        """Let everything happen that is due up to `time`."""
+        while self.clock.next_due() <= time:
+            self.run_next()
+        self.clock.now = max(self.clock.now, time)
+
+    def run_next(self) -> None:
+        self.clock.run_next()
+        self._callbacks += 1
+        assert self._callbacks < CALLBACKS_MAX, "the history does not end"
+
+    def calm(self) -> None:
+        """No fault from now on; what is down or cut off comes back."""
+        self.note(None, "* peace")
+        self.is_calm = True
+        self.network.corrupts = 0
+        self.network.resume()
+        for node in self.nodes:
+            node.disk.is_full = False
+            node.disk.syncs_to_fail = node.disk.writes_to_fail = 0
+            node.disk.calls_to_death = None
+            node.sync_hook = None
+            if node.process is None:
+                self.start_later(node, within=1000)
+
+    # --- processes ----------------------------------------------------------------------
+
+    def start(self, node: SimNode) -> None:
+        self.note(node, "starts")
+        node.start()
+
+    def end_process(self, node: SimNode, *, lost_power: bool) -> None:
+        """Kill -9, or no power: what the disk keeps differs, and who is told."""
+        if node.process is None:
+            return
+        self.note(node, "loses power" if lost_power else "is killed")
+        self.count("power lost" if lost_power else "killed")
+        node.stopped()
+        self.network.process_ended(node, silently=lost_power and self.random.random() < 0.5)
+        self.clients.process_ended(node)
+        self.judge.process_ended(node.name, lost_power=lost_power)
+        if lost_power:
+            node.disk.lose_power()
+        else:
+            node.disk.end_process()
+        self.judge.check_disk(node.name)
+        if self.is_calm or self.random.random() < 0.8:
+            self.start_later(node, within=self.profile.restart[1])
+
+    def start_later(self, node: SimNode, *, within: int) -> None:
+        def start() -> None:
+            if node.process is None:
+                self.start(node)
+
+        self.clock.after(self.random.randint(0, within), start)
+
+    def died(self, node: SimNode) -> None:
+        """The disk call that was to be the last one has come."""
+        self.end_process(node, lost_power=node.dies_of_power)
+
+    def gave_up(self, node: SimNode, reason: str) -> None:
+        """The node ends itself: its disk did not do what was asked."""
+        self.note(node, f"gives up: {reason}")
+        self.count("node gave up")
+        self.end_process(node, lost_power=False)
+
+    # --- what the shell reports ---------------------------------------------------------
+
+    def opened(self, node: SimNode) -> None:
+        assert node.directory is not None
+        log = node.directory.log
+        self.judge.check_disk(node.name)
+        if log.damage:
+            self.count("damage found at open")
+        if log.cuts:
+            self.count("torn tail cut at open")
+
+    def shows(self, node: SimNode, committed_id: int) -> None:
+        assert node.directory is not None
+        log = node.directory.log
+        if node.role is Role.MASTER:
+            self.judge.master_shows(node.name, committed_id, log.durable.hash)
+        else:
+            self.judge.secondary_shows(node.name, committed_id, log.durable.hash)
+
+    def ids_given(self, effect: Persist) -> None:
+        self.clients.ids_given(effect)
+
+    def batch_made(self, node: SimNode, epoch: Epoch, payload: bytes, before: Head) -> None:
+        assert node.directory is not None
+        owner = node.directory.state.node_id
+        self.judge.batch_made(epoch, owner, payload, prev=before.hash, after=before.last_id)
+
+    def synced(self, node: SimNode) -> None:
+        assert node.directory is not None
+        self.judge.check_disk(node.name)
+        self.judge.head_is(node.name, node.directory.log.head.hash)
+
+    def cut(self, node: SimNode) -> None:
+        self.count("cut to quarantine")
+        self.judge.check_disk(node.name)
+
+    def repaired(self, node: SimNode) -> None:
+        self.count("repaired range")
+        self.judge.check_disk(node.name)
+
+    def append_answered(self, node: SimNode, request: RequestId, outcome: AppendOutcome) -> None:
+        self.clients.append_answered(node, request, outcome)
+
+    def read_answered(self, node: SimNode, answer: AnswerRead) -> None:
+        self.clients.read_answered(node, answer)
+
+    def stepped(self, node: SimNode, event: Event, effects: list[Effect]) -> None:
+        self.steps += 1
+        if node is self.master and isinstance(event, Persisted):
+            self.clients.check_prompt()
+        for effect in effects:
+            match effect:
+                case Send(_, Refusal(kind)):
+                    self.count(f"refusal: {kind}")
+                case Send(_, message):
+                    self.count(f"message: {type(message).__name__}")
+                case StoreEpoch() | Repair():
+                    self.count(f"effect: {type(effect).__name__}")
+                case _:
+                    pass
+
+    # --- who counts ---------------------------------------------------------------------
+
+    def counted_for(self, master: SimNode, last_id: int) -> list[str]:
+        """Return the nodes that the master may count for `last_id` on its present links."""
+        names = [master.name]
+        for seen in master.links.values():
+            if seen.acknowledged is not None and seen.acknowledged >= last_id:
+                assert seen.end.peer is not None
+                names.append(seen.end.peer.station.name)
+        return names
+
+    def excused(self, master: SimNode, append: Append) -> set[str]:
+        """Return nodes whose disks changed under a link that the master still has."""
+        if append.last_id is None:
+            return set()
+        excused = set()
+        for seen in master.links.values():
+            if seen.acknowledged is not None and seen.acknowledged >= append.last_id:
+                assert seen.end.peer is not None
+                peer = self.node(seen.end.peer.station.name)
+                if peer.disk_changed_at >= seen.opened_at:
+                    excused.add(peer.name)
+        return excused
+
+    # --- people -------------------------------------------------------------------------
+
+    def count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
+
+    def all_counts(self) -> dict[str, int]:
+        """Return the counts of everything that happened here."""
+        counts = dict(self.counts)
+        for part in (self.network.counts, *(node.disk.faults for node in self.nodes)):
+            for what, count in part.items():
+                counts[what] = counts.get(what, 0) + count
+        return counts
+
+    def note(self, node: SimNode | None, text: str) -> None:
+        if self.trace is not None:
+            name = node.name if node is not None else "--"
+            self.trace.add(f"{self.clock.now / 10:>9.1f} ms  {name}  {text}")
+
+    def trace_step(self, node: SimNode, event: Event | None, effects: list[Effect]) -> None:
+        if self.trace is None or (event is None and not effects):
+            return
+        self.note(node, brief(event) if event is not None else "(time)")
+        for effect in effects:
+            self.trace.add(f"{'':>18}-> {brief(effect)}")

@@ -1,0 +1,199 @@
+"""The writing thread of a simulated node: jobs one after another, each in its parts.
+
+PURE. It follows `replog.node.writer`. A job is a generator that yields how long its next
+part takes; between two parts anything may happen, the end of the process included.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING
+
+from replog.core.effects import (
+    CutLog,
+    Persist,
+    PersistBatches,
+    Repair,
+    StoreEpoch,
+    StoreLogId,
+    StoreMembers,
+)
+from replog.core.entry import LogId
+from replog.core.errors import DiskFullError, ReplogError
+from replog.core.events import (
+    CutDone,
+    DamageFound,
+    DamageRepaired,
+    EpochStored,
+    Persisted,
+    PersistFailed,
+    PersistRefused,
+    RepairFailed,
+    Written,
+)
+from replog.node.directory import DataDirectory
+from replog.storage.batch import BadBatch
+
+if TYPE_CHECKING:
+    from tests.simulator.shell import SimNode
+
+Job = Generator[int, None, None]
+
+DiskEffect = Persist | PersistBatches | StoreEpoch | StoreLogId | StoreMembers | CutLog | Repair
+
+
+class SimWriter:
+    """The disk work of one process."""
+
+    def __init__(self, node: SimNode, directory: DataDirectory) -> None:
+        self._node = node
+        self._world = node.world
+        self._directory = directory
+        self._jobs: deque[Job] = deque()
+        self._is_writing = False
+        self._has_failed = False
+
+    def submit(self, job: Job) -> None:
+        self._jobs.append(job)
+        if not self._is_writing:
+            self._is_writing = True
+            self._node.after(self._world.write_time(), self._write_on)
+
+    def scrub(self) -> None:
+        """Verify one more sealed segment again, in the background (R13)."""
+
+        def job() -> Job:
+            damage = self._directory.log.scrub_next()
+            yield self._world.event_time()
+            if damage is not None:
+                self._node.deliver(DamageFound(damage))
+
+        self.submit(job())
+
+    def when_written(self, callback: Callable[[], None]) -> None:
+        """Call back when the writing thread has done what is queued."""
+
+        def job() -> Job:
+            yield 0
+            callback()
+
+        self.submit(job())
+
+    def _write_on(self) -> None:
+        """Do the next part of the oldest job; after a failure no job is done any more."""
+        if self._has_failed:
+            return
+        try:
+            wait = next(self._jobs[0])
+        except StopIteration:
+            self._jobs.popleft()
+            if not self._jobs:
+                self._is_writing = False
+                return
+            wait = self._world.write_time()
+        except (ReplogError, OSError) as error:
+            self._has_failed = True
+            reason = str(error)
+            self._node.after(
+                self._world.write_time(), lambda: self._world.gave_up(self._node, reason)
+            )
+            return
+        self._node.after(wait, self._write_on)
+
+    def perform(self, effect: DiskEffect) -> None:
+        """Queue what a core wants done on the disk."""
+        match effect:
+            case Persist() | PersistBatches():
+                self.submit(self._do_persist(effect))
+            case StoreEpoch() | StoreLogId() | StoreMembers():
+                self.submit(self._do_store(effect))
+            case CutLog():
+                self.submit(self._do_cut(effect))
+            case Repair():
+                self.submit(self._do_repair(effect))
+
+    def _do_persist(self, effect: Persist | PersistBatches) -> Job:
+        log = self._directory.log
+        try:
+            written = self._write(effect)
+        except DiskFullError as error:
+            yield self._world.event_time()
+            self._node.deliver(PersistRefused(str(error)))
+            return
+        except (ReplogError, OSError) as error:
+            self._node.deliver(PersistFailed(str(error)))
+            raise
+        is_told_first = self._world.random.random() < 0.5
+        if is_told_first:
+            yield self._world.event_time()
+            self._node.deliver(written)
+        yield self._world.sync_time(self._node)
+        try:
+            durable = log.sync()
+        except (ReplogError, OSError) as error:
+            self._node.deliver(PersistFailed(str(error)))
+            raise
+        yield self._world.event_time()
+        if not is_told_first:
+            self._node.deliver(written)
+        self._world.synced(self._node)
+        self._node.deliver(Persisted(durable))
+
+    def _write(self, effect: Persist | PersistBatches) -> Written:
+        log = self._directory.log
+        before = log.head
+        if isinstance(effect, PersistBatches):
+            head = log.append_batches(effect.batches)
+            is_master = self._node is self._world.master
+            self._world.count("adopted by the master" if is_master else "stored by a secondary")
+            return Written(head, sum(len(batches.payload) for batches in effect.batches))
+        encoded = log.append(
+            effect.messages,
+            epoch=effect.epoch,
+            committed_id=effect.committed_id,
+            time_ms=self._world.wall_clock_ms() + self._node.clock_skew_ms,
+        )
+        self._world.batch_made(self._node, effect.epoch, encoded.payload, before)
+        return Written(encoded.head, len(encoded.payload))
+
+    def _do_store(self, effect: StoreEpoch | StoreLogId | StoreMembers) -> Job:
+        match effect:
+            case StoreEpoch(epoch, owner):
+                self._directory.store(epoch=epoch, epoch_owner=owner)
+                yield self._world.event_time()
+                self._node.deliver(EpochStored(epoch))
+            case StoreLogId(log_id):
+                self._directory.store(log_id=LogId(log_id))
+                self._directory.log.set_log_id(LogId(log_id))
+            case StoreMembers(urls):
+                self._directory.store(members=urls)
+
+    def _do_cut(self, effect: CutLog) -> Job:
+        self._directory.log.cut(effect.to)
+        self._world.cut(self._node)
+        yield self._world.event_time()
+        self._node.deliver(CutDone(self._directory.log.head))
+
+    def _do_repair(self, effect: Repair) -> Job:
+        payload = b"".join(batches.payload for batches in effect.batches)
+        try:
+            head = self._directory.log.repair(effect.damage, payload)
+        except BadBatch as error:
+            yield self._world.event_time()
+            self._node.deliver(RepairFailed(effect.damage, str(error)))
+        else:
+            self._world.repaired(self._node)
+            yield self._world.event_time()
+            self._node.deliver(DamageRepaired(effect.damage, head))
+
+    def note_durable(self) -> None:
+        """Note how far the log is durable, where that moved."""
+
+        def job() -> Job:
+            self._directory.log.note_durable()
+            self._node.marked_id = self._directory.log.durable.last_id
+            yield 0
+
+        if self._node.marked_id != self._directory.log.durable.last_id:
+            self.submit(job())
