@@ -17,6 +17,7 @@ from replog.storage.quarantine import QuarantinedBytes, quarantine
 from replog.storage.scan import Found, read_last_trailer
 from replog.storage.segment import Segment
 from replog.storage.survey import list_segments
+from replog.storage.syncing import sync_file, sync_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,13 +107,13 @@ def remove(contents: Contents, plan: CutPlan) -> None:
     filesystem, layout = contents.filesystem, contents.layout
     for found in reversed(plan.removed):
         filesystem.remove(layout.segment(found.name))
-        filesystem.sync_directory(layout.segments)
+        sync_names(filesystem, layout.segments)
     if plan.shortened is not None:
         file = filesystem.open(layout.segment(plan.shortened.name), writable=True)
         try:
             file.truncate(plan.end.offset)
-            file.sync()
+            sync_file(file)
         finally:
             file.close()
         # The name may be as new as the bytes: what is left is durable only with it.
-        filesystem.sync_directory(layout.segments)
+        sync_names(filesystem, layout.segments)

@@ -6,35 +6,39 @@ DISK. One writer thread calls what changes the log; any thread may read.
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Self
 
 from replog.core.entry import EntryId, Epoch, Head, LogId
-from replog.core.errors import DamagedLogError, DiskFullError, StorageError
+from replog.core.errors import DamagedLogError, DiskFullError, StorageError, SyncFailedError
 from replog.core.messages import Batches, Damage
 from replog.storage import cut as cutting
 from replog.storage import lookup
+from replog.storage import repair as repairing
 from replog.storage.batch import EncodedBatch, batch_bytes_bound, encode_batch
 from replog.storage.contents import Contents, damage_text
 from replog.storage.filesystem import Filesystem
 from replog.storage.layout import Layout
 from replog.storage.lines import (
-    HEADER_BEGINNING,
     NO_KEYS,
-    TRAILER_BEGINNING,
-    LineError,
     header_line,
     parse_time,
-    parse_trailer,
 )
 from replog.storage.marks import DurableMark, Marks
 from replog.storage.place import Place
 from replog.storage.quarantine import CutReport
 from replog.storage.reader import EntryReader
+from replog.storage.received import pieces_of
 from replog.storage.recent import RecentBatches
-from replog.storage.recovery import Recovered, open_marks, recover, remove_repair_leftovers
-from replog.storage.span import BadBatch, spans
-from replog.storage.survey import list_segments
+from replog.storage.recovery import (
+    Recovered,
+    expect_no_log,
+    open_marks,
+    recover,
+    remove_repair_leftovers,
+)
+from replog.storage.scrub import Scrubber
 from replog.storage.writer import Piece, Writer
 
 SEGMENT_BYTES_MAX = 16 * 1024 * 1024
@@ -60,6 +64,7 @@ class Log:
         self._is_master = is_master
         self._segment_bytes_max = segment_bytes_max
         self._recent = RecentBatches()
+        self._scrubber = Scrubber(contents)
         self._writer = Writer(contents, Place(0, contents.head, b""))
         self.cuts: tuple[CutReport, ...] = ()
         self.notices: tuple[str, ...] = ()
@@ -97,7 +102,7 @@ class Log:
             )
             log.notices = notices
             if log_id is None:
-                log._expect_nothing()
+                expect_no_log(filesystem, layout, marks)
             else:
                 log._recover(frozenset())
         except OSError as error:
@@ -189,22 +194,11 @@ class Log:
             DiskFullError, DamagedLogError, SyncFailedError: as `append`.
         """
         self._refuse_damage()
-        end, opens = self._writer.end, self._opens_segment()
-        pieces: list[Piece] = []
-        for batch in batches:
-            piece = _piece(batch, end, opens=opens)
-            if pieces and not opens:
-                joined = pieces[-1].payload + piece.payload
-                pieces[-1] = Piece(joined, pieces[-1].opens, piece.stop, piece.seals)
-            else:
-                pieces.append(piece)
-            end, opens = piece.stop, piece.seals
+        end = self._writer.end
+        pieces = pieces_of(batches, end, opens=self._opens_segment())
         self._writer.write(pieces)
-        for batch in batches:
-            seals = (
-                batch.payload.find(b',"seal":true', batch.payload.rfind(TRAILER_BEGINNING)) != -1
-            )
-            self._recent.add(batch.after, batch.head, batch.payload, seals=seals)
+        for piece, after in zip(pieces, (end, *(piece.stop for piece in pieces)), strict=False):
+            self._recent.add(after.head, piece.stop.head, piece.payload, seals=piece.seals)
         return self.head
 
     def sync(self) -> Head:
@@ -262,29 +256,58 @@ class Log:
                 nothing was cut.
             SyncFailedError: the disk refused in the middle; the node must end.
         """
-        writer, contents = self._writer, self._contents
-        writer.check()
+        self._writer.check()
         if to == self.head and not self.damage:
             return CutReport(to, "nothing is behind it", ())
-        found = lookup.end_of(contents, to)
+        found = lookup.end_of(self._contents, to)
         if found is None:
             raise StorageError(f"the log does not hold the batch end {to}; nothing was cut")
-        try:
-            plan = cutting.plan_cut(contents, to, segment=found[0], offset=found[1])
-            moved = cutting.copy_away(contents, plan)
-        except OSError as error:
-            raise _translated(error, f"nothing was cut behind {to}") from error
         reason = f"the log was cut back from {self.head} to {to}"
+        with self._failing(f"nothing was cut behind {to}"):
+            plan = cutting.plan_cut(self._contents, to, segment=found[0], offset=found[1])
+            moved = cutting.copy_away(self._contents, plan)
         try:
             cutting.lower_marks(self._marks, plan)
             self._recent.clear()
-            contents.replace(plan.kept, to, ())
-            writer.close()
-            cutting.remove(contents, plan)
+            self._contents.replace(plan.kept, to, ())
+            self._writer.close()
+            cutting.remove(self._contents, plan)
+        except SyncFailedError as error:
+            self._writer.failure = str(error)
+            raise
         except OSError as error:
-            writer.fail(f"cutting the log back to {to}", error)
+            self._writer.fail(f"cutting the log back to {to}", error)
         self._start_writer(plan.end)
         return CutReport(to, reason, moved)
+
+    def repair(self, damage: Damage, payload: bytes) -> Head:
+        """Put `payload`, from another node, in the place of a damaged range (R13).
+
+        Where nothing good follows the range, a part of it is taken too; the rest stays
+        damaged. What is replaced goes to the quarantine. Returns the new head, which is
+        that of the next damaged range's beginning, if there is one.
+
+        Raises:
+            BadBatch: it does not verify, or the chain does not close; nothing was changed.
+            StorageError: the range is not damaged, or the disk refused; as `BadBatch`.
+            SyncFailedError: unknown what is on the disk; the node must end.
+        """
+        self.note_durable()
+        suspects = frozenset((damage.segment, *(known.segment for known in self.damage)))
+        contents, marks = self._contents, self._marks
+        with self._failing(f"the log was not repaired behind {damage.before}"):
+            plan = repairing.plan_repair(contents, marks, damage, payload, suspects)
+            repairing.carry_out(contents, plan)
+        with self._failing("the repaired log could not be read again"):
+            self._recover(suspects)
+        return self.head
+
+    def scrub_next(self) -> Damage | None:
+        """Verify one more sealed segment again, whole; the oldest follows on the newest.
+
+        For a background thread. Returns what is damaged in it, which is in `damage` now.
+        """
+        return self._scrubber.next()
 
     def close(self) -> None:
         """Note the durable mark, so that the next start has nothing to make durable."""
@@ -322,18 +345,6 @@ class Log:
 
     # --- inside ---------------------------------------------------------------------------
 
-    def _expect_nothing(self) -> None:
-        """Without a log id there may be no log: node.json is written before anything is."""
-        contents = self._contents
-        files = list_segments(contents.filesystem, contents.layout)
-        marked = self._marks.durable
-        if files or (marked is not None and marked.head.last_id > 0):
-            raise StorageError(
-                f"node.json in {contents.layout.directory} names no log, but there is one "
-                "beside it: put the node.json back that belongs to it, or move segments/ and "
-                "marks away to begin anew"
-            )
-
     def _recover(self, suspects: frozenset[str]) -> None:
         contents = self._contents
         assert contents.log_id is not None
@@ -354,6 +365,17 @@ class Log:
         self._contents.replace(recovered.segments, recovered.end.head, damage)
         self._start_writer(recovered.end)
 
+    @contextmanager
+    def _failing(self, what: str) -> Iterator[None]:
+        """Translate what the disk refuses; after a failed sync refuse everything."""
+        try:
+            yield
+        except SyncFailedError as error:
+            self._writer.failure = str(error)
+            raise
+        except OSError as error:
+            raise _translated(error, what) from error
+
     def _start_writer(self, end: Place) -> None:
         self._writer.close()
         self._writer = Writer(self._contents, end)
@@ -366,25 +388,6 @@ class Log:
         self._writer.check()
         if self.damage:
             raise DamagedLogError(damage_text(self.damage[0]))
-
-
-def _piece(batches: Batches, end: Place, *, opens: bool) -> Piece:
-    """Check that received batches fit on the end of the log, and say where they end."""
-    payload = batches.payload
-    if batches.after != end.head:
-        raise BadBatch(0, f"it follows on {batches.after}, the log ends at {end.head}")
-    if payload.startswith(HEADER_BEGINNING) != opens:
-        raise BadBatch(0, "its segment does not begin where this log's does")
-    first = next(spans(payload), None)
-    if first is None or first.time < end.time:
-        raise BadBatch(0, "its time is before that of the batch before")
-    try:
-        last = parse_trailer(payload[payload.rfind(b"\n" + TRAILER_BEGINNING) + 1 :])
-    except LineError as error:
-        raise BadBatch(0, str(error)) from error
-    offset = 0 if opens else end.offset
-    stop = Place(offset + len(payload), batches.head, last.time)
-    return Piece(payload, opens, stop, last.seal)
 
 
 def _translated(error: OSError, what: str) -> StorageError:

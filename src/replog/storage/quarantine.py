@@ -11,6 +11,7 @@ from replog.core.entry import Head
 from replog.storage.filesystem import Filesystem
 from replog.storage.layout import Layout, quarantine_name
 from replog.storage.salvage import read_what_can_be_read
+from replog.storage.syncing import sync_file, sync_names
 
 _COPY_BYTES = 1024 * 1024
 
@@ -50,6 +51,7 @@ def quarantine(
 
     Raises:
         OSError: nothing was copied that counts; the segment is as it was.
+        SyncFailedError: likewise, but the node must end.
     """
     if offset >= stop:
         return ()
@@ -68,7 +70,7 @@ def quarantine(
                     break
                 target.write_at(size, data)
                 size += len(data)
-            target.sync()
+            sync_file(target)
         except OSError:
             filesystem.remove(path)
             raise
@@ -76,7 +78,7 @@ def quarantine(
             target.close()
     finally:
         source.close()
-    filesystem.sync_directory(layout.quarantine)
+    sync_names(filesystem, layout.quarantine)
     return (QuarantinedBytes(segment, offset, size, path),)
 
 

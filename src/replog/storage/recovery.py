@@ -8,7 +8,8 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 
-from replog.core.entry import EntryId, LogId
+from replog.core.entry import GENESIS, EntryId, LogId
+from replog.core.errors import StorageError
 from replog.core.messages import Damage
 from replog.storage.claims import claimed_id
 from replog.storage.filesystem import File, Filesystem, replace_file
@@ -22,6 +23,7 @@ from replog.storage.scan import read_last_trailer
 from replog.storage.segment import Segment
 from replog.storage.span import looks_complete
 from replog.storage.survey import Gap, Survey, Tail, list_segments, survey
+from replog.storage.syncing import sync_file, sync_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,21 @@ def open_marks(filesystem: Filesystem, layout: Layout) -> tuple[Marks, tuple[str
     return marks, (reason,)
 
 
+def expect_no_log(filesystem: Filesystem, layout: Layout, marks: Marks) -> None:
+    """See that there is no log where node.json names none: it is written before a log is.
+
+    Raises:
+        StorageError: there is one.
+    """
+    mark = marks.durable
+    if list_segments(filesystem, layout) or (mark is not None and mark.head != GENESIS):
+        raise StorageError(
+            f"node.json in {layout.directory} names no log, but there is one beside it: put "
+            "the node.json back that belongs to it, or move segments/ and marks away to begin "
+            "anew"
+        )
+
+
 def remove_repair_leftovers(filesystem: Filesystem, layout: Layout) -> None:
     """Remove what a repair made that a crash kept from taking its place."""
     for name in filesystem.list(layout.segments):
@@ -83,7 +100,7 @@ def recover(
     what is known to have been durable, or that looks complete on a master, is damage.
 
     Raises:
-        OSError: the disk refused; nothing was lost, and nothing may be served.
+        OSError, SyncFailedError: the disk refused; nothing may be served.
         FormatError: a batch says that this version must not read it.
     """
     found = survey(filesystem, layout, log_id=log_id, suspects=suspects)
@@ -180,12 +197,12 @@ def _cut(
     )
     if tail.offset == 0:
         filesystem.remove(layout.segment(name))
-        filesystem.sync_directory(layout.segments)
+        sync_names(filesystem, layout.segments)
     else:
         file = filesystem.open(layout.segment(name), writable=True)
         try:
             file.truncate(tail.offset)
-            file.sync()
+            sync_file(file)
         finally:
             file.close()
     size = tail.file.size - tail.offset
@@ -230,10 +247,10 @@ def _write_again(
     file = filesystem.open(layout.segment(last.name), writable=True)
     try:
         _write_over_itself(file, offset, last.stop.offset)
-        file.sync()
+        sync_file(file)
     finally:
         file.close()
-    filesystem.sync_directory(layout.segments)
+    sync_names(filesystem, layout.segments)
 
 
 def _write_over_itself(file: File, offset: int, stop: int) -> None:

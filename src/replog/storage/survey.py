@@ -48,6 +48,7 @@ class Survey:
     """What was found.
 
     Attributes:
+        runs: all good runs, in order.
         segments: the good part of the log from its beginning, up to the first gap.
         end: where that part ends.
         gaps: the ranges between good runs, in order of their ids.
@@ -57,6 +58,7 @@ class Survey:
     """
 
     files: tuple[Found, ...]
+    runs: tuple[GoodRun, ...]
     segments: tuple[Segment, ...]
     end: Place
     gaps: tuple[Gap, ...]
@@ -225,7 +227,15 @@ class _Chain:
             end = run.stop
         name, offset = self.where_it_ends(None)
         return Survey(
-            files, tuple(segments), end, tuple(self.gaps), self.end, self._tail(files), name, offset
+            files,
+            tuple(self.linked),
+            tuple(segments),
+            end,
+            tuple(self.gaps),
+            self.end,
+            self._tail(files),
+            name,
+            offset,
         )
 
     def _tail(self, files: tuple[Found, ...]) -> Tail | None:

@@ -15,6 +15,7 @@ from replog.storage.contents import Contents
 from replog.storage.filesystem import File
 from replog.storage.place import Place
 from replog.storage.segment import Segment
+from replog.storage.syncing import sync_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,10 +120,7 @@ class Writer:
 
     def fail(self, what: str, error: OSError) -> NoReturn:
         """Remember that the state of the disk is unknown from now on."""
-        self.failure = (
-            f"{what} failed ({error}): what is on the disk is unknown. This node must end; "
-            "start it again, and it makes durable what is there"
-        )
+        self.failure = sync_failure(what, error)
         raise SyncFailedError(self.failure) from error
 
     def close(self) -> None:

@@ -1,0 +1,56 @@
+"""What received batches become on this disk: the same bytes, at the same places.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from replog.core.messages import Batches
+from replog.storage.lines import HEADER_BEGINNING, TRAILER_BEGINNING, LineError, parse_trailer
+from replog.storage.place import Place
+from replog.storage.span import BadBatch, spans
+from replog.storage.writer import Piece
+
+
+def pieces_of(batches: Sequence[Batches], end: Place, *, opens: bool) -> tuple[Piece, ...]:
+    """Say what to write into which file, one piece for each; `opens` is that of the first.
+
+    Raises:
+        BadBatch: they do not follow on `end`.
+    """
+    pieces: list[Piece] = []
+    for batch in batches:
+        piece = piece_of(batch, end, opens=opens)
+        if pieces and not opens:
+            before = pieces[-1]
+            payload = before.payload + piece.payload
+            pieces[-1] = Piece(payload, before.opens, piece.stop, piece.seals)
+        else:
+            pieces.append(piece)
+        end, opens = piece.stop, piece.seals
+    return tuple(pieces)
+
+
+def piece_of(batches: Batches, end: Place, *, opens: bool) -> Piece:
+    """Check that batches of one segment fit on the end of the log, and where they end.
+
+    Their bytes have been verified on their own; here it is seen that they will verify in
+    their place as well: otherwise the next start would find damage.
+    """
+    payload = batches.payload
+    if batches.after != end.head:
+        raise BadBatch(0, f"it follows on {batches.after}, the log ends at {end.head}")
+    if payload.startswith(HEADER_BEGINNING) != opens:
+        raise BadBatch(0, "its segment does not begin where this log's does")
+    first = next(spans(payload), None)
+    if first is None or first.time < end.time:
+        raise BadBatch(0, "its time is before that of the batch before")
+    try:
+        last = parse_trailer(payload[payload.rfind(b"\n" + TRAILER_BEGINNING) + 1 :])
+    except LineError as error:
+        raise BadBatch(0, str(error)) from error
+    offset = 0 if opens else end.offset
+    stop = Place(offset + len(payload), batches.head, last.time)
+    return Piece(payload, opens, stop, last.seal)
