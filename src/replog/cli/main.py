@@ -1,8 +1,118 @@
-"""The command `replog`: for now, what the walking skeleton needs.
+"""The command `replog`: its commands, its help, and what their errors look like.
 
-SHELL.
+SHELL. Every error that is expected ends here as one line on stderr and an exit code; what
+remains is a defect, and keeps its traceback.
 """
 
-from replog.skeleton import main
+from __future__ import annotations
 
-__all__ = ["main"]
+import functools
+import os
+import signal
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Annotated, ParamSpec
+
+import typer
+
+from replog import __version__
+from replog.cli.append import append
+from replog.cli.get import get
+from replog.cli.output import CommandError, ExitCode, note
+from replog.cli.restore import restore
+from replog.cli.serve import serve
+from replog.cli.status import status
+from replog.cli.up import up
+from replog.cli.verify import verify
+from replog.config.load import UsageError
+from replog.core.errors import ReplogError
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,  # rich help pages cost 0.15 s
+)
+
+
+def _show_version(is_wanted: bool) -> None:
+    if is_wanted:
+        print(f"replog {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def about(
+    *,
+    version: Annotated[
+        bool,
+        typer.Option("--version", help="print the version", callback=_show_version, is_eager=True),
+    ] = False,
+) -> None:
+    """A replicated log: one master, any number of secondaries, durable, in order.
+
+    \b
+    replog up                                     a cluster on this machine
+    replog append "order 17 paid" -w majority     an entry, held by a majority when it returns
+    replog get --from 100                         the entries, from any node
+    replog status                                 who is there, and how far
+    replog verify replog-data/*                   every hash, and that the copies are identical
+
+    \b
+    Exit codes: 0 ok, 1 the environment (port, disk, configuration, node), 2 usage, 3 not found,
+    4 stored but not yet on enough nodes, 5 no node reachable, 6 precondition failed,
+    7 verification failed, 130 Ctrl-C.
+    """
+
+
+def _guarded(command: Callable[P, None], *, is_server: bool) -> Callable[P, None]:
+    """Return `command` with its expected errors turned into a line and an exit code."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        if is_server:
+            signal.signal(signal.SIGTERM, _interrupt)  # until the server has its own
+        try:
+            command(*args, **kwargs)
+        except CommandError as error:
+            _end(str(error), error.code)
+        except UsageError as error:
+            _end(str(error), ExitCode.USAGE)
+        except ReplogError as error:
+            _end(str(error), ExitCode.ENVIRONMENT)
+        except KeyboardInterrupt:
+            raise typer.Exit(ExitCode.OK if is_server else ExitCode.INTERRUPTED) from None
+        except BrokenPipeError:
+            # The reader has enough (`replog get | head`). The interpreter's own last flush
+            # must not fail again.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(ExitCode.OK) from None
+
+    return run
+
+
+def _interrupt(number: int, frame: FrameType | None) -> None:
+    del number, frame
+    raise KeyboardInterrupt
+
+
+def _end(text: str, code: ExitCode) -> None:
+    note(f"replog: {text}")
+    raise typer.Exit(code) from None
+
+
+app.command()(_guarded(serve, is_server=True))
+app.command()(_guarded(up, is_server=True))
+app.command()(_guarded(append, is_server=False))
+app.command()(_guarded(get, is_server=False))
+app.command()(_guarded(status, is_server=False))
+app.command()(_guarded(verify, is_server=False))
+app.command()(_guarded(restore, is_server=False))
+
+
+def main() -> None:
+    """Run the command line of this process."""
+    app(prog_name="replog")

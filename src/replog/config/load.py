@@ -9,6 +9,7 @@ pydantic-settings would do this too, but its import alone takes 0.13 s of a star
 
 from __future__ import annotations
 
+import socket
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -130,7 +131,7 @@ def load_settings(
     role: Role = _required(sources, ROLE)
     _refuse_what_the_role_does_not_take(sources, role)
     host, port = sources.read(HOST), sources.read(PORT)
-    url = sources.read(ADVERTISE_URL) or f"http://{f'[{host}]' if ':' in host else host}:{port}"
+    url = sources.read(ADVERTISE_URL) or own_url(host, port)
     secondaries = sources.read(SECONDARIES)
     given = sources.given(SECONDARIES)
     if given is not None and url in secondaries:
@@ -154,6 +155,12 @@ def load_settings(
         waiting_appends_max=sources.read(WAITING_APPENDS_MAX),
         request_bytes_in_flight_max=sources.read(REQUEST_BYTES_IN_FLIGHT_MAX),
     )
+
+
+def own_url(host: str, port: int) -> str:
+    """Return a URL for clients where none is set; a wildcard address is none to them."""
+    name = socket.gethostname() if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared
+    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
 
 
 def read_file(path: str) -> Mapping[str, object]:

@@ -1,0 +1,113 @@
+"""One node as a process: here the parts are put together, run, and ended by a signal.
+
+SHELL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import time
+from dataclasses import dataclass
+from threading import Thread
+
+import typer
+import uvloop
+
+from replog.cli.output import ExitCode
+from replog.config import Settings
+from replog.config.load import unknown_variables
+from replog.http.app import create_app
+from replog.http.limits import Limits
+from replog.http.server import listen, serve
+from replog.node.node import start_node
+from replog.observability import set_up_logging
+
+STOP_TIMEOUT_S = 5.0
+
+_log = logging.getLogger("replog.serve")
+
+
+@dataclass(frozen=True, slots=True)
+class Parent:
+    """What ties a node to the `replog up` that started it; nothing where a person did.
+
+    Attributes:
+        until_stdin_ends: stop when stdin does, which is when the parent is gone.
+        listen_fd: an inherited socket that listens at the node's port already.
+    """
+
+    until_stdin_ends: bool
+    listen_fd: int | None
+
+
+def run(settings: Settings, *, name: str, parent: Parent) -> None:
+    """Run the node that `settings` describe until a signal, or until it cannot go on.
+
+    Raises:
+        ReplogError: it could not start.
+        typer.Exit: it could not go on, and has said why in its log.
+    """
+    if parent.until_stdin_ends:
+        Thread(target=_end_with_parent, daemon=True).start()
+    set_up_logging(level=settings.log_level, log_format=settings.log_format, node=name)
+    for variable in unknown_variables(os.environ):
+        _log.warning("%s is in the environment, and is no setting of replog", variable)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        has_failed = runner.run(_serve(settings, parent.listen_fd))
+    if has_failed:
+        raise typer.Exit(ExitCode.ENVIRONMENT)
+
+
+async def _serve(settings: Settings, listen_fd: int | None) -> bool:
+    """Return whether the node ended because it could not go on."""
+    limits = Limits(
+        message_bytes_max=settings.message_bytes_max,
+        waiting_appends_max=settings.waiting_appends_max,
+        request_bytes_max=settings.request_bytes_in_flight_max,
+    )
+    # The port first: a second node of the same command must not touch the data directory.
+    if listen_fd is None:
+        listeners = listen(settings.host, settings.port)
+    else:
+        listeners = [socket.socket(fileno=listen_fd)]
+        listeners[0].setblocking(False)
+    try:
+        node = await start_node(settings)
+    except BaseException:
+        for listener in listeners:
+            listener.close()
+        raise
+    stop = asyncio.Event()
+
+    def begin_stop() -> None:
+        node.request_stop()  # whoever waits is answered before the server closes
+        stop.set()
+
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, begin_stop)
+    ending = asyncio.create_task(_stop_when_fatal(node.fatal, stop))
+    try:
+        await serve(create_app(node, limits=limits), node, stop=stop, listeners=listeners)
+    finally:
+        ending.cancel()
+        await node.stop()
+    return node.fatal.is_set()
+
+
+async def _stop_when_fatal(fatal: asyncio.Event, stop: asyncio.Event) -> None:
+    await fatal.wait()
+    stop.set()
+
+
+def _end_with_parent() -> None:
+    """Wait until the parent's end of stdin is closed, by it or by its death; then stop."""
+    while os.read(0, 4096):
+        pass
+    os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(STOP_TIMEOUT_S)
+    os._exit(ExitCode.ENVIRONMENT)  # it hangs, and nobody is left who could kill it

@@ -1,0 +1,134 @@
+"""`replog status`: who is there, in which state, and how far.
+
+SHELL. One `GET /health` at the node that is asked; where that is a master, one more at each
+of its secondaries, together and briefly, for what only they know of themselves.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+
+from replog.cli.options import DEFAULT_URL, JsonOption, UrlOption
+from replog.cli.output import CommandError, duration, note, print_table
+
+HEADER = ("NODE", "ROLE", "HEALTH", "EPOCH", "LAST", "COMMITTED", "LAG", "LAST CONTACT")
+NUMBERS = frozenset({"EPOCH", "LAST", "COMMITTED", "LAG", "LAST CONTACT"})
+
+Members = Mapping[str, object]
+
+
+def status(
+    url: UrlOption = DEFAULT_URL,
+    as_json: JsonOption = False,
+) -> None:
+    """Show every node that the asked one knows: role, health, epoch, last id, lag.
+
+    \b
+    replog status                                 the cluster, as its master sees it
+    replog status --url http://127.0.0.1:8001     a secondary's own view
+    replog status --json | jq .status             what GET /health answers
+    """
+    from replog.cli.http_client import NodeClient
+
+    with NodeClient(url) as node:
+        health = node.health()
+    if as_json:
+        print(json.dumps(health, ensure_ascii=False))
+        return
+    secondaries = members_of(health.get("secondaries"))
+    views = _own_views([str(row.get("url")) for row in secondaries])
+    rows = [own_row(url, health)]
+    rows += [secondary_row(row, view) for row, view in zip(secondaries, views, strict=True)]
+    master = health.get("master")
+    if isinstance(master, dict) and master.get("url"):
+        rows.append(master_row(master))
+    print_table(HEADER, rows, numbers=NUMBERS)
+    for line in remarks(health):
+        note(line)
+
+
+def own_row(url: str, health: Members) -> list[str]:
+    """The asked node answers, so it is healthy, or says in one word what keeps it."""
+    state = str(health.get("status", "ok"))
+    return [
+        url.rstrip("/"),
+        text(health.get("role")),
+        "healthy" if state == "ok" else state,
+        text(health.get("epoch")),
+        text(health.get("last_id")),
+        text(health.get("committed_id")),
+        "-",
+        "-",
+    ]
+
+
+def secondary_row(seen: Members, own: Members) -> list[str]:
+    """What the master sees of a secondary, and what that secondary says of itself."""
+    contact = seen.get("last_contact_s")
+    health = text(seen.get("health")).lower()
+    link = text(seen.get("link"))
+    return [
+        text(seen.get("url")),
+        "secondary",
+        link if link in {"diverged", "refused"} else health,
+        text(own.get("epoch")),
+        text(seen.get("last_id") if seen.get("last_id") is not None else own.get("last_id")),
+        text(own.get("committed_id")),
+        text(seen.get("lag")),
+        duration(contact if isinstance(contact, int | float) else None),
+    ]
+
+
+def master_row(seen: Members) -> list[str]:
+    contact = seen.get("last_contact_s")
+    return [
+        text(seen.get("url")),
+        "master",
+        text(seen.get("health")).lower(),
+        "-",
+        "-",
+        "-",
+        "-",
+        duration(contact if isinstance(contact, int | float) else None),
+    ]
+
+
+def remarks(health: Members) -> list[str]:
+    """What does not fit into a table: damage, and a quorum that is not reached."""
+    lines = [
+        f"damage: from id {text(row.get('first_id'))}, {text(row.get('segment'))} at byte "
+        f"{text(row.get('offset'))}: {text(row.get('reason'))}"
+        for row in members_of(health.get("damage"))
+    ]
+    quorum = health.get("quorum")
+    if isinstance(quorum, dict):
+        required, reachable = quorum.get("required"), quorum.get("reachable")
+        if isinstance(required, int) and isinstance(reachable, int) and reachable < required:
+            lines.append(f"no quorum: {reachable} of {required} required nodes are reachable")
+    return lines
+
+
+def members_of(value: object) -> list[dict[str, object]]:
+    return [row for row in value if isinstance(row, dict)] if isinstance(value, list) else []
+
+
+def text(value: object) -> str:
+    return "-" if value is None else str(value)
+
+
+def _own_views(urls: list[str]) -> list[Members]:
+    from replog.cli.http_client import NodeClient
+
+    def ask(url: str) -> Members:
+        try:
+            with NodeClient(url, timeout_s=1.0) as node:
+                return node.health()
+        except CommandError:
+            return {}
+
+    if not urls:
+        return []
+    with ThreadPoolExecutor(max_workers=min(16, len(urls))) as pool:
+        return list(pool.map(ask, urls))

@@ -1,0 +1,75 @@
+"""A node that answers as a test says, over real HTTP; it notes what it was asked.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+@dataclass(frozen=True)
+class Answer:
+    """`size` is the promised length where it is not the body's: the answer breaks off."""
+
+    body: bytes
+    status: int = 200
+    acks: str | None = None
+    size: int | None = None
+
+
+@dataclass
+class ScriptedNode:
+    url: str
+    answers: list[Answer] = field(default_factory=list)
+    asked: list[tuple[str, bytes]] = field(default_factory=list)
+    connections: int = 0
+
+    def stored(self, *ids: int, acks: str = "3/3") -> None:
+        for id_ in ids:
+            entry = {"id": id_, "message": "m"}
+            body = json.dumps({"status": "success", "log": entry}, separators=(",", ":"))
+            self.answers.append(Answer(body.encode(), acks=acks))
+
+
+@contextmanager
+def scripted_node() -> Iterator[ScriptedNode]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+
+        def setup(self) -> None:
+            super().setup()
+            node.connections += 1
+
+        def _answer(self) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            node.asked.append((f"{self.command} {self.path}", body))
+            answer = node.answers.pop(0)
+            size = len(answer.body) if answer.size is None else answer.size
+            self.send_response(answer.status)
+            self.send_header("Content-Length", str(size))
+            if answer.acks:
+                self.send_header("Log-Acks", answer.acks)
+            self.end_headers()
+            self.wfile.write(answer.body)
+            self.close_connection |= size != len(answer.body)
+
+        do_GET = do_POST = _answer  # noqa: N815 - names of http.server
+
+        def log_message(self, format: str, *arguments: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        node = ScriptedNode(f"http://127.0.0.1:{server.server_address[1]}")
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        try:
+            yield node
+        finally:
+            server.shutdown()
+            thread.join()

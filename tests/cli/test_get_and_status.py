@@ -1,0 +1,154 @@
+"""`replog get` and `replog status`: what they ask, print and return.
+
+SHELL.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from typer.testing import CliRunner, Result
+
+from replog.cli.http_client import split_array
+from replog.cli.main import app
+from replog.cli.output import CommandError, count, duration
+from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
+
+
+@pytest.fixture
+def node() -> Iterator[ScriptedNode]:
+    with scripted_node() as node:
+        yield node
+
+
+def run(node: ScriptedNode, *arguments: str) -> Result:
+    return CliRunner().invoke(app, [*arguments, "--url", node.url])
+
+
+def encode(messages: list[str]) -> list[bytes]:
+    return [
+        json.dumps({"id": id_, "message": m}, ensure_ascii=False, separators=(",", ":")).encode()
+        for id_, m in enumerate(messages, 1)
+    ]
+
+
+def test_entries_are_a_line_each_whatever_their_messages_hold(node: ScriptedNode) -> None:
+    node.answers = [Answer(b"[" + b",".join(encode(["a", "b\nc\x1b[2J", "✓"])) + b"]")]
+    result = run(node, "get")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "1\ta\n2\tb\\nc\\x1b[2J\n3\t✓\n"
+    assert node.asked == [("GET /logs", b"")]
+
+
+def test_json_keeps_every_entry_byte_for_byte(node: ScriptedNode) -> None:
+    entries = encode(["a", 'b\n"},{"id":9', "✓"])
+    node.answers = [Answer(b"[" + b",".join(entries) + b"]")]
+    assert run(node, "get", "--json").stdout_bytes == b"".join(e + b"\n" for e in entries)
+
+
+def test_a_part_is_asked_for_at_the_node(node: ScriptedNode) -> None:
+    node.answers = [Answer(b"[]")]
+    result = run(node, "get", "--from", "100", "--limit", "10")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert node.asked == [("GET /logs?from=100&limit=10", b"")]
+
+
+def test_an_answer_that_breaks_off_prints_what_came_and_fails(node: ScriptedNode) -> None:
+    node.answers = [Answer(b"[" + b",".join(encode(["a", "b"])), size=1000)]
+    result = run(node, "get")
+    assert result.exit_code == 5
+    assert result.stdout == "1\ta\n"
+    assert "the answer is not whole" in result.stderr
+
+
+@given(
+    messages=st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.just('"},{"id":1')),
+    size=st.integers(1, 20),
+)
+def test_an_array_is_split_into_its_elements_however_it_is_cut(
+    messages: list[str], size: int
+) -> None:
+    entries = encode(messages)
+    array = b"[" + b",".join(entries) + b"]"
+    chunks = (array[at : at + size] for at in range(0, len(array), size))
+    assert list(split_array(chunks)) == entries
+
+
+@pytest.mark.parametrize("array", [b"", b"[", b'[{"id":1,"message":"a"}', b"{}", b"x"])
+def test_what_is_no_whole_array_is_refused(array: bytes) -> None:
+    with pytest.raises(CommandError):
+        list(split_array(iter([array])))
+
+
+MASTER_HEALTH = {
+    "role": "master",
+    "status": "ok",
+    "epoch": 3,
+    "last_id": 1043,
+    "committed_id": 1043,
+    "quorum": {"required": 2, "reachable": 1},
+    "damage": [{"first_id": 5, "segment": "1.ndjson", "offset": 99, "reason": "a hash differs"}],
+}
+
+
+def test_status_is_a_row_a_node_with_what_each_knows_of_itself(node: ScriptedNode) -> None:
+    with scripted_node() as secondary, scripted_node() as gone:
+        pass_on = {"epoch": 3, "committed_id": 1031, "role": "secondary", "last_id": 1031}
+        secondary.answers = [Answer(json.dumps(pass_on).encode())]
+        gone.answers = [Answer(b"{}", status=503)]
+        seen = [
+            {"url": secondary.url, "health": "SUSPECTED", "link": "streaming", "last_id": 1031,
+             "lag": 12, "last_contact_s": 2.14},
+            {"url": gone.url, "health": "UNHEALTHY", "link": "diverged", "last_id": None,
+             "lag": None, "last_contact_s": None},
+        ]  # fmt: skip
+        node.answers = [Answer(json.dumps(MASTER_HEALTH | {"secondaries": seen}).encode())]
+        result = run(node, "status")
+    assert result.exit_code == 0
+    assert [line.split("\t") for line in result.stdout.splitlines()] == [
+        ["NODE", "ROLE", "HEALTH", "EPOCH", "LAST", "COMMITTED", "LAG", "LAST CONTACT"],
+        [node.url, "master", "healthy", "3", "1043", "1043", "-", "-"],
+        [secondary.url, "secondary", "suspected", "3", "1031", "1031", "12", "2.1 s"],
+        [gone.url, "secondary", "diverged", "-", "-", "-", "-", "-"],
+    ]
+    assert result.stderr == (
+        "damage: from id 5, 1.ndjson at byte 99: a hash differs\n"
+        "no quorum: 1 of 2 required nodes are reachable\n"
+    )
+
+
+def test_a_secondary_shows_its_own_view_and_its_master(node: ScriptedNode) -> None:
+    health = {
+        "role": "secondary", "status": "no-master", "epoch": 2, "last_id": 4, "committed_id": 3,
+        "secondaries": [],
+        "master": {"url": "http://m:8000", "health": "UNHEALTHY", "last_contact_s": 0.04},
+    }  # fmt: skip
+    node.answers = [Answer(json.dumps(health).encode())]
+    rows = [line.split("\t") for line in run(node, "status").stdout.splitlines()]
+    assert rows[1:] == [
+        [node.url, "secondary", "no-master", "2", "4", "3", "-", "-"],
+        ["http://m:8000", "master", "unhealthy", "-", "-", "-", "-", "40 ms"],
+    ]
+
+
+def test_status_as_json_is_what_the_node_answers(node: ScriptedNode) -> None:
+    node.answers = [Answer(json.dumps(MASTER_HEALTH).encode())]
+    assert json.loads(run(node, "status", "--json").stdout) == MASTER_HEALTH
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(None, "-"), (0.004, "4.0 ms"), (0.04, "40 ms"), (2.13, "2.1 s"), (600, "10 min")],
+)
+def test_durations_are_as_people_read_them(seconds: float | None, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_counts_agree_with_their_nouns() -> None:
+    assert [count(1, "entry"), count(2, "entry"), count(0, "line")] == [
+        "1 entry", "2 entries", "0 lines",
+    ]  # fmt: skip

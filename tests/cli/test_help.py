@@ -1,0 +1,46 @@
+"""The command line as a whole: help, version, usage.
+
+SHELL.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+import replog
+from replog.cli.main import app
+
+COMMANDS = ["serve", "up", "append", "get", "status", "verify", "restore"]
+
+
+def test_version_is_that_of_the_package() -> None:
+    result = CliRunner().invoke(app, ["--version"])
+    assert (result.exit_code, result.stdout) == (0, f"replog {replog.__version__}\n")
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_of_each_command_shows_an_example(command: str) -> None:
+    result = CliRunner().invoke(app, [command, "--help"])
+    assert result.exit_code == 0
+    assert f"\n  replog {command} " in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["nonsense"], ["append"], ["get", "--form", "1"]])
+def test_a_usage_error_is_exit_code_2(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+
+
+def test_help_imports_nothing_heavy() -> None:
+    heavy = {"fastapi", "uvicorn", "httpx2", "rich", "asyncio", "msgspec", "websockets"}
+    code = (
+        "import sys\nsys.argv = ['replog', 'append', '--help']\n"
+        "from replog.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        f"print(sorted({heavy} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == "[]"

@@ -1,0 +1,159 @@
+"""`replog up`, the parts that start no process.
+
+SHELL.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from replog.cli.local_cluster import (
+    PlannedNode,
+    environment_of_nodes,
+    listen,
+    plan_nodes,
+    reasons_not_ready,
+    remove_data,
+)
+from replog.cli.main import app
+from replog.cli.output import CommandError
+from replog.cli.up import parse_delays
+from replog.config.load import load_settings
+from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
+from tests.support.cluster import free_ports
+
+
+def plan(secondaries: int = 2) -> list[PlannedNode]:
+    return plan_nodes(
+        secondaries=secondaries,
+        port=9000,
+        data_dir="data",
+        delays={2: 1.5},
+        log_level="warning",
+    )
+
+
+def test_the_master_comes_last_and_knows_every_secondary() -> None:
+    nodes = plan()
+    assert [node.name for node in nodes] == ["secondary-1", "secondary-2", "master"]
+    assert [node.url for node in nodes] == [f"http://127.0.0.1:{p}" for p in (9001, 9002, 9000)]
+    assert nodes[2].command_for_people() == (
+        "replog serve --role master --port 9000 --data-dir data/master --log-level warning "
+        "--secondary http://127.0.0.1:9001 --secondary http://127.0.0.1:9002"
+    )
+
+
+def test_a_delay_goes_to_its_secondary_alone() -> None:
+    assert ["--delay" in node.arguments for node in plan()] == [False, True, False]
+    assert plan()[1].arguments[-2:] == ("--delay", "1.5")
+
+
+def test_a_cluster_can_be_a_master_alone() -> None:
+    assert [node.name for node in plan(secondaries=0)] == ["master"]
+
+
+def test_what_is_set_for_one_node_does_not_reach_the_others() -> None:
+    assert environment_of_nodes({"REPLOG_PORT": "1", "PATH": "/bin"}) == {"PATH": "/bin"}
+
+
+def test_every_planned_node_has_settings_that_load() -> None:
+    for node in plan():
+        words = iter(node.arguments)
+        flags: dict[str, str | None] = {}
+        for flag, value in zip(words, words, strict=True):
+            name = flag.removeprefix("--").replace("-", "_").replace("secondary", "secondaries")
+            flags[name] = f"{flags[name]},{value}" if name in flags else value
+        settings = load_settings(flags=flags, environment={})
+        assert (settings.role, settings.data_dir) == (node.role, node.data_dir)
+
+
+@pytest.mark.parametrize("text", ["1", "0=1", "3=1", "1=-1", "1=x", "=", "1=nan", "1=inf"])
+def test_a_delay_that_is_none_is_usage(text: str) -> None:
+    with pytest.raises(CommandError, match="expected N=SECONDS"):
+        parse_delays([text], secondaries=2)
+
+
+def test_delays_are_by_the_number_of_the_secondary() -> None:
+    assert parse_delays(["1=2.0", "2=0"], secondaries=2) == {1: 2.0, 2: 0.0}
+
+
+def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        arguments = ["up", "--secondaries", "0", "--port", str(port), "--data-dir", str(tmp_path)]
+        result = CliRunner().invoke(app, arguments)
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.count("\n") == 1
+    assert f"port {port} on 127.0.0.1 cannot be taken" in result.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_ports_are_taken_all_or_none() -> None:
+    with socket.socket() as trial:
+        trial.bind(("127.0.0.1", 0))
+        trial.listen()
+        free, taken = free_ports(1)[0], trial.getsockname()[1]
+        first, second = PlannedNode("a", free, "", ()), PlannedNode("b", taken, "", ())
+        with pytest.raises(CommandError):
+            listen([first, second])
+    listeners = listen([first, second])
+    assert [listener.getsockname()[1] for listener in listeners.values()] == [free, taken]
+    for listener in listeners.values():
+        listener.close()
+
+
+@pytest.mark.parametrize(
+    "arguments", [["--port", "65535"], ["--secondaries", "-1"], ["--log-level", "loud"]]
+)
+def test_wrong_flags_are_usage(arguments: list[str]) -> None:
+    assert CliRunner().invoke(app, ["up", *arguments]).exit_code == 2
+
+
+def test_fresh_deletes_the_directories_of_nodes_and_nothing_else(tmp_path: Path) -> None:
+    for name in ("master", "secondary-1", "secondary-12", "secondary-x", "photos"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "node.json").touch()
+    (tmp_path / "secondary-2").mkdir()
+    (tmp_path / "secondary-2" / "thesis.txt").touch()
+    (tmp_path / "master-plan.txt").touch()
+    remove_data(str(tmp_path))
+    left = sorted(path.name for path in tmp_path.iterdir())
+    assert left == ["master-plan.txt", "photos", "secondary-2", "secondary-x"]
+
+
+def test_fresh_without_an_earlier_run_is_no_error(tmp_path: Path) -> None:
+    remove_data(str(tmp_path / "none"))
+
+
+def ready(node: ScriptedNode) -> str:
+    port = int(node.url.rpartition(":")[2])
+    return asyncio.run(reasons_not_ready(PlannedNode("master", port, "data", ())))
+
+
+@pytest.mark.parametrize(
+    ("answer", "reasons"),
+    [
+        (Answer(b'{"status":"ready"}'), ""),
+        (Answer(json.dumps({"reasons": ["no log", "x"]}).encode(), status=503), "no log, x"),
+        (Answer(json.dumps({"detail": "Wait."}).encode(), status=503), "Wait."),
+        (Answer(b"<html>", status=500), "is not ready"),
+    ],
+)
+def test_a_node_is_ready_when_it_says_so(answer: Answer, reasons: str) -> None:
+    with scripted_node() as node:
+        node.answers = [answer]
+        assert ready(node) == reasons
+
+
+def test_a_node_that_is_not_there_is_not_ready() -> None:
+    with scripted_node() as node:
+        pass
+    assert ready(node) == "does not answer"

@@ -1,0 +1,239 @@
+"""Settings: which source wins, what each takes, and what an error says.
+
+SHELL.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from replog.config import Settings
+from replog.config.load import UsageError, load_settings, unknown_variables
+from replog.config.table import TABLE
+from replog.core.errors import ConfigurationError
+
+MASTER = {"REPLOG_ROLE": "master", "REPLOG_DATA_DIR": "data"}
+SECONDARY = {"REPLOG_ROLE": "secondary", "REPLOG_DATA_DIR": "data"}
+
+
+def load(
+    environment: dict[str, str] = MASTER, config_path: str | None = None, **flags: str | None
+) -> Settings:
+    return load_settings(flags=flags, environment=environment, config_path=config_path)
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text)
+    return str(path)
+
+
+def test_defaults_are_those_of_the_documents() -> None:
+    settings = load()
+    assert (settings.host, settings.port) == ("127.0.0.1", 8000)
+    assert settings.write_concern == "all"
+    assert settings.quorum == "none"
+    assert settings.default_timeout is None
+    assert settings.message_bytes_max == 1024 * 1024
+    assert settings.waiting_appends_max == 10_000
+    assert settings.request_bytes_in_flight_max == 64 * 1024 * 1024
+
+
+def test_a_flag_beats_the_environment_that_beats_the_file_that_beats_the_default(
+    tmp_path: Path,
+) -> None:
+    path = write(tmp_path / "node.toml", "port = 9001\n")
+    assert load().port == 8000
+    assert load(config_path=path).port == 9001
+    assert load(MASTER | {"REPLOG_PORT": "9002"}, config_path=path).port == 9002
+    assert load(MASTER | {"REPLOG_PORT": "9002"}, config_path=path, port="9003").port == 9003
+
+
+def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:
+    path = write(
+        tmp_path / "node.toml",
+        """
+        role = "master"
+        host = "0.0.0.0"
+        port = 9000
+        data_dir = "/var/lib/replog"
+        secondaries = ["http://b:1/", "http://c:1"]
+        write_concern = 2
+        advertise_url = "https://a.example"
+        quorum = "majority"
+        take_over = true
+        accept_loss = false
+        delay = 0
+        log_level = "debug"
+        log_format = "json"
+        default_timeout = 2.5
+        message_bytes_max = 100
+        waiting_appends_max = 5
+        request_bytes_in_flight_max = 2097152
+        """,
+    )
+    assert load({}, config_path=path) == Settings(
+        role="master",
+        host="0.0.0.0",
+        port=9000,
+        data_dir="/var/lib/replog",
+        secondaries=("http://b:1", "http://c:1"),
+        write_concern=2,
+        advertise_url="https://a.example",
+        quorum="majority",
+        take_over=True,
+        accept_loss=False,
+        delay=0.0,
+        log_level="debug",
+        log_format="json",
+        default_timeout=2.5,
+        message_bytes_max=100,
+        waiting_appends_max=5,
+        request_bytes_in_flight_max=2_097_152,
+    )
+    text = Path(path).read_text()
+    assert all(f" {setting.name} = " in text for setting in TABLE)
+
+
+def test_an_empty_variable_is_not_set_as_compose_means_it() -> None:
+    assert load(MASTER | {"REPLOG_PORT": "", "REPLOG_SECONDARIES": ""}).port == 8000
+
+
+def test_secondaries_are_separated_by_commas_and_may_end_in_a_slash() -> None:
+    settings = load(MASTER | {"REPLOG_SECONDARIES": "http://b:1/, http://c:1"})
+    assert settings.secondaries == ("http://b:1", "http://c:1")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("role", "leader"),
+        ("host", " "),
+        ("port", "0"),
+        ("port", "65536"),
+        ("port", "80a"),
+        ("port", "-1"),
+        ("port", "１"),
+        ("secondaries", "b:1"),
+        ("secondaries", "http://"),
+        ("secondaries", "http://b:1/logs"),
+        ("secondaries", "http://b:99999"),
+        ("secondaries", "http://user@b:1"),
+        ("secondaries", "http://b:1,http://b:1/"),
+        ("write_concern", "0"),
+        ("write_concern", "most"),
+        ("write_concern", "1.0"),
+        ("advertise_url", "ftp://a"),
+        ("quorum", "all"),
+        ("take_over", "yes"),
+        ("delay", "-1"),
+        ("delay", "nan"),
+        ("delay", "inf"),
+        ("delay", "1s"),
+        ("log_level", "loud"),
+        ("log_format", "xml"),
+        ("default_timeout", "-0.1"),
+        ("message_bytes_max", "0"),
+        ("message_bytes_max", "99999999"),
+        ("waiting_appends_max", "0"),
+        ("request_bytes_in_flight_max", "1"),
+    ],
+)
+def test_a_wrong_value_is_named_with_its_setting_source_and_what_is_expected(
+    name: str, text: str
+) -> None:
+    setting = next(row for row in TABLE if row.name == name)
+    environment = SECONDARY if name == "delay" else MASTER
+    with pytest.raises(UsageError) as flag:
+        load(environment, **{name: text})
+    assert str(flag.value) == (
+        f'{setting.flag} (the command line): got "{text}", expected {setting.expects}'
+    )
+    with pytest.raises(ConfigurationError) as variable:
+        load(environment | {setting.variable: text})
+    assert not isinstance(variable.value, UsageError)
+    assert str(variable.value) == (
+        f'{setting.variable} (the environment): got "{text}", expected {setting.expects}'
+    )
+
+
+def test_a_wrong_value_in_the_file_is_named_with_the_file(tmp_path: Path) -> None:
+    path = write(tmp_path / "node.toml", 'port = "http"')
+    with pytest.raises(ConfigurationError, match=r"node\.toml: port \(the configuration file\)"):
+        load(config_path=path)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("prot = 1", 'unknown setting "prot"; the known ones are role, host'),
+        ("port =", "is no TOML"),
+        ("[port]\nvalue = 1", "expected a whole number"),
+        ("port = true", "expected a whole number"),
+    ],
+)
+def test_a_wrong_file_is_refused_by_name(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(ConfigurationError) as error:
+        load(config_path=write(tmp_path / "node.toml", text))
+    assert "node.toml" in str(error.value)
+    assert said in str(error.value)
+
+
+def test_a_file_that_is_not_there_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="cannot be read: No such file"):
+        load(config_path=str(tmp_path / "none.toml"))
+
+
+@pytest.mark.parametrize(("missing", "flag"), [("role", "--role"), ("data_dir", "--data-dir")])
+def test_a_missing_setting_is_named_with_every_way_to_give_it(missing: str, flag: str) -> None:
+    environment = {n: v for n, v in MASTER.items() if n != f"REPLOG_{missing.upper()}"}
+    with pytest.raises(UsageError) as error:
+        load(environment)
+    assert str(error.value).startswith(f"{flag} is missing: give it, or REPLOG_{missing.upper()},")
+
+
+@pytest.mark.parametrize(
+    ("environment", "flags"),
+    [
+        (SECONDARY, {"secondaries": "http://b:1"}),
+        (SECONDARY, {"quorum": "majority"}),
+        (SECONDARY, {"take_over": "true"}),
+        (SECONDARY, {"accept_loss": "true"}),
+        (MASTER, {"delay": "1"}),
+    ],
+)
+def test_what_a_role_would_ignore_is_refused(
+    environment: dict[str, str], flags: dict[str, str]
+) -> None:
+    with pytest.raises(UsageError, match="does not take this setting"):
+        load(environment, **flags)
+
+
+def test_a_default_write_concern_that_no_append_can_meet_is_refused() -> None:
+    two_nodes = MASTER | {"REPLOG_SECONDARIES": "http://b:1"}
+    assert load(two_nodes, write_concern="2").write_concern == 2
+    with pytest.raises(UsageError, match="got 3, but this cluster has 2 nodes"):
+        load(two_nodes, write_concern="3")
+
+
+def test_a_master_is_not_its_own_secondary() -> None:
+    with pytest.raises(UsageError, match="this node itself"):
+        load(secondaries="http://127.0.0.1:8000")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"), [("10.0.0.1", "http://10.0.0.1:8000"), ("::1", "http://[::1]:8000")]
+)
+def test_clients_are_told_host_and_port_where_no_url_is_set(host: str, url: str) -> None:
+    assert load(host=host).advertise_url == url
+
+
+@pytest.mark.parametrize("host", ["0.0.0.0", "::"])
+def test_clients_are_never_told_a_wildcard_address(host: str) -> None:
+    assert host not in load(host=host).advertise_url
+
+
+def test_misspelt_variables_are_found() -> None:
+    environment = {"REPLOG_PRT": "1", "REPLOG_PORT": "1", "REPLOG_URL": "x", "PATH": "/bin"}
+    assert unknown_variables(environment) == ["REPLOG_PRT"]

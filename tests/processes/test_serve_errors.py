@@ -1,0 +1,153 @@
+"""A node that cannot start says why in one line, and ends with a code that says whose fault it is.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import Node, answers, clean_environment, free_ports
+from tests.support.waiting import DEADLINE_S, wait_until
+
+
+def serve(
+    *arguments: str | Path, environment: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a node that is expected not to start."""
+    return subprocess.run(
+        [sys.executable, "-m", "replog", "serve", *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        timeout=DEADLINE_S,
+        env=clean_environment(environment),
+        check=False,
+    )
+
+
+def error_line(done: subprocess.CompletedProcess[str], *, status: int) -> str:
+    """Return the one line that the command ended with; before it stands only the log."""
+    lines = done.stderr.splitlines()
+    assert done.returncode == status, done.stderr
+    assert "Traceback" not in done.stderr
+    [line] = [line for line in lines if line.startswith("replog: ")]
+    assert line == lines[-1]
+    assert done.stdout == ""
+    return line
+
+
+def free_port() -> str:
+    return str(free_ports(1)[0])
+
+
+def secondary(directory: Path, *, port: str | None = None) -> list[str | Path]:
+    return ["--role", "secondary", "--port", port or free_port(), "--data-dir", directory]
+
+
+def test_a_taken_port_is_named_and_the_data_directory_not_touched(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        line = error_line(serve(*secondary(tmp_path / "data", port=port)), status=1)
+    assert f"Port {port} on 127.0.0.1 is taken" in line
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_host_that_is_not_here_is_named(tmp_path: Path) -> None:
+    done = serve(*secondary(tmp_path), "--host", "no-such-host.invalid")
+    assert "no-such-host.invalid" in error_line(done, status=1)
+
+
+def test_a_directory_that_another_process_has_open_is_named(tmp_path: Path) -> None:
+    node = Node("first", tmp_path, free_ports(1)[0], role="secondary")
+    node.start()
+    try:
+        wait_until(lambda: answers(f"{node.url}/livez"), "the first node is up", explain=node.said)
+        line = error_line(serve(*secondary(node.data)), status=1)
+        assert str(node.data) in line
+        assert answers(f"{node.url}/livez")
+    finally:
+        assert node.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_directory_without_write_permission_is_named(tmp_path: Path) -> None:
+    tmp_path.chmod(0o555)
+    try:
+        line = error_line(serve(*secondary(tmp_path / "data")), status=1)
+    finally:
+        tmp_path.chmod(0o755)
+    assert f"{tmp_path}/data" in line
+
+
+def test_a_path_that_cannot_be_a_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    line = error_line(serve(*secondary(tmp_path / "file" / "data")), status=1)
+    assert f"{tmp_path}/file/data" in line
+
+
+def test_a_flag_that_is_wrong_is_usage(tmp_path: Path) -> None:
+    done = serve(*secondary(tmp_path, port="http"))
+    assert error_line(done, status=2) == (
+        'replog: --port (the command line): got "http", expected a whole number from 1 to 65535'
+    )
+
+
+def test_a_variable_that_is_wrong_is_the_environment(tmp_path: Path) -> None:
+    done = serve(
+        "--role", "master", "--data-dir", tmp_path, environment={"REPLOG_WRITE_CONCERN": "most"}
+    )
+    assert error_line(done, status=1) == (
+        'replog: REPLOG_WRITE_CONCERN (the environment): got "most", expected a number of nodes '
+        'from 1 on, "majority" or "all"'
+    )
+
+
+def test_a_file_that_is_wrong_is_named_with_its_setting(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text('role = "master"\nprot = 8000\n')
+    line = error_line(serve("--config", path), status=1)
+    assert f'{path}: unknown setting "prot"' in line
+
+
+def test_a_secondarys_directory_becomes_a_masters_only_on_purpose(tmp_path: Path) -> None:
+    node = Node("one", tmp_path, free_ports(1)[0], role="secondary")
+    node.start()
+    try:
+        wait_until(lambda: answers(f"{node.url}/livez"), "it is up", explain=node.said)
+    finally:
+        assert node.end(signal.SIGTERM) == 0
+    done = serve("--role", "master", "--port", free_port(), "--data-dir", node.data)
+    assert "--take-over" in error_line(done, status=1)
+
+
+def test_a_misspelt_variable_is_a_warning(tmp_path: Path) -> None:
+    done = serve(
+        "--host", "no-such-host.invalid", *secondary(tmp_path), environment={"REPLOG_PRT": "1"}
+    )
+    assert "REPLOG_PRT is in the environment, and is no setting of replog" in done.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_ends_a_node_with_status_0(tmp_path: Path, number: signal.Signals) -> None:
+    node = Node("one", tmp_path, free_ports(1)[0], role="secondary")
+    node.start()
+    wait_until(lambda: answers(f"{node.url}/livez"), "it is up", explain=node.said)
+    assert node.end(number) == 0, node.said()
+    assert "Traceback" not in node.said()
+
+
+def test_a_signal_during_the_start_ends_it_too_without_a_traceback(tmp_path: Path) -> None:
+    node = Node("one", tmp_path, free_ports(1)[0], role="secondary")
+    node.start()
+    wait_until(lambda: "starting as" in node.said(), "it starts", explain=node.said)
+    assert node.end(signal.SIGTERM) == 0, node.said()
+    assert "Traceback" not in node.said()

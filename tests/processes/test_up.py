@@ -1,0 +1,201 @@
+"""`replog up` as a person runs it: real nodes, real signals, and nothing left behind.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import answers, call, clean_environment, free_ports
+from tests.support.waiting import DEADLINE_S, wait_until
+
+
+@dataclass
+class Up:
+    """A running `replog up` on three ports in a row, and what it has said."""
+
+    process: subprocess.Popen[str]
+    port: int
+    lines: list[str]
+    error_path: Path
+
+    @property
+    def urls(self) -> list[str]:
+        return [f"http://127.0.0.1:{self.port + offset}" for offset in range(3)]
+
+    def said(self) -> str:
+        return "\n".join(self.lines) + self.error_path.read_text()
+
+    def node_pids(self) -> dict[str, int]:
+        """Return the nodes' processes by name, as `ps` sees them."""
+        command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
+        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+        pids = {}
+        for line in listed.splitlines():
+            pid, parent, arguments = line.split(maxsplit=2)
+            if int(parent) == self.process.pid:
+                pids[arguments.partition("--name ")[2].split()[0]] = int(pid)
+        return pids
+
+
+def three_ports_in_a_row() -> int:
+    """Return the first of three ports that nobody listens on right now."""
+    for _ in range(100):
+        [port] = free_ports(1)
+        if not any(answers(f"http://127.0.0.1:{port + offset}/livez") for offset in (1, 2)):
+            return port
+    raise AssertionError("no three free ports in a row")
+
+
+@contextmanager
+def up(directory: Path, *arguments: str, environment: dict[str, str] | None = None) -> Iterator[Up]:
+    """Start `replog up` in `directory` and wait for its greeting."""
+    port = three_ports_in_a_row()
+    error_path = directory / "stderr"
+    command = [sys.executable, "-m", "replog", "up", "--port", str(port), *arguments]
+    with error_path.open("w") as error:
+        process = subprocess.Popen(
+            command,
+            cwd=directory,
+            stdout=subprocess.PIPE,
+            stderr=error,
+            text=True,
+            env=clean_environment(environment),
+            start_new_session=True,
+        )
+    running = Up(process, port, [], error_path)
+    pids: Sequence[int] = ()
+    try:
+        assert process.stdout is not None
+        while not (running.lines and running.lines[-1].startswith("ready in ")):
+            line = process.stdout.readline()
+            assert line, running.said()
+            running.lines.append(line.rstrip("\n"))
+        pids = list(running.node_pids().values())
+        yield running
+    finally:
+        process.kill()
+        process.communicate()
+        for pid in pids:
+            wait_until(lambda pid=pid: not is_running(pid), f"node {pid} is gone")  # type: ignore[misc]
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def end(running: Up, number: signal.Signals) -> str:
+    """Send a signal and return what was said on stdout after it; the exit status is 0."""
+    running.process.send_signal(number)
+    rest, _ = running.process.communicate(timeout=DEADLINE_S)
+    assert running.process.returncode == 0, running.said()
+    return rest
+
+
+def test_it_greets_with_the_nodes_and_a_line_to_try(tmp_path: Path) -> None:
+    with up(tmp_path) as running:
+        port = running.port
+        assert [line.split("\t") for line in running.lines[:-1]] == [
+            ["ROLE", "URL", "DATA"],
+            ["master", f"http://127.0.0.1:{port}", "replog-data/master"],
+            ["secondary", f"http://127.0.0.1:{port + 1}", "replog-data/secondary-1"],
+            ["secondary", f"http://127.0.0.1:{port + 2}", "replog-data/secondary-2"],
+        ]
+        greeting = re.fullmatch(r"ready in \d+\.\d s · try:  (curl .*)", running.lines[-1])
+        assert greeting is not None
+        assert greeting[1] == f"""curl -d '{{"message":"hello"}}' http://127.0.0.1:{port}/logs"""
+        answer = call("POST", f"{running.urls[0]}/logs", body='{"message":"hello"}')
+        assert answer.text == '{"status":"success","log":{"id":1,"message":"hello"}}'
+        for url in running.urls:
+            assert call("GET", f"{url}/logs").text == '[{"id":1,"message":"hello"}]'
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_all_nodes_and_names_the_data(tmp_path: Path, number: signal.Signals) -> None:
+    with up(tmp_path) as running:
+        pids = running.node_pids()
+        assert sorted(pids) == ["master", "secondary-1", "secondary-2"]
+        assert end(running, number) == "stopped · data is in replog-data\n"
+        assert not any(is_running(pid) for pid in pids.values())
+        assert running.error_path.read_text() == ""
+
+
+def test_nodes_end_with_their_parent_even_when_that_is_killed(tmp_path: Path) -> None:
+    with up(tmp_path) as running:
+        pids = running.node_pids()
+        running.process.kill()
+        running.process.wait()
+        for name, pid in pids.items():
+            wait_until(lambda pid=pid: not is_running(pid), f"{name} ends")  # type: ignore[misc]
+
+
+def test_data_is_kept_between_runs_unless_fresh(tmp_path: Path) -> None:
+    with up(tmp_path) as running:
+        call("POST", f"{running.urls[0]}/logs", body='{"message":"kept"}')
+        end(running, signal.SIGINT)
+    with up(tmp_path) as running:
+        assert call("GET", f"{running.urls[0]}/logs").text == '[{"id":1,"message":"kept"}]'
+        end(running, signal.SIGINT)
+    with up(tmp_path, "--fresh") as running:
+        assert call("GET", f"{running.urls[0]}/logs").text == "[]"
+
+
+def test_a_node_that_dies_is_said_with_the_line_that_starts_it_again(tmp_path: Path) -> None:
+    with up(tmp_path) as running:
+        os.kill(running.node_pids()["secondary-2"], signal.SIGKILL)
+        url = running.urls[2]
+        line = f"secondary-2 ({url}) was ended by SIGKILL"
+        wait_until(lambda: line in running.said(), "the death is said", explain=running.said)
+        command = f"replog serve --role secondary --port {running.port + 2} "
+        wait_until(lambda: command in running.said(), "the way back", explain=running.said)
+        # The others go on.
+        answer = call("POST", f"{running.urls[0]}/logs?w=2", body='{"message":"on"}')
+        assert answer.status_code == 200
+        end(running, signal.SIGINT)
+
+
+def test_settings_of_the_caller_reach_no_node(tmp_path: Path) -> None:
+    theirs = {"REPLOG_PORT": "1", "REPLOG_ROLE": "nonsense", "REPLOG_DATA_DIR": "/nowhere"}
+    with up(tmp_path, environment=theirs) as running:
+        assert call("GET", f"{running.urls[0]}/logs").text == "[]"
+
+
+def test_a_delay_is_that_of_its_secondary(tmp_path: Path) -> None:
+    with up(tmp_path, "--delay", "2=0.5") as running:
+
+        def delays() -> list[float]:
+            rows = call("GET", f"{running.urls[0]}/health").json()["secondaries"]
+            return [row["delay_s"] for row in rows]
+
+        wait_until(lambda: delays() == [0.0, 0.5], "the master knows", explain=running.said)
+
+
+def test_a_node_that_cannot_start_ends_all_and_says_why(tmp_path: Path) -> None:
+    (tmp_path / "replog-data").mkdir()
+    (tmp_path / "replog-data" / "secondary-1").write_text("a file, not a directory")
+    port = three_ports_in_a_row()
+    command = [sys.executable, "-m", "replog", "up", "--port", str(port)]
+    done = subprocess.run(
+        command, cwd=tmp_path, capture_output=True, text=True, timeout=DEADLINE_S,
+        env=clean_environment(), check=False,
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert "replog-data/secondary-1" in done.stderr
+    assert "secondary-1 " in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not any(answers(f"http://127.0.0.1:{port + offset}/livez") for offset in range(3))
