@@ -23,3 +23,10 @@ def master() -> Iterator[Served]:
 def secondary() -> Iterator[Served]:
     with Served(Role.SECONDARY) as served:
         yield served
+
+
+@pytest.fixture(scope="module")
+def shared() -> Iterator[Served]:
+    """One master for all cases of a module that leave it as they found it."""
+    with Served() as served:
+        yield served

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
@@ -177,12 +176,6 @@ def test_a_bad_append_says_what_to_do_and_leaves_log_and_connection_alone(
         assert shared.node.lines == entries
         after = connection.append(b'{"message":"next"}')
         assert after.status == 200
-
-
-@pytest.fixture(scope="module")
-def shared() -> Iterator[Served]:
-    with Served() as served:
-        yield served
 
 
 @pytest.mark.parametrize(

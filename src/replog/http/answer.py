@@ -48,15 +48,15 @@ async def send_problem(scope: Scope, receive: Receive, send: Send, problem: Prob
 
 
 def log_refused_append(scope: Scope, problem: Problem) -> None:
-    """Say that an append was refused: an operator wants to know each."""
+    """Say that an append was refused before it came to the node, which says its own."""
     host, port = scope.get("client") or ("unknown", 0)
     log.info(
-        "append of %s:%d refused: %d %s: %s",
+        "append refused, nothing stored: %s (%d, from %s:%d)",
+        problem.detail,
+        problem.status,
         host,
         port,
-        problem.status,
-        problem.kind.name,
-        problem.detail,
+        extra={"reason": problem.kind.name},
     )
 
 

@@ -5,7 +5,9 @@ NETWORK.
 
 from __future__ import annotations
 
-from fastapi import Depends, FastAPI, Request
+from collections.abc import Sequence
+
+from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import Response
 from fastapi.routing import APIRoute
 from starlette.exceptions import HTTPException
@@ -43,7 +45,11 @@ class App:
     def __init__(self, node: ServedNode, limits: Limits) -> None:
         self._node = node
         self.log_routes = LogRoutes(node, limits)
-        self.fastapi = _fastapi(node)
+        routers = (cluster_router(node), operations_router(node))
+        self.routes = tuple(
+            route for router in routers for route in router.routes if isinstance(route, APIRoute)
+        )
+        self.fastapi = _fastapi(routers, self.routes)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         kind = scope["type"]
@@ -81,7 +87,14 @@ class App:
             await send({"type": "websocket.close"})
 
 
-def _fastapi(node: ServedNode) -> FastAPI:
+def _fastapi(routers: Sequence[APIRouter], routes: Sequence[APIRoute]) -> FastAPI:
+    async def answer_http_exception(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException), error
+        if error.status_code == 405:
+            return _problem_response(_method_not_allowed(request, routes))
+        assert error.status_code == 404, error
+        return _problem_response(_not_found(request))
+
     app = FastAPI(
         title="Replicated log",
         version=__version__,
@@ -92,13 +105,13 @@ def _fastapi(node: ServedNode) -> FastAPI:
         dependencies=[Depends(_refuse_parameters)],
         exception_handlers={
             ProblemError: _answer_problem,
-            HTTPException: _answer_http_exception,
+            HTTPException: answer_http_exception,
             ClientGone: _answer_nobody,
             Exception: _answer_internal_error,
         },
     )
-    app.include_router(cluster_router(node))
-    app.include_router(operations_router(node))
+    for router in routers:
+        app.include_router(router)
     return app
 
 
@@ -122,34 +135,28 @@ async def _answer_internal_error(request: Request, error: Exception) -> Response
     return _problem_response(_internal_error())
 
 
-async def _answer_http_exception(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException), error
-    method, path = request.method, request.url.path
-    if error.status_code == 405:
-        allow = ", ".join(sorted(_methods(request.app, path)))
-        return _problem_response(
-            Problem(
-                PROBLEMS["method-not-allowed"],
-                f"{path} takes {allow}, not {method}.",
-                headers=((b"allow", allow.encode()),),
-            )
-        )
-    assert error.status_code == 404, error
-    return _problem_response(
-        Problem(
-            PROBLEMS["not-found"],
-            f"There is nothing at {path}. The log is at /logs, all routes are at /docs.",
-        )
+def _not_found(request: Request) -> Problem:
+    return Problem(
+        PROBLEMS["not-found"],
+        f"There is nothing at {request.url.path}. The log is at /logs, all routes are at /docs.",
     )
 
 
-def _methods(app: FastAPI, path: str) -> set[str]:
-    """Return what `path` takes, over all routes: a router only names the first one's."""
+def _method_not_allowed(request: Request, routes: Sequence[APIRoute]) -> Problem:
+    """Name what the path takes over all routes: a router only names the first one's."""
+    path = request.url.path
     methods: set[str] = set()
-    for route in app.routes:
-        if isinstance(route, APIRoute) and route.path_regex.match(path):
+    for route in routes:
+        if route.path_regex.match(path):
             methods |= route.methods or set()
-    return methods | {"HEAD"} if "GET" in methods else methods
+    if "GET" in methods:
+        methods.add("HEAD")
+    allow = ", ".join(sorted(methods))
+    return Problem(
+        PROBLEMS["method-not-allowed"],
+        f"{path} takes {allow}, not {request.method}.",
+        headers=((b"allow", allow.encode()),),
+    )
 
 
 def _problem_response(problem: Problem) -> Response:

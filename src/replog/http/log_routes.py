@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
-from replog.core.effects import AppendOutcome, Pending, Refused, Stored
+from replog.core.effects import Pending, Refused, Stored
 from replog.core.entry import EntryId
 from replog.core.errors import DamagedLogError
 from replog.http.answer import JSON_HEADER, NO_STORE, log_refused_append, send_answer, send_problem
@@ -100,7 +100,11 @@ class LogRoutes:
                 )
             finally:
                 self._waiting -= 1
-            await _answer_append(send, outcome, request.message)
+            if isinstance(outcome, Refused):  # the node has logged it
+                problem = Problem(PROBLEMS[outcome.reason.value], outcome.detail)
+                await send_problem(scope, receive, send, problem)
+            else:
+                await _answer_stored(send, outcome, request.message)
         finally:
             self._budget.give_back(size)
 
@@ -137,7 +141,7 @@ class LogRoutes:
             await stream.send_to(receive, send, headers)
 
 
-async def _answer_append(send: Send, outcome: AppendOutcome, message: bytes) -> None:
+async def _answer_stored(send: Send, outcome: Stored | Pending, message: bytes) -> None:
     match outcome:
         case Stored(first_id, _, acks, nodes):
             body = b'{"status":"success","log":{"id":%d,"message":%b}}' % (first_id, message)
@@ -148,8 +152,6 @@ async def _answer_append(send: Send, outcome: AppendOutcome, message: bytes) -> 
             body = pending_body(outcome, message)
             length = (b"content-length", b"%d" % len(body))
             await send_answer(send, 202, (JSON_HEADER, length), body)
-        case Refused(reason, detail):
-            raise ProblemError(Problem(PROBLEMS[reason.value], detail))
 
 
 @dataclass(frozen=True, slots=True)

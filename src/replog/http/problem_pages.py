@@ -22,11 +22,17 @@ def problem_page(kind: ProblemType) -> str:
     return "\n\n".join(
         (
             f"{kind.status} {kind.name}: {kind.title}",
-            fill(f"Cause: {kind.cause}", _WIDTH, subsequent_indent="  "),
-            fill(f"Fix: {kind.fix}", _WIDTH, subsequent_indent="  "),
-            fill(f"Retry: {retry}", _WIDTH, subsequent_indent="  "),
+            _paragraph(f"Cause: {kind.cause}"),
+            _paragraph(f"Fix: {kind.fix}"),
+            _paragraph(f"Retry: {retry}"),
             "All problems: /problems\n",
         )
+    )
+
+
+def _paragraph(text: str) -> str:
+    return fill(
+        text, _WIDTH, subsequent_indent="  ", break_on_hyphens=False, break_long_words=False
     )
 
 
