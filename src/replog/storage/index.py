@@ -29,12 +29,17 @@ class SparseIndex:
         self._epochs = array("Q", (start.head.epoch,))
         self._hashes = [start.head.hash]
 
+    @property
+    def next_offset(self) -> int:
+        """Where the next point should be, at the earliest."""
+        return self._offsets[-1] + SPACING_BYTES
+
     def __len__(self) -> int:
         return len(self._hashes)
 
     def add(self, offset: int, head: Head) -> None:
         """Take a batch end beyond the last one, if it is far enough from it."""
-        if offset - self._offsets[-1] < SPACING_BYTES:
+        if offset < self.next_offset:
             return
         # The ids last: `before` counts by them, in another thread.
         self._hashes.append(head.hash)

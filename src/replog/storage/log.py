@@ -8,6 +8,7 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import lru_cache
 from typing import Self
 
 from replog.core.entry import EntryId, Epoch, Head, LogId
@@ -123,7 +124,10 @@ class Log:
     @property
     def durable(self) -> Head:
         """The end of what is good and covered by a completed fdatasync."""
-        return min(self._writer.durable.head, self._contents.head, key=lambda head: head.position)
+        durable = self._writer.durable.head
+        if not self._contents.damage:
+            return durable
+        return min(durable, self._contents.head, key=lambda head: head.position)
 
     @property
     def commit_note(self) -> EntryId:
@@ -174,7 +178,7 @@ class Log:
             messages=messages,
             epoch=epoch,
             committed_id=committed_id,
-            time_ms=max(time_ms, parse_time(end.time)) if end.time else time_ms,
+            time_ms=max(time_ms, _parsed(end.time)),
             keys=keys,
             seal=seal,
             header=header_line(log_id, first_id, end.head.hash) if opens else b"",
@@ -388,6 +392,11 @@ class Log:
         self._writer.check()
         if self.damage:
             raise DamagedLogError(damage_text(self.damage[0]))
+
+
+@lru_cache(maxsize=2)
+def _parsed(time: bytes) -> int:
+    return parse_time(time) if time else 0
 
 
 def _translated(error: OSError, what: str) -> StorageError:

@@ -63,9 +63,6 @@ class Stretch:
     seals: bool
     bad: Bad | None
 
-    def place_after(self, batch: BatchSpan) -> Place:
-        return Place(self.start.offset + batch.stop, batch.head, batch.time)
-
 
 def read_stretch(
     file: File, start: Place, *, stop_offset: int, log_id: LogId | None, size: int = STRETCH_BYTES

@@ -5,6 +5,7 @@ PURE. The writer thread adds; any thread looks up (one dict operation each).
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 from replog.core.entry import EntryId, Head
@@ -24,6 +25,7 @@ class RecentBatches:
 
     def __init__(self) -> None:
         self._by_hash_before: dict[bytes, _Batch] = {}
+        self._oldest_first: deque[bytes] = deque()
         self._size = 0
 
     def add(self, after: Head, head: Head, payload: bytes, *, seals: bool) -> None:
@@ -32,13 +34,15 @@ class RecentBatches:
             self.clear()
             return
         self._by_hash_before[after.hash] = _Batch(head, payload, seals)
+        self._oldest_first.append(after.hash)
         self._size += len(payload)
         while self._size > RECENT_BYTES_MAX:
-            oldest = next(iter(self._by_hash_before))
-            self._size -= len(self._by_hash_before.pop(oldest).payload)
+            oldest = self._by_hash_before.pop(self._oldest_first.popleft())
+            self._size -= len(oldest.payload)
 
     def clear(self) -> None:
         self._by_hash_before = {}
+        self._oldest_first = deque()
         self._size = 0
 
     def read(self, after: Head, *, through: EntryId, size_max: int) -> tuple[Head, bytes] | None:

@@ -54,9 +54,11 @@ class Segment:
     def take(self, stretch: Stretch) -> None:
         """Take a stretch that follows on what is verified, read from the file just now."""
         assert stretch.start == self.verified, (stretch.start, self.verified)
+        base, next_offset = stretch.start.offset, self.index.next_offset
         for batch in stretch.batches:
-            place = stretch.place_after(batch)
-            self.index.add(place.offset, place.head)
+            if base + batch.stop >= next_offset:
+                self.index.add(base + batch.stop, batch.head)
+                next_offset = self.index.next_offset
         self.verified = stretch.stop
 
     def verify_next(
