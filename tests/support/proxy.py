@@ -15,7 +15,7 @@ class Proxy:
 
     Attributes:
         url: the URL under which the node is reached through it.
-        connections: how many were accepted so far.
+        connections: how many were opened through it so far.
     """
 
     def __init__(self, target_port: int) -> None:
@@ -71,7 +71,6 @@ class Proxy:
         self._delay_s = seconds
 
     async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.connections += 1
         if self._refuses:
             writer.transport.abort()
             return
@@ -81,6 +80,7 @@ class Proxy:
             writer.transport.abort()
             return
         self._writers |= {writer, onward[1]}
+        self.connections += 1
         for source, sink in ((reader, onward[1]), (onward[0], writer)):
             task = asyncio.ensure_future(self._forward(source, sink))
             self._tasks.add(task)

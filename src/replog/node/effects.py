@@ -40,7 +40,7 @@ from replog.core.effects import (
 from replog.core.entry import EntryId, Head
 from replog.core.errors import DamagedLogError, ReplogError
 from replog.core.events import BatchesSent, DamageFound, Event, LinkId, LookedUp, RequestId
-from replog.core.messages import Batches, FetchEnd, ProbeAnswer
+from replog.core.messages import Batches, Damage, FetchEnd, ProbeAnswer
 from replog.node.views import ReadPoint
 from replog.node.writer import Writer
 from replog.replication.link import Link
@@ -185,6 +185,21 @@ class Performer:
         _log.error("cannot read the log: %s", error)
         if (open_link := self.links.get(link)) is not None:
             open_link.close(f"the log cannot be read: {error}")
+
+    def scrub(self) -> None:
+        """Verify one more sealed segment again, in the background (R13)."""
+
+        def done(scrubbing: asyncio.Future[Damage | None]) -> None:
+            if scrubbing.cancelled():
+                return
+            error = scrubbing.exception()
+            if error is not None:
+                _log.error("cannot verify a segment again: %s", error)
+            elif scrubbing.result() is not None:
+                self.tell_damage()
+
+        scrubbing = self._loop.run_in_executor(self._threads, self._disk_log.scrub_next)
+        scrubbing.add_done_callback(done)
 
     def tell_damage(self) -> None:
         """A read found bytes that do not verify: tell the core, which fetches them (R13)."""

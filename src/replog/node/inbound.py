@@ -10,7 +10,7 @@ import asyncio
 from concurrent.futures import Executor
 from typing import Final
 
-from replog.core.entry import GENESIS, Head, LogId
+from replog.core.entry import LogId
 from replog.core.messages import Batches
 from replog.storage.batch import BadBatch, Run, verify_run
 
@@ -21,14 +21,13 @@ VERIFY_IN_THREAD_BYTES: Final = 256 * 1024
 class BatchVerifier:
     """The receiver's checks for the batches of one link.
 
-    Invariant: `_last_time` is the time of the batch that ends at `_last`, so that times are
-    compared across frames of one stream. Where a frame follows on something else they are
-    compared within it; the hash chain proves the rest.
+    Invariant: `_last` is the frame before, so that a time that goes back and a segment that
+    begins in the wrong place are found across frames of one stream. Where a frame follows on
+    something else, the log compares its end with them before it writes.
     """
 
     def __init__(self) -> None:
-        self._last: Head = GENESIS
-        self._last_time = b""
+        self._last: Run | None = None
 
     async def verify(self, batches: Batches, *, log_id: LogId | None, threads: Executor) -> None:
         """Return if the payload leads from `after` to `head`, as a log of `log_id`.
@@ -41,17 +40,18 @@ class BatchVerifier:
         else:
             loop = asyncio.get_running_loop()
             run = await loop.run_in_executor(threads, self._verify, batches, log_id)
-        self._last = run.head
-        self._last_time = run.last_time
+        self._last = run
 
     def _verify(self, batches: Batches, log_id: LogId | None) -> Run:
         if log_id is None:
             raise BadBatch(0, "this node has no log yet to which it could belong")
+        last = self._last if self._last is not None and self._last.head == batches.after else None
         run = verify_run(
             batches.payload,
             after=batches.after,
             log_id=log_id,
-            last_time=self._last_time if batches.after == self._last else b"",
+            last_time=b"" if last is None else last.last_time,
+            starts_segment=None if last is None else last.seals,
             strict=True,
         )
         if run.head != batches.head:

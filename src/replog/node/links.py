@@ -69,6 +69,11 @@ class NodeLinks:
             link.close("the node stops")
         await self._all_ended.wait()
 
+    def reject(self, reason: str) -> None:
+        """What arrived does not fit on this log: end whoever may have sent it (R5)."""
+        for link in list(self._open.values()):
+            self.received_bad(link, reason)
+
     # --- LinkOwner ----------------------------------------------------------------------
 
     def new_link_id(self) -> LinkId:

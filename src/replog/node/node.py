@@ -10,6 +10,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from dataclasses import asdict
 from itertools import count
 from typing import Final
@@ -19,6 +20,7 @@ from starlette.websockets import WebSocket
 from replog.config import Settings
 from replog.core.effects import AppendOutcome
 from replog.core.entry import TICK_S, EntryId, LogId, Tick, ticks
+from replog.core.errors import DamagedLogError
 from replog.core.events import (
     AppendRequested,
     DelayChanged,
@@ -52,6 +54,8 @@ from replog.storage.filesystem import Filesystem, PosixFilesystem
 _log = logging.getLogger("replog.node")
 
 NOTE_DURABLE_EVERY: Final = ticks(1.0)
+SCRUB_EVERY: Final = ticks(30.0)
+"""One sealed segment (16 MiB, about 0.1 s of one core) at a time: 1 GiB in half an hour."""
 READING_THREADS: Final = 4
 STOP_WITHIN_S: Final = 0.3
 """What a stop gives the disk for its last batch, and again for its last note. A node that
@@ -72,9 +76,12 @@ async def start_node(settings: Settings, *, filesystem: Filesystem | None = None
         role=role,
         take_over=settings.take_over,
     )
-    for cut in directory.log.cuts:
-        _log.warning("cut off at the start: %s", cut)
     log = directory.log
+    for cut in log.cuts:
+        files = [moved.path for moved in cut.quarantined]
+        _log.warning("cut off: %s: %s", cut.reason, ", ".join(files), extra={"files": files})
+    for notice in log.notices:
+        _log.warning("%s", notice)
     _log.info(
         "opened %s: node %s, log %s, head %s",
         directory.path,
@@ -111,6 +118,8 @@ class Node:
         self._timed_appends = 0
         self._noted = directory.log.durable.last_id
         self._next_note = Tick(0)
+        self._next_scrub = SCRUB_EVERY
+        self._is_stop_requested = False
         self._stopped: asyncio.Task[None] | None = None
         trail = Trail(
             directory.log.durable.last_id,
@@ -118,7 +127,9 @@ class Node:
             link_name=self._link_name,
         )
         self._stepper = Stepper(is_precise=self._is_precise, on_tick=self._on_tick, trail=trail)
-        self._writer = Writer(directory, post=self._stepper.handle, failed=self._fail)
+        self._writer = Writer(
+            directory, post=self._stepper.handle, rejected=self._reject, failed=self._fail
+        )
         self._performer = Performer(
             log=directory.log,
             writer=self._writer,
@@ -219,14 +230,21 @@ class Node:
             if self._performer.reads.pop(request, None) is not None:
                 self._stepper.handle(RequestAbandoned(request))
 
-    def entries(self, first: EntryId, last: EntryId) -> AsyncIterator[bytes]:
-        """Return the lines of the entries from `first` to `last`, in chunks.
+    async def entries(self, first: EntryId, last: EntryId) -> AsyncIterator[bytes]:
+        """Yield the lines of the entries from `first` to `last`, in chunks.
 
         See `serving.read_entries` for what it raises.
         """
-        return read_entries(
+        lines = read_entries(
             self._disk_log, first, last, stopping=self.stopping, threads=self._threads
         )
+        try:
+            async with aclosing(lines):
+                async for chunk in lines:
+                    yield chunk
+        except DamagedLogError:
+            self._performer.tell_damage()
+            raise
 
     # --- what it tells of itself --------------------------------------------------------
 
@@ -273,6 +291,9 @@ class Node:
     def _link_name(self, link: LinkId) -> str:
         return self._links.name(link)
 
+    def _reject(self, reason: str) -> None:
+        self._links.reject(reason)
+
     def _dial(self, dialler: Dialler) -> None:
         task = asyncio.ensure_future(dialler.run())
         task.add_done_callback(self._dialler_ended)
@@ -291,12 +312,15 @@ class Node:
         return self._timed_appends > 0
 
     def _on_tick(self, now: Tick) -> None:
-        """Have the durable mark noted about once a second while it moves."""
+        """Have the durable mark noted while it moves, and old segments verified again."""
         durable = self._disk_log.durable.last_id
         if now >= self._next_note and durable != self._noted:
             self._next_note = Tick(now + NOTE_DURABLE_EVERY)
             self._noted = durable
             self._writer.submit(NoteDurable())
+        if now >= self._next_scrub:
+            self._next_scrub = Tick(now + SCRUB_EVERY)
+            self._performer.scrub()
 
     # --- the end ------------------------------------------------------------------------
 
@@ -311,8 +335,9 @@ class Node:
 
     def request_stop(self) -> None:
         """Answer everybody who waits, end reads in the middle; links go on until `stop`."""
-        if not self.stopping.is_set():
-            self.stopping.set()
+        self.stopping.set()
+        if not self._is_stop_requested:
+            self._is_stop_requested = True
             self._stepper.handle(StopRequested())
 
     async def stop(self) -> None:

@@ -6,7 +6,7 @@ SHELL.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from concurrent.futures import Executor, Future
 from typing import Final
 
@@ -25,7 +25,7 @@ class ReadInterruptedError(ReplogError):
 
 async def read_entries(
     log: Log, first: EntryId, last: EntryId, *, stopping: asyncio.Event, threads: Executor
-) -> AsyncIterator[bytes]:
+) -> AsyncGenerator[bytes, None]:
     """Yield the lines of the entries from `first` to `last`, some at a time, in order.
 
     Raises:

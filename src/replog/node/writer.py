@@ -25,9 +25,16 @@ from replog.core.effects import (
     StoreMembers,
 )
 from replog.core.entry import LogId
-from replog.core.errors import DiskFullError, ReplogError
+from replog.core.errors import (
+    DamagedLogError,
+    DiskFullError,
+    ReplogError,
+    StorageError,
+    SyncFailedError,
+)
 from replog.core.events import (
     CutDone,
+    DamageFound,
     DamageRepaired,
     EpochStored,
     Event,
@@ -38,7 +45,7 @@ from replog.core.events import (
     Written,
 )
 from replog.node.directory import DataDirectory
-from replog.storage.batch import BadBatch
+from replog.storage.batch import BadBatch, LimitError
 
 _log = logging.getLogger("replog.node")
 
@@ -80,17 +87,21 @@ class Writer:
         directory: DataDirectory,
         *,
         post: Callable[[Event], None],
+        rejected: Callable[[str], None],
         failed: Callable[[str], None],
     ) -> None:
-        """Prepare the thread.
+        """Start the thread. All callbacks are made on the event loop.
 
         Args:
-            post: takes what came of the jobs, on the event loop.
-            failed: takes the reason why the node must end, on the event loop, once.
+            post: takes what came of the jobs.
+            rejected: takes the reason why received batches do not fit on this log, after
+                the `PersistRefused` that says that they are not stored.
+            failed: takes the reason why the node must end, once.
         """
         self._directory = directory
         self._log = directory.log
         self._post = post
+        self._rejected = rejected
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
@@ -157,7 +168,8 @@ class Writer:
                 self._directory.store(members=urls)
             case CutLog(to):
                 report = self._log.cut(to)
-                _log.warning("cut the log back to %s: %s", to, report)
+                files = [moved.path for moved in report.quarantined]
+                _log.warning("%s: %s", report.reason, ", ".join(files), extra={"files": files})
                 self._tell(CutDone(self._log.head))
             case Repair():
                 self._repair(job)
@@ -170,6 +182,15 @@ class Writer:
             written = self._write(job)
         except DiskFullError as error:
             self._tell(PersistRefused(str(error)))
+            return
+        except DamagedLogError as error:
+            for damage in self._log.damage:
+                self._tell(DamageFound(damage))
+            self._tell(PersistRefused(str(error)))
+            return
+        except (BadBatch, LimitError) as error:
+            self._tell(PersistRefused(str(error)))
+            self._loop.call_soon_threadsafe(self._rejected, str(error))
             return
         except (ReplogError, OSError) as error:
             self._tell(PersistFailed(str(error)))
@@ -198,7 +219,9 @@ class Writer:
         payload = b"".join(batches.payload for batches in job.batches)
         try:
             head = self._log.repair(job.damage, payload)
-        except BadBatch as error:
+        except SyncFailedError:
+            raise
+        except (BadBatch, StorageError) as error:
             self._tell(RepairFailed(job.damage, str(error)))
         else:
             self._tell(DamageRepaired(job.damage, head))
