@@ -14,15 +14,6 @@ import time
 from collections.abc import Mapping
 from typing import TextIO
 
-from replog.config.table import LogFormat, LogLevel
-
-LEVELS: Mapping[LogLevel, int] = {
-    "debug": logging.DEBUG,
-    "info": logging.INFO,
-    "warning": logging.WARNING,
-    "error": logging.ERROR,
-}
-
 _COLOURS = {logging.DEBUG: "2", logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 
 
@@ -80,19 +71,19 @@ def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
 
 def set_up_logging(
     *,
-    level: LogLevel,
-    log_format: LogFormat,
+    level: int,
+    is_json: bool,
     node: str,
     stream: TextIO | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> None:
-    """Send the records of this process to `stream` (stderr) in `log_format`.
+    """Send the records of this process to `stream` (stderr) as lines for people or as JSON.
 
-    `level` holds for the node's own records; libraries are heard from WARNING on.
+    `level` (of `logging`) holds for the node's own records; libraries are heard from WARNING on.
     """
     stream = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(stream)
-    if log_format == "json":
+    if is_json:
         handler.setFormatter(JsonFormatter(node=node))
     else:
         coloured = stream.isatty() and not environment.get("NO_COLOR")
@@ -100,6 +91,6 @@ def set_up_logging(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(logging.WARNING)
-    logging.getLogger("replog").setLevel(LEVELS[level])
+    logging.getLogger("replog").setLevel(level)
     logging.captureWarnings(capture=True)
     logging.raiseExceptions = False  # a closed terminal must not end the node in tracebacks

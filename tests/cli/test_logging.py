@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from replog.config.table import LogFormat
 from replog.observability import set_up_logging
 
 
@@ -33,12 +32,10 @@ def _logging_as_before() -> Iterator[None]:
     logging.captureWarnings(capture=False)
 
 
-def logged(
-    text: str, *, to: io.StringIO, log_format: LogFormat = "plain", no_color: str = ""
-) -> str:
+def logged(text: str, *, to: io.StringIO, is_json: bool = False, no_color: str = "") -> str:
     set_up_logging(
-        level="info",
-        log_format=log_format,
+        level=logging.INFO,
+        is_json=is_json,
         node="master",
         stream=to,
         environment={"NO_COLOR": no_color},
@@ -67,7 +64,7 @@ def test_what_a_client_sent_can_neither_break_a_line_nor_steer_the_terminal() ->
 
 
 def test_json_lines_are_one_object_each_with_the_same_facts() -> None:
-    line = logged('a "quote"\n', to=io.StringIO(), log_format="json")
+    line = logged('a "quote"\n', to=io.StringIO(), is_json=True)
     members = json.loads(line)
     assert line.count("\n") == 1
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", members.pop("time"))
@@ -79,10 +76,10 @@ def test_json_lines_are_one_object_each_with_the_same_facts() -> None:
     }
 
 
-@pytest.mark.parametrize("log_format", ["plain", "json"])
-def test_a_defect_keeps_its_traceback(log_format: LogFormat) -> None:
+@pytest.mark.parametrize("is_json", [False, True])
+def test_a_defect_keeps_its_traceback(is_json: bool) -> None:
     stream = io.StringIO()
-    set_up_logging(level="info", log_format=log_format, node="n", stream=stream)
+    set_up_logging(level=logging.INFO, is_json=is_json, node="n", stream=stream)
     try:
         divmod(1, 0)
     except ZeroDivisionError:
@@ -92,7 +89,7 @@ def test_a_defect_keeps_its_traceback(log_format: LogFormat) -> None:
 
 def test_libraries_are_heard_from_warnings_on() -> None:
     stream = io.StringIO()
-    set_up_logging(level="debug", log_format="plain", node="n", stream=stream)
+    set_up_logging(level=logging.DEBUG, is_json=False, node="n", stream=stream)
     logging.getLogger("uvicorn.error").info("startup")
     logging.getLogger("replog.node").debug("an entry")
     logging.getLogger("uvicorn.error").warning("odd")

@@ -53,7 +53,11 @@ def run(settings: Settings, *, name: str, parent: Parent) -> None:
     """
     if parent.until_stdin_ends:
         Thread(target=_end_with_parent, daemon=True).start()
-    set_up_logging(level=settings.log_level, log_format=settings.log_format, node=name)
+    set_up_logging(
+        level=logging.getLevelNamesMapping()[settings.log_level.upper()],
+        is_json=settings.log_format == "json",
+        node=name,
+    )
     for variable in unknown_variables(os.environ):
         _log.warning("%s is in the environment, and is no setting of replog", variable)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
