@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replog.storage.batch import encode_message
@@ -58,6 +58,7 @@ def test_only_what_must_be_escaped_is(text: str, expected: bytes) -> None:
 
 
 @given(TEXTS)
+@settings(deadline=None)
 def test_any_text_comes_back(text: str) -> None:
     encoded = encode_message(text)
     assert encoded == canonical(text)
@@ -66,6 +67,7 @@ def test_any_text_comes_back(text: str) -> None:
 
 
 @given(st.text(st.sampled_from(['"', "\\", "u", "0", "1", "b", "8", "n", "\x01", "é"])))
+@settings(deadline=None)
 def test_the_strict_pattern_takes_a_message_exactly_if_it_is_canonical(inside: str) -> None:
     """Tried on strings of the characters that escapes are made of."""
     quoted = f'"{inside}"'

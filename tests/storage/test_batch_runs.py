@@ -107,6 +107,7 @@ APPENDS = st.lists(
 
 
 @given(appends=APPENDS, seal=st.booleans())
+@settings(deadline=None)
 def test_any_batches_come_back(appends: list[Append], seal: bool) -> None:
     seal = seal and bool(appends[-1].texts)
     payload, heads = make(appends, seal=seal)
@@ -140,6 +141,7 @@ def _lines(payload: bytes, start: int) -> list[bytes]:
 
 
 @given(appends=APPENDS, split=st.integers(0, 8))
+@settings(deadline=None)
 def test_a_run_can_be_verified_in_two_parts(appends: list[Append], split: int) -> None:
     payload, heads = make(appends)
     split = min(split, len(appends) - 1)
@@ -253,7 +255,7 @@ def test_batches_of_another_log_with_the_same_ids_are_not_taken() -> None:
 
 
 @given(appends=APPENDS, data=st.data())
-@settings(max_examples=50)
+@settings(max_examples=50, deadline=None)
 def test_a_torn_batch_never_looks_complete_and_a_whole_one_always_does(
     appends: list[Append], data: st.DataObject
 ) -> None:
@@ -446,6 +448,7 @@ def test_times_are_written_and_read(time_ms: int, text: bytes) -> None:
 
 
 @given(st.integers(0, 253_402_300_799_999), st.integers(0, 253_402_300_799_999))
+@settings(deadline=None)
 def test_times_sort_as_bytes_as_they_do_as_numbers(one: int, other: int) -> None:
     assert parse_time(format_time(one)) == one
     assert (format_time(one) < format_time(other)) == (one < other)

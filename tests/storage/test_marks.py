@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replog.core.entry import EntryId, Epoch, Head
@@ -213,6 +213,7 @@ def test_a_durable_mark_is_synced_and_a_commit_note_is_not(
     numbers=st.tuples(*[st.integers(0, 2**53)] * 4),
     digest=st.binary(min_size=32, max_size=32),
 )
+@settings(deadline=None)
 def test_any_mark_comes_back_from_its_line(
     numbers: tuple[int, int, int, int], digest: bytes
 ) -> None:

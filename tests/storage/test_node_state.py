@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replog.core.entry import Epoch, LogId, NodeId
@@ -137,6 +137,7 @@ STATES = st.builds(
 
 
 @given(STATES)
+@settings(deadline=None)
 def test_any_state_is_json_that_leads_back_to_it(
     tmp_path_factory: pytest.TempPathFactory, state: NodeState
 ) -> None:

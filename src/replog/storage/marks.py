@@ -165,7 +165,7 @@ def _complete(line: bytes) -> bytes:
 
 
 def _is_whole(block: bytes, check: bytes) -> bool:
-    return len(block) == BLOCK_BYTES and _check(block[: block.index(b',"check":"')]) == check
+    return _check(block[: block.index(b',"check":"')]) == check
 
 
 def _durable_line(mark: DurableMark, sequence: int, committed_id: EntryId) -> bytes:
