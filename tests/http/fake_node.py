@@ -15,6 +15,7 @@ from replog.core.effects import AppendOutcome, Pending, RefusalReason, Refused, 
 from replog.core.entry import GENESIS, EntryId, Epoch, LogId, NodeId
 from replog.core.errors import DamagedLogError
 from replog.core.write_concern import WriteConcern, copies_needed
+from replog.node.serving import ReadInterruptedError
 from replog.node.views import Health, QuorumHealth, ReadPoint, Role, SecondaryHealth
 from replog.storage.batch import entry_line
 
@@ -50,6 +51,7 @@ class FakeNode:
         self.refusal: Refused | None = None
         self.reachable = 3
         self.has_master = True
+        self.holds_reads = False
         self.waiting = 0
         self.abandoned = 0
         self.reasons: tuple[str, ...] = ()
@@ -114,6 +116,8 @@ class FakeNode:
                 wait.cancel()
 
     async def read_point(self) -> ReadPoint:
+        if self.holds_reads:
+            await self._is_released_within(None)
         return ReadPoint(EntryId(len(self.lines)), self.has_master)
 
     async def entries(self, first: EntryId, last: EntryId) -> AsyncIterator[bytes]:
@@ -126,6 +130,8 @@ class FakeNode:
                         "segment 00000000000000000001.ndjson does not verify at "
                         f"id {self.damaged_id}, byte offset 4711"
                     )
+                if self.stopping.is_set():
+                    raise ReadInterruptedError("the node stops")
                 if self.ends_early_at is not None and start >= self.ends_early_at:
                     return
                 self.chunks_read += 1

@@ -40,12 +40,14 @@ class Served:
         deadlines: Deadlines | None = None,
         sweep_interval_s: float = 1.0,
         grace_s: float = 0.5,
+        default_timeout_s: float | None = None,
     ) -> None:
         self._role = role
         self._limits = limits
         self._deadlines = deadlines
         self._sweep_interval_s = sweep_interval_s
         self._grace_s = grace_s
+        self._default_timeout_s = default_timeout_s
         self._is_listening = threading.Event()
         self._failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run)
@@ -110,7 +112,9 @@ class Served:
         self._loop = asyncio.get_running_loop()
         self._stop = asyncio.Event()
         self.node = FakeNode(self._role)
-        self.app = create_app(self.node, limits=self._limits)
+        self.app = create_app(
+            self.node, limits=self._limits, default_timeout_s=self._default_timeout_s
+        )
         await serve(
             self.app,
             self.node,

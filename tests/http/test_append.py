@@ -107,6 +107,14 @@ def test_a_timeout_that_passes_is_answered_202_with_the_nodes_that_have_it(
         assert connection.request("GET", "/logs").body == b'[{"id":1,"message":"x"}]'
 
 
+def test_a_configured_timeout_is_for_appends_that_give_none() -> None:
+    with Served(default_timeout_s=0.0) as served, served.connect() as connection:
+        served.node.reachable = 2
+        assert connection.append(b'{"message":"x"}').status == 202
+        assert connection.append(b'{"message":"x","timeout":0.01}').status == 202
+        assert served.node.asked == [(None, 0.0), (None, 0.01)]
+
+
 def test_a_waiting_append_is_answered_when_the_nodes_return_and_blocks_nobody(
     master: Served,
 ) -> None:

@@ -159,6 +159,15 @@ def test_an_array_is_broken_off_and_never_valid_but_shorter(
         assert another.request("GET", "/logs?limit=2").status == 200
 
 
+def test_a_read_that_a_stop_forestalls_is_a_problem_to_retry(master: Served) -> None:
+    _fill(master, 3)
+    master.on_loop(master.node.stopping.set)
+    with master.connect() as connection:
+        answer = connection.request("GET", "/logs")
+        assert (answer.status, answer.headers["retry-after"]) == (503, "2")
+        assert answer.problem()["type"] == "/problems/stopping"
+
+
 def test_a_reader_that_does_not_read_holds_the_stream_back(master: Served) -> None:
     _fill(master, 600, text="{} " + "x" * 50_000)  # 30 MB, far beyond the sockets' buffers
     with master.connect() as connection:

@@ -44,6 +44,23 @@ def test_a_pipelining_client_that_hangs_up_leaves_nothing(master: Served) -> Non
     wait_until(lambda: master.node.abandoned == 1, "the hang-up is noticed")
 
 
+def test_a_reader_that_hangs_up_while_its_read_waits_leaves_nothing(secondary: Served) -> None:
+    secondary.node.holds_reads = True
+    with secondary.connect() as connection:
+        connection.send(b"GET /logs HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: secondary.node.waiting == 1, "the read waits")
+    wait_until(lambda: secondary.node.abandoned == 1, "the hang-up is noticed")
+
+
+def test_a_read_that_waits_is_answered_by_a_stop(secondary: Served) -> None:
+    secondary.node.holds_reads = True
+    with secondary.connect() as connection:
+        connection.send(b"GET /logs HTTP/1.1\r\nHost: x\r\n\r\n")
+        wait_until(lambda: secondary.node.waiting == 1, "the read waits")
+        secondary.stop()
+        assert connection.answer().body == b"[]"
+
+
 def test_pipelined_requests_are_answered_in_order(master: Served) -> None:
     [connection] = _waiting(master, 1)
     with connection:

@@ -26,13 +26,16 @@ from replog.http.problems import PROBLEMS, Problem, ProblemError
 from replog.http.query import parse_query
 
 
-def create_app(node: ServedNode, *, limits: Limits | None = None) -> App:
+def create_app(
+    node: ServedNode, *, limits: Limits | None = None, default_timeout_s: float | None = None
+) -> App:
     """Return the ASGI application that serves `node`.
 
-    It starts and stops nothing: `node` must run before the first request, and ends its own
+    An append that gives no timeout has `default_timeout_s`; None is no limit. The application
+    starts and stops nothing: `node` must run before the first request, and ends its own
     waiting appends, reads and links when it stops.
     """
-    return App(node, limits or Limits())
+    return App(node, limits or Limits(), default_timeout_s)
 
 
 class App:
@@ -42,9 +45,9 @@ class App:
     append itself does (docs/decisions/0042).
     """
 
-    def __init__(self, node: ServedNode, limits: Limits) -> None:
+    def __init__(self, node: ServedNode, limits: Limits, default_timeout_s: float | None) -> None:
         self._node = node
-        self.log_routes = LogRoutes(node, limits)
+        self.log_routes = LogRoutes(node, limits, default_timeout_s)
         routers = (cluster_router(node), operations_router(node))
         self.routes = tuple(
             route for router in routers for route in router.routes if isinstance(route, APIRoute)

@@ -53,6 +53,7 @@ class ServedNode(Protocol):
 
         Raises:
             DamagedLogError: on a range that does not verify, also in the middle (R13).
+            ReadInterruptedError: the node stops before the range is through.
         """
 
     def health(self) -> Health: ...

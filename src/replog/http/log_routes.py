@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
 
-from replog.core.effects import Pending, Refused, Stored
+from replog.core.effects import AppendOutcome, Pending, Refused, Stored
 from replog.core.entry import EntryId
-from replog.core.errors import DamagedLogError
+from replog.core.errors import DamagedLogError, ReplogError
 from replog.http.answer import JSON_HEADER, NO_STORE, log_refused_append, send_answer, send_problem
-from replog.http.append_request import parse_append
+from replog.http.append_request import AppendRequest, parse_append
 from replog.http.body import BytesInFlight, ClientGone, read_body, require_json
 from replog.http.facade import ServedNode
 from replog.http.hang_up import wait_for_answer
@@ -24,6 +24,7 @@ from replog.http.pending import pending_body
 from replog.http.problems import PROBLEMS, Problem, ProblemError
 from replog.http.query import parse_query, whole_number
 from replog.http.stream import EndWatch, array_pieces
+from replog.node.serving import ReadInterruptedError
 from replog.node.views import Role
 
 log = logging.getLogger("replog.http")
@@ -38,9 +39,10 @@ _MASTER_UNREACHABLE = (b"log-master", b"unreachable")
 class LogRoutes:
     """The routes at `/logs` of one node, and the limits that all their requests share."""
 
-    def __init__(self, node: ServedNode, limits: Limits) -> None:
+    def __init__(self, node: ServedNode, limits: Limits, default_timeout_s: float | None) -> None:
         self._node = node
         self._limits = limits
+        self._default_timeout_s = default_timeout_s
         self._budget = BytesInFlight(limits.request_bytes_max)
         self._waiting = 0
 
@@ -90,16 +92,7 @@ class LogRoutes:
             del body  # only the message is kept while it waits
             if self._waiting >= self._limits.waiting_appends_max:
                 raise ProblemError(self._overloaded())
-            self._waiting += 1
-            try:
-                outcome = await wait_for_answer(
-                    self._node.append(
-                        (request.message,), concern=request.concern, timeout_s=request.timeout_s
-                    ),
-                    receive,
-                )
-            finally:
-                self._waiting -= 1
+            outcome = await self._wait_for_outcome(request, receive)
             if isinstance(outcome, Refused):  # the node has logged it
                 problem = Problem(PROBLEMS[outcome.reason.value], outcome.detail)
                 await send_problem(scope, receive, send, problem)
@@ -107,6 +100,19 @@ class LogRoutes:
                 await _answer_stored(send, outcome, request.message)
         finally:
             self._budget.give_back(size)
+
+    async def _wait_for_outcome(self, request: AppendRequest, receive: Receive) -> AppendOutcome:
+        timeout_s = request.timeout_s
+        if timeout_s is None:
+            timeout_s = self._default_timeout_s
+        self._waiting += 1
+        try:
+            waiting = self._node.append(
+                (request.message,), concern=request.concern, timeout_s=timeout_s
+            )
+            return await wait_for_answer(waiting, receive)
+        finally:
+            self._waiting -= 1
 
     def _overloaded(self) -> Problem:
         return Problem(
@@ -184,6 +190,8 @@ class _Stream:
             piece, is_last = await anext(pieces)
         except DamagedLogError as error:
             raise ProblemError(Problem(PROBLEMS["damaged"], str(error))) from error
+        except ReadInterruptedError as error:
+            raise ProblemError(Problem(PROBLEMS["stopping"], str(error))) from error
         if is_last:  # the whole array at once: its length is known
             length = (b"content-length", b"%d" % len(piece))
             await send_answer(send, 200, [*headers, length], piece)
@@ -197,7 +205,7 @@ class _Stream:
                         return
                     event = {"type": "http.response.body", "body": piece, "more_body": not is_last}
                     await send(event)
-            except DamagedLogError as error:
+            except ReplogError as error:
                 # R13: returning without an end makes the server cut the connection.
                 _log_broken_off(error)
 
@@ -211,8 +219,9 @@ async def _read_whole_request(receive: Receive) -> None:
             return
 
 
-def _log_broken_off(error: DamagedLogError) -> None:
-    log.error("a read was broken off in the middle: %s", error)
+def _log_broken_off(error: ReplogError) -> None:
+    level = logging.INFO if isinstance(error, ReadInterruptedError) else logging.ERROR
+    log.log(level, "a read was broken off in the middle: %s", error)
 
 
 def _not_the_master(master_url: str | None) -> Problem:
