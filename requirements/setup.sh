@@ -31,6 +31,10 @@ find_any() {
 }
 
 explain() {
+  if [ -n "${PYTHON:-}" ]; then
+    echo "make setup: PYTHON=$PYTHON is no Python 3.11 or newer with its venv module" >&2
+    exit 1
+  fi
   found=$(python3 --version 2>/dev/null || echo "no python3")
   if python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
     echo "make setup: $found is here without its venv module. Install it with:" >&2
@@ -48,10 +52,11 @@ if [ "$1" = --find ]; then
 fi
 
 venv=$1
-if ! [ -x "$venv/bin/python" ]; then
+# One that is missing, was interrupted while it was made, or lost its Python, is made anew.
+if ! "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
   python=$(find_any) || explain
   echo "setting up $venv with $("$python" --version) (once)"
-  "$python" -m venv "$venv"
+  "$python" -m venv --clear "$venv"
 fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \
   -r requirements/dev.txt
