@@ -84,9 +84,9 @@ def read_all(host: str, port: int) -> Read:
         size, first, last = 0, b"", b""
         while received := connection.recv_into(buffer):
             first = first or bytes(buffer[: min(received, 12)])
-            last = (last + bytes(buffer[max(0, received - 7) : received]))[-7:]
+            last = (last + bytes(buffer[max(0, received - 16) : received]))[-16:]
             size += received
     elapsed_s = time.perf_counter() - start
-    if first != b"HTTP/1.1 200" or b"]" not in last:
+    if first != b"HTTP/1.1 200" or not last.endswith(b"]\r\n0\r\n\r\n"):
         raise SystemExit(f"GET /logs on port {port} broke off after {size} bytes: {first!r}")
     return Read(elapsed_s, size)
