@@ -12,15 +12,23 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.support.waiting import DEADLINE_S
+
 
 @dataclass(frozen=True)
 class Answer:
-    """`size` is the promised length where it is not the body's: the answer breaks off."""
+    """What is answered to one request.
+
+    Attributes:
+        size: the promised length where it is not the body's: the answer breaks off.
+        hangs: it breaks off only when the test calls `release`.
+    """
 
     body: bytes
     status: int = 200
     acks: str | None = None
     size: int | None = None
+    hangs: bool = False
 
 
 @dataclass
@@ -29,6 +37,14 @@ class ScriptedNode:
     answers: list[Answer] = field(default_factory=list)
     asked: list[tuple[str, bytes]] = field(default_factory=list)
     connections: int = 0
+    _released: threading.Event = field(default_factory=threading.Event)
+
+    def release(self) -> None:
+        """End the answers that hang."""
+        self._released.set()
+
+    def wait_for_release(self) -> None:
+        assert self._released.wait(DEADLINE_S)
 
     def stored(self, *ids: int, acks: str = "3/3") -> None:
         for id_ in ids:
@@ -57,6 +73,8 @@ def scripted_node() -> Iterator[ScriptedNode]:
                 self.send_header("Log-Acks", answer.acks)
             self.end_headers()
             self.wfile.write(answer.body)
+            if answer.hangs:
+                node.wait_for_release()
             self.close_connection |= size != len(answer.body)
 
         do_GET = do_POST = _answer  # noqa: N815 - names of http.server

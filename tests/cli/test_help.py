@@ -13,6 +13,7 @@ from typer.testing import CliRunner
 
 import replog
 from replog.cli.main import app
+from tests.support.cluster import clean_environment
 
 COMMANDS = ["serve", "up", "append", "get", "status", "verify", "restore"]
 
@@ -42,5 +43,11 @@ def test_help_imports_nothing_heavy() -> None:
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         f"print(sorted({heavy} & set(sys.modules)))"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=clean_environment(),
+    )
     assert done.stdout.splitlines()[-1] == "[]"
