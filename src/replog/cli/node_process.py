@@ -6,6 +6,7 @@ SHELL.
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import signal
@@ -94,6 +95,9 @@ async def _serve(settings: Settings, listen_fd: int | None) -> bool:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, begin_stop)
+    # What was imported stays: no collection need look at it again, nor the end of the process.
+    gc.freeze()
+    gc.enable()
     ending = asyncio.create_task(_stop_when_fatal(node.fatal, stop))
     try:
         await serve(create_app(node, limits=limits), node, stop=stop, listeners=listeners)

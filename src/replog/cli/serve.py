@@ -5,6 +5,7 @@ SHELL.
 
 from __future__ import annotations
 
+import gc
 import os
 from inspect import Parameter, Signature
 from typing import Annotated
@@ -90,6 +91,7 @@ def serve(
     Start them in any order. A setting is taken from its flag, else from its variable in the
     environment, else from the --config file.
     """
+    gc.disable()  # importing makes no garbage; `run` enables it again
     from replog.cli.node_process import Parent, run
 
     flags = {setting: _text(value) for setting, value in given.items()}
