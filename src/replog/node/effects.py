@@ -253,7 +253,7 @@ class Performer:
             return False, []
         found: list[Batches] = []
         room = effect.size_max
-        while room > 0:
+        while room > 0 and after.last_id < effect.through:
             run = self._disk_log.read_batches(after, through=effect.through, size_max=room)
             if run is None:
                 break

@@ -1,0 +1,349 @@
+"""Disks that fail, rot or vanish: honest answers, one line, and the way back."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from replog.core.effects import Pending, RefusalReason, Refused
+from replog.core.entry import EntryId
+from replog.core.errors import (
+    ConfigurationError,
+    DamagedLogError,
+    DirectoryLockedError,
+    StorageError,
+)
+from replog.node.restore import RestoreError, RestoreProgress, restore
+from replog.node.serving import ReadInterruptedError
+from replog.storage.filesystem import File, PosixFilesystem
+from tests.support.nodes import Nodes, RunningNode, until
+
+
+class FaultyFile:
+    """A file whose next sync or write fails when the test says so."""
+
+    def __init__(self, file: File, faults: FaultyFilesystem) -> None:
+        self._file = file
+        self._faults = faults
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        return self._file.read_at(offset, size)
+
+    def write_at(self, offset: int, data: bytes) -> None:
+        if self._faults.is_full:
+            self._file.write_at(offset, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._file.write_at(offset, data)
+
+    def truncate(self, size: int) -> None:
+        self._file.truncate(size)
+
+    def sync(self) -> None:
+        if self._faults.fails_syncs:
+            self._faults.failed_syncs += 1
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        self._file.sync()
+
+    def size(self) -> int:
+        return self._file.size()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+class FaultyFilesystem(PosixFilesystem):
+    """The real disk; segment files fail when the test says so."""
+
+    def __init__(self) -> None:
+        self.is_full = False
+        self.fails_syncs = False
+        self.failed_syncs = 0
+
+    def open(  # type: ignore[override]
+        self, path: str, *, writable: bool, create: bool = False
+    ) -> File:
+        file = super().open(path, writable=writable, create=create)
+        return FaultyFile(file, self) if path.endswith(".ndjson") else file
+
+
+def rot(node: RunningNode, text: bytes) -> None:
+    """Flip a bit of `text` in a segment of a node that does not run."""
+    for path in (node.directory / "segments").iterdir():
+        data = bytearray(path.read_bytes())
+        place = data.find(text)
+        if place >= 0:
+            data[place] ^= 1
+            path.write_bytes(data)
+            return
+    raise AssertionError(f"no segment holds {text!r}")
+
+
+def test_a_failed_sync_is_answered_honestly_said_once_and_never_retried(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def story() -> None:
+        disk = FaultyFilesystem()
+        async with Nodes(tmp_path) as nodes:
+            await nodes.secondary("s1")
+            master = await nodes.master("s1", filesystem=disk)
+            await master.stored("one")
+            disk.fails_syncs = True
+            outcomes = await asyncio.gather(*(master.append(f"{n}", w=1) for n in range(5)))
+            for outcome in outcomes:
+                assert not isinstance(outcome, Refused) or outcome.reason is RefusalReason.STOPPING
+            assert isinstance(outcomes[0], Pending), "it may be stored, so it is not refused"
+            assert outcomes[0].first_id == 2
+            await asyncio.wait_for(master.node.fatal.wait(), 30)
+            assert disk.failed_syncs == 1
+            assert master.node.stopping.is_set()
+            assert master.node.readiness()
+            await nodes.stop("master")
+            fatal = [line for line in caplog.records if line.levelno == logging.CRITICAL]
+            assert len(fatal) == 1
+            disk.fails_syncs = False
+            again = await nodes.master("s1", filesystem=disk)
+            await again.stored("after")
+            ids = await again.ids()
+            assert ids == list(range(1, len(ids) + 1))
+
+    asyncio.run(story())
+
+
+def test_a_full_disk_refuses_appends_serves_reads_and_resumes_by_itself(tmp_path: Path) -> None:
+    async def story() -> None:
+        disk = FaultyFilesystem()
+        async with Nodes(tmp_path) as nodes:
+            s1 = await nodes.secondary("s1")
+            master = await nodes.master("s1", filesystem=disk)
+            await master.stored("one")
+            before = master.segments()
+            disk.is_full = True
+            outcome = await master.append("two")
+            assert isinstance(outcome, Refused)
+            assert outcome.reason is RefusalReason.DISK_FULL
+            assert await master.ids() == await s1.ids() == [1]
+            assert master.segments() == before
+            assert master.node.readiness()
+            disk.is_full = False
+            await master.ready()
+            assert (await master.stored("two")).first_id == 2
+
+    asyncio.run(story())
+
+
+def test_a_secondary_with_a_full_disk_gets_everything_when_there_is_space(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        disk = FaultyFilesystem()
+        async with Nodes(tmp_path) as nodes:
+            s1 = await nodes.secondary("s1", filesystem=disk)
+            master = await nodes.master("s1")
+            await master.stored("one")
+            disk.is_full = True
+            waiting = asyncio.ensure_future(master.stored("two"))
+            await until(lambda: master.node.health().last_id == 2, "the master has it")
+            assert await s1.ids() == [1]
+            disk.is_full = False
+            assert (await waiting).acks == 2
+            assert s1.segments() == master.segments()
+
+    asyncio.run(story())
+
+
+def test_a_rotten_secondary_is_repaired_by_its_master(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            s1 = await nodes.secondary("s1")
+            master = await nodes.master("s1")
+            await master.stored("the first")
+            await master.stored("the second")
+            await master.stored("the third")
+            await nodes.stop("s1")
+            rot(s1, b"the second")
+            s1 = await nodes.secondary("s1")
+            await master.stored("the fourth")
+            await until(lambda: not s1.node.health().damage, "it is repaired")
+            assert s1.segments() == master.segments()
+
+    asyncio.run(story())
+
+
+def test_a_rotten_master_takes_no_append_until_it_is_repaired(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            s1 = await nodes.secondary("s1")
+            master = await nodes.master("s1")
+            await master.stored("the first")
+            await master.stored("the second")
+            await master.stored("the third")
+            await nodes.stop("master")
+            await nodes.stop("s1")
+            rot(master, b"the second")
+            master = await nodes.master("s1")
+            assert master.node.health().status == "damaged"
+            outcome = await master.append("no", w=1)
+            assert isinstance(outcome, Refused)
+            assert outcome.reason is RefusalReason.DAMAGED
+            assert await master.ids() == [1]
+            s1 = await nodes.secondary("s1")
+            await master.ready()
+            assert (await master.stored("the fourth")).first_id == 4
+            assert s1.segments() == master.segments()
+
+    asyncio.run(story())
+
+
+def test_rot_found_while_reading_breaks_the_read_off_and_is_repaired(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            s1 = await nodes.secondary("s1")
+            master = await nodes.master("s1")
+            for number in range(20):  # two segments: the first is sealed, and read later
+                await master.stored(*(f"{number} {'x' * 1000}" for _ in range(1000)))
+            await nodes.stop("s1")
+            await nodes.stop("master")
+            rot(master, b'"5 xxx')
+            master = await nodes.master("s1")
+            await master.ready()
+            with pytest.raises(DamagedLogError, match="5001"):
+                await master.read()
+            assert master.node.health().damage
+            s1 = await nodes.secondary("s1")
+            await master.ready()
+            assert await master.ids() == list(range(1, 20_001))
+            assert s1.segments() == master.segments()
+
+    asyncio.run(story())
+
+
+def test_a_read_in_the_middle_is_broken_off_by_a_stop(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            master = await nodes.master()
+            await master.ready()
+            for _ in range(5):
+                await master.stored(*("x" * 1000 for _ in range(1000)))
+            chunks = master.node.entries(EntryId(1), EntryId(5000))
+            assert await anext(chunks)
+            master.node.request_stop()
+            with pytest.raises(ReadInterruptedError):
+                await anext(chunks)
+
+    asyncio.run(story())
+
+
+def test_a_second_node_on_one_directory_is_told_so(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            await nodes.master()
+            (tmp_path / "other").symlink_to(tmp_path / "master")
+            with pytest.raises(DirectoryLockedError, match="stop it first"):
+                await nodes.master(name="other")
+
+    asyncio.run(story())
+
+
+def test_a_secondarys_directory_becomes_a_masters_only_by_take_over(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            await nodes.secondary("s1")
+            await nodes.secondary("s2")
+            master = await nodes.master("s1", "s2")
+            await master.stored("one")
+            await nodes.stop("master")
+            await nodes.stop("s1")
+            with pytest.raises(ConfigurationError, match="--take-over"):
+                await nodes.master("s2", name="s1")
+            new = await nodes.master("s2", name="s1", take_over=True)
+            assert (await new.stored("two")).first_id == 2
+            old = await nodes.master("s2")
+            await until(lambda: old.node.health().status == "superseded", "the old one knows")
+            await new.stored("three")
+
+    asyncio.run(story())
+
+
+def test_segments_without_their_node_json_are_not_started(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            master = await nodes.master()
+            await master.stored("one")
+            await nodes.stop("master")
+            (master.directory / "node.json").unlink()
+            with pytest.raises(StorageError, match=r"node\.json"):
+                await nodes.master()
+
+    asyncio.run(story())
+
+
+def test_an_unwritable_directory_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    async def story() -> None:
+        async with Nodes(tmp_path / "file") as nodes:
+            with pytest.raises(StorageError, match="cannot be used"):
+                await nodes.master()
+
+    asyncio.run(story())
+
+
+def test_the_durable_mark_follows_while_the_log_moves(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            master = await nodes.master()
+            await master.stored("one")
+            await master.stored("two")
+            await until(noted(master, 2), "noted without a stop")
+
+    asyncio.run(story())
+
+
+def noted(node: RunningNode, last_id: int) -> Callable[[], bool]:
+    text = f'"id":{last_id},"epoch"'.encode()
+    return lambda: text in (node.directory / "marks").read_bytes()
+
+
+def test_a_master_with_an_emptied_directory_does_not_begin_anew_but_is_restored(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            await nodes.secondary("s1")
+            await nodes.secondary("s2")
+            master = await nodes.master("s1", "s2")
+            await master.stored(*(f"{n}" for n in range(1000)))
+            await master.stored("the last")
+            await nodes.stop("s2")
+            await nodes.stop("master")
+            shutil.rmtree(master.directory)
+            empty = await nodes.master("s1", "s2")
+            outcome = await empty.append("no")
+            assert isinstance(outcome, Refused)
+            assert empty.node.health().log_id is None, "it has not begun a log of its own"
+            await nodes.stop("master")
+            shutil.rmtree(master.directory)
+            with pytest.raises(RestoreError, match="--force"):
+                await restore(nodes.url("s1"), str(master.directory))
+            told: list[RestoreProgress] = []
+            shutil.rmtree(master.directory)
+            head = await restore(
+                nodes.url("s1"), str(master.directory), force=True, progress=told.append
+            )
+            assert head.last_id == 1001
+            assert told[-1].last_id == told[-1].of_id == 1001
+            again = await nodes.master("s1", "s2")
+            s2 = await nodes.secondary("s2")
+            assert (await again.stored("after")).first_id == 1002
+            assert s2.segments() == again.segments()
+            with pytest.raises(DirectoryLockedError):
+                await restore(nodes.url("s1"), str(master.directory))
+
+    asyncio.run(story())
