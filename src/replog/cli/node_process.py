@@ -100,7 +100,8 @@ async def _serve(settings: Settings, listen_fd: int | None) -> bool:
     gc.enable()
     ending = asyncio.create_task(_stop_when_fatal(node.fatal, stop))
     try:
-        await serve(create_app(node, limits=limits), node, stop=stop, listeners=listeners)
+        app = create_app(node, limits=limits, default_timeout_s=settings.default_timeout)
+        await serve(app, node, stop=stop, listeners=listeners)
     finally:
         ending.cancel()
         await node.stop()

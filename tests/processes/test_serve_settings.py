@@ -1,0 +1,75 @@
+"""Settings of a node take effect: what is given on the outside is what it does.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.support.cluster import Node, answers, call, free_ports
+from tests.support.waiting import wait_until
+
+AWAY = "http://127.0.0.1:9"
+"""A secondary that is never there: nothing listens at the discard port."""
+
+
+@contextmanager
+def master(directory: Path, *options: str) -> Iterator[Node]:
+    node = Node("master", directory, free_ports(1)[0], role="master", options=options)
+    node.start()
+    try:
+        wait_until(lambda: answers(f"{node.url}/livez"), "it is up", explain=node.said)
+        yield node
+        assert node.end(signal.SIGTERM) == 0, node.said()
+    finally:
+        if node.is_running:
+            node.end(signal.SIGKILL)
+
+
+def test_the_default_timeout_is_for_appends_that_give_none(tmp_path: Path) -> None:
+    with master(tmp_path, "--secondary", AWAY, "--default-timeout", "0") as node:
+        answer = call("POST", f"{node.url}/logs", body='{"message":"m"}')
+        assert (answer.status_code, answer.json()["acks"]) == (202, [node.url])
+
+
+def test_the_default_write_concern_is_for_appends_that_give_none(tmp_path: Path) -> None:
+    with master(tmp_path, "--secondary", AWAY, "--write-concern", "1") as node:
+        answer = call("POST", f"{node.url}/logs", body='{"message":"m"}')
+        assert (answer.status_code, answer.headers["log-acks"]) == (200, "1/2")
+
+
+def test_a_longer_message_than_the_limit_is_refused(tmp_path: Path) -> None:
+    with master(tmp_path, "--message-bytes-max", "5") as node:
+        assert call("POST", f"{node.url}/logs", body='{"message":"12345"}').status_code == 200
+        assert call("POST", f"{node.url}/logs", body='{"message":"123456"}').status_code == 413
+
+
+def test_a_file_configures_a_node(tmp_path: Path) -> None:
+    path = tmp_path / "node.toml"
+    path.write_text(f'secondaries = ["{AWAY}"]\nwrite_concern = 1\nlog_format = "json"\n')
+    with master(tmp_path, "--config", str(path)) as node:
+        assert [row["url"] for row in call("GET", f"{node.url}/health").json()["secondaries"]] == [
+            AWAY
+        ]
+
+
+def test_json_logs_are_an_object_a_line_and_start_with_the_configuration(tmp_path: Path) -> None:
+    with master(tmp_path, "--log-format", "json") as node:
+        call("POST", f"{node.url}/logs", body='{"message":"m"}')
+    first, *rest = [json.loads(line) for line in node.said().splitlines()]
+    assert first.keys() == {"time", "level", "node", "logger", "message"}
+    assert f"port={node.port}" in first["message"]
+    assert f"data_dir={node.data}" in first["message"]
+    assert rest
+
+
+def test_the_life_of_an_entry_can_be_followed_at_debug(tmp_path: Path) -> None:
+    with master(tmp_path, "--log-level", "debug") as node:
+        before = len(node.said().splitlines())
+        call("POST", f"{node.url}/logs", body='{"message":"m"}')
+    assert any("DEBUG" in line and "1" in line for line in node.said().splitlines()[before:])
