@@ -25,6 +25,8 @@ from replog.cli.main import app
 from replog.cli.output import CommandError
 from replog.cli.up import parse_delays
 from replog.config.load import load_settings
+from replog.core.errors import DirectoryLockedError
+from replog.storage.filesystem import PosixFilesystem
 from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
 from tests.support.cluster import free_ports
 
@@ -127,6 +129,19 @@ def test_fresh_deletes_the_directories_of_nodes_and_nothing_else(tmp_path: Path)
     remove_data(str(tmp_path))
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["master-plan.txt", "photos", "secondary-2", "secondary-x"]
+
+
+def test_fresh_deletes_nothing_while_a_node_runs_on_it(tmp_path: Path) -> None:
+    for name in ("master", "secondary-1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "node.json").touch()
+    held = PosixFilesystem().lock(str(tmp_path / "secondary-1" / "lock"))
+    with pytest.raises(DirectoryLockedError, match="secondary-1"):
+        remove_data(str(tmp_path))
+    held.close()
+    assert (tmp_path / "master" / "node.json").exists()
+    remove_data(str(tmp_path))
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_fresh_without_an_earlier_run_is_no_error(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 from replog.cli.output import CommandError, ExitCode, fail, note, print_table, style_of
 from replog.config.table import ENVIRONMENT_PREFIX
+from replog.storage.filesystem import PosixFilesystem
 
 HOST = "127.0.0.1"
 POLL_INTERVAL_S = 0.02
@@ -30,6 +31,7 @@ EXPLAIN_AFTER_S = 5.0
 STOP_TIMEOUT_S = 5.0
 EXPECTED_AT_END = ("WARNING", "INFO   ", "DEBUG  ")
 LOG_LINE_BYTES_MAX = 1024 * 1024
+LOCK_FILE = "lock"
 NODE_FILE = "node.json"
 """What makes a directory a node's: nothing else is ever deleted."""
 
@@ -113,16 +115,30 @@ def listen(nodes: Sequence[PlannedNode]) -> dict[str, socket.socket]:
 
 
 def remove_data(data_dir: str) -> None:
-    """Delete the nodes' directories of earlier runs, and nothing that is not one."""
+    """Delete the nodes' directories of earlier runs, and nothing that is not one.
+
+    Raises:
+        DirectoryLockedError: a node that runs has one of them open; nothing was deleted.
+    """
     names = os.listdir(data_dir) if os.path.isdir(data_dir) else []
-    for name in sorted(names):
-        path = os.path.join(data_dir, name)
-        is_ours = name == "master" or name.removeprefix("secondary-").isdigit()
-        if is_ours and os.path.exists(os.path.join(path, NODE_FILE)):
-            try:
+    ours = [
+        os.path.join(data_dir, name)
+        for name in sorted(names)
+        if name == "master" or name.removeprefix("secondary-").isdigit()
+    ]
+    found = [path for path in ours if os.path.exists(os.path.join(path, NODE_FILE))]
+    with contextlib.ExitStack() as locks:
+        try:
+            for path in found:
+                lock = PosixFilesystem().lock(os.path.join(path, LOCK_FILE))
+                locks.callback(lock.close)
+            for path in found:
                 shutil.rmtree(path)
-            except OSError as error:
-                fail(f"--fresh: {path} cannot be deleted: {error.strerror}", ExitCode.ENVIRONMENT)
+        except OSError as error:
+            fail(
+                f"--fresh: {error.filename} cannot be deleted: {error.strerror}",
+                ExitCode.ENVIRONMENT,
+            )
 
 
 class LocalCluster:
