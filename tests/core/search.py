@@ -53,7 +53,7 @@ def fingerprint(world: World) -> int:
     return hash(out.getvalue())
 
 
-def try_every_order(world: World, budget: Budget) -> Searched:
+def try_every_order(world: World, budget: Budget, *, states_max: int = 5000) -> Searched:
     """Go through every order of what can happen; the world checks itself at each step.
 
     At rest, with everybody linked, nobody may wait any more. An error names the way there.
@@ -65,6 +65,8 @@ def try_every_order(world: World, budget: Budget) -> Searched:
         frozen, left, way = stack.pop()
         here: World = pickle.loads(frozen)
         searched.states += 1
+        steps = " ".join(f"{step.kind}:{step.place}" for step in way)
+        assert searched.states < states_max, f"goes on for ever? {steps}"
         moves = [(action, left) for action in (*here.internal(), *here.dials())]
         try:
             if not moves:
@@ -78,6 +80,5 @@ def try_every_order(world: World, budget: Budget) -> Searched:
                     seen.add(mark)
                     stack.append((pickle.dumps(there), after, (*way, action)))
         except AssertionError as error:
-            steps = " ".join(f"{step.kind}:{step.place}" for step in way)
             raise AssertionError(f"{error}\nafter: {steps}") from error
     return searched

@@ -8,7 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from replog.core.effects import Effect, Level, PersistBatches, Repair, Say, Send
-from replog.core.entry import EntryId, Head
+from replog.core.entry import EntryId, Head, Tick
+from replog.core.events import LinkId
 from replog.core.messages import Batches, Damage, Fetch, FetchEnd
 from replog.core.progress import LinkState, Peer
 
@@ -18,33 +19,38 @@ class Adoption:
     """One donor and what came from it so far.
 
     Attributes:
+        link: over which the donor was asked: with it the answer is lost.
         damage: the range to repair; None where batches extend the log.
         after: end of what has arrived.
         arrived: batches not handed to the disk yet; one fetched window at the most while
             the log is extended, the whole damaged range while it is repaired.
         is_asking: a `Fetch` has not been answered by its `FetchEnd` yet.
+        has_grown: the present window brought something.
         is_storing: the disk works on what was handed to it.
     """
 
     donor: Peer
+    link: LinkId
     damage: Damage | None
     after: Head
     arrived: list[Batches] = field(default_factory=list)
     is_asking: bool = False
+    has_grown: bool = False
     is_storing: bool = False
 
     def ask(self, out: list[Effect]) -> None:
         """Ask for the next window."""
-        assert self.donor.link is not None
         self.is_asking = True
+        self.has_grown = False
         through = self.damage.last_id if self.damage is not None else None
-        out.append(Send(self.donor.link, Fetch(self.after, through)))
+        out.append(Send(self.link, Fetch(self.after, through)))
 
     def take(self, batches: Batches) -> bool:
         """Take in fetched batches; False where they do not follow on what came before."""
         if batches.after != self.after:
             return False
         self.after = batches.head
+        self.has_grown = True
         self.arrived.append(batches)
         return True
 
@@ -52,6 +58,10 @@ class Adoption:
         """Note the end of a window; False where the donor does not hold what was asked."""
         self.is_asking = False
         return end.found
+
+    @property
+    def is_link_lost(self) -> bool:
+        return self.donor.link != self.link
 
     @property
     def is_whole(self) -> bool:
@@ -85,18 +95,23 @@ def reach(peer: Peer) -> EntryId:
     return last_id
 
 
-def choose_donor(peers: list[Peer], damage: Damage | None) -> Peer | None:
+def choose_donor(peers: list[Peer], damage: Damage | None, *, own: Head, now: Tick) -> Peer | None:
     """Return the secondary to take batches from; None where none has what is missing.
 
     Of several whose logs extend the own one: the highest position (R8). For a damaged
     range: the one that goes furthest, and far enough.
     """
+    willing = [peer for peer in peers if peer.no_donor_until is None or now >= peer.no_donor_until]
     if damage is None:
-        ahead = [peer for peer in peers if peer.state is LinkState.AHEAD]
-        return max(ahead, key=_position, default=None)
+        return max(extending(willing, own), key=_position, default=None)
     wanted = damage.last_id or damage.claimed_id
-    able = [peer for peer in peers if reach(peer) >= max(wanted, damage.first_id)]
+    able = [peer for peer in willing if reach(peer) >= max(wanted, damage.first_id)]
     return max(able, key=reach, default=None)
+
+
+def extending(peers: list[Peer], own: Head) -> list[Peer]:
+    """Return the secondaries that can give batches beyond the own log."""
+    return [peer for peer in peers if peer.state is LinkState.AHEAD and reach(peer) > own.last_id]
 
 
 def _position(peer: Peer) -> tuple[int, int]:

@@ -52,7 +52,7 @@ class MasterFacts:
     @property
     def may_adopt(self) -> bool:
         """Until the first batch of the epoch, what extends the log is taken over (R8)."""
-        return not self.has_first_batch and not self.is_persisting
+        return not self.has_first_batch
 
 
 class LinkPhase(StrEnum):

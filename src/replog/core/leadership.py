@@ -5,11 +5,11 @@ PURE.
 
 from __future__ import annotations
 
-from replog.core.admission import foreign_detail, superseded_detail
-from replog.core.adoption import Adoption, announce, choose_donor
+from replog.core.admission import DISK_FULL_PAUSE, foreign_detail, superseded_detail
+from replog.core.adoption import Adoption, announce, choose_donor, extending, reach
 from replog.core.damage import damage_line
 from replog.core.effects import Effect, Level, Say, StoreEpoch, StoreLogId, StoreMembers
-from replog.core.entry import Epoch, LogId, Tick
+from replog.core.entry import Epoch, LogId, Tick, ticks
 from replog.core.events import DamageRepaired
 from replog.core.facts import MasterFacts
 from replog.core.messages import (
@@ -25,6 +25,9 @@ from replog.core.progress import LinkState, Peer
 from replog.core.reign import GATHER_MAX, Phase, Reign
 from replog.core.replicas import Replicas
 
+DONOR_PAUSE = ticks(5.0)
+"""How long a secondary that could not give what is missing is not asked again."""
+
 
 class Leadership:
     """What a master must have settled with its secondaries before it makes batches."""
@@ -38,6 +41,8 @@ class Leadership:
         self._fresh_log_id = fresh_log_id
         self._adoption: Adoption | None = None
         self._adopt_until = facts.now
+        self._take_again_at = facts.now
+        self._last_problem = ""
 
     # --- reign --------------------------------------------------------------------------
 
@@ -124,6 +129,8 @@ class Leadership:
             return
         if self._take(None, out):
             return
+        if self._facts.now < self._adopt_until and self._is_more_elsewhere():
+            return
         self.reign.phase = Phase.SERVING
         out.append(Say(Level.INFO, f"serving from entry {self._facts.durable.last_id} on"))
 
@@ -140,13 +147,15 @@ class Leadership:
 
     def _take(self, damage: Damage | None, out: list[Effect]) -> bool:
         """Ask a donor for what is missing; True while that goes on."""
-        if self._adoption is not None:
+        facts = self._facts
+        if self._adoption is not None or facts.now < self._take_again_at:
             return True
-        donor = choose_donor(self._replicas.peers, damage)
+        donor = choose_donor(self._replicas.peers, damage, own=facts.durable, now=facts.now)
         if donor is None:
             return False
+        assert donor.link is not None
         after = self._facts.durable if damage is None else damage.before
-        self._adoption = Adoption(donor, damage, after)
+        self._adoption = Adoption(donor, donor.link, damage, after)
         out.append(announce(self._adoption))
         self._adoption.ask(out)
         return True
@@ -157,7 +166,7 @@ class Leadership:
         if adoption is None or adoption.donor is not peer or not adoption.is_asking:
             return
         if batches.epoch > self.reign.epoch or not adoption.take(batches):
-            self._adoption = None
+            self._give_up(adoption)
             self._replicas.drop(peer, f"batches do not follow on {adoption.after}", out)
 
     def donation_ended(self, peer: Peer, end: FetchEnd, out: list[Effect]) -> None:
@@ -166,15 +175,19 @@ class Leadership:
         if adoption is None or adoption.donor is not peer or not adoption.is_asking:
             return
         if not adoption.end_window(end):
-            self._adoption = None
+            self._give_up(adoption)
             self._replicas.drop(peer, f"it no longer holds {adoption.after}", out)
         elif adoption.is_whole or (adoption.damage is None and adoption.arrived):
-            self._facts.is_persisting = adoption.damage is None
+            if adoption.damage is None:
+                self._facts.is_persisting = True
             adoption.store(out)
-        elif adoption.damage is not None and adoption.arrived:
+        elif adoption.has_grown:
             adoption.ask(out)
         else:
-            # The donor has nothing more: what it reported has been taken over.
+            # The donor has nothing more: what it reported has been taken over, or it cannot
+            # give it now, and is not asked again at once.
+            if reach(peer) > adoption.after.last_id:
+                self._give_up(adoption)
             self._finish(out)
 
     def adopted(self, out: list[Effect]) -> bool:
@@ -183,22 +196,36 @@ class Leadership:
         if adoption is None or not adoption.is_storing or adoption.damage is not None:
             return False
         adoption.is_storing = False
-        if adoption.donor.link is None:
+        if adoption.is_link_lost:
             self._finish(out)
         else:
             adoption.ask(out)
         return True
 
+    def adoption_refused(self, out: list[Effect]) -> None:
+        """The disk was full: what was adopted so far stays, the rest is asked for later."""
+        adoption = self._adoption
+        if adoption is not None and adoption.is_storing and adoption.damage is None:
+            self._take_again_at = Tick(self._facts.now + DISK_FULL_PAUSE)
+            self._finish(out)
+
+    def _give_up(self, adoption: Adoption) -> None:
+        """Leave a donor alone for a while that could not give what it was asked for."""
+        self._adoption = None
+        adoption.donor.no_donor_until = Tick(self._facts.now + DONOR_PAUSE)
+
+    def _is_more_elsewhere(self) -> bool:
+        return bool(extending(self._replicas.peers, self._facts.durable))
+
     def _finish(self, out: list[Effect]) -> None:
         self._adoption = None
-        for peer in self._replicas.peers:
-            self._replicas.reconsider(peer, out)
+        self._replicas.reconsider(out)
         self.maybe_serve(out)
 
     def link_ended(self, out: list[Effect]) -> None:
         """A link ended: was it the donor's?"""
         adoption = self._adoption
-        if adoption is not None and adoption.donor.link is None and not adoption.is_storing:
+        if adoption is not None and adoption.is_link_lost and not adoption.is_storing:
             self._finish(out)
 
     # --- damage -------------------------------------------------------------------------
@@ -226,11 +253,13 @@ class Leadership:
         self._replicas.pump_all(out)
 
     def repair_failed(self, reason: str, out: list[Effect]) -> None:
-        """What the donor sent does not close the chain: its next report decides (R13)."""
-        adoption, self._adoption = self._adoption, None
-        out.append(Say(Level.ERROR, f"repair failed: {reason}"))
-        if adoption is not None:
-            self._replicas.drop(adoption.donor, "its bytes do not close the chain", out)
+        """What the donor sent does not close the chain: ask another one, or later (R13)."""
+        if self._last_problem != reason:
+            self._last_problem = reason
+            out.append(Say(Level.ERROR, f"repair failed: {reason}; trying on"))
+        if self._adoption is not None:
+            self._give_up(self._adoption)
+        self.maybe_serve(out)
 
     def reported(self, peer: Peer, report: Report, out: list[Effect]) -> None:
         """A secondary told its durable log (R3)."""

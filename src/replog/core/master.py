@@ -193,6 +193,7 @@ class Master:
             case LinkOpened():
                 assert event.secondary is not None
                 self.replicas.opened(event.link, event.secondary, out)
+                self.leadership.link_ended(out)
             case LinkClosed():
                 self.replicas.closed(event.link, event.reason, out)
                 self.leadership.link_ended(out)
@@ -290,7 +291,9 @@ class Master:
         if facts.is_persisting or self.reign.phase is not Phase.SERVING:
             return
         facts.is_persisting = True
-        facts.has_first_batch = True
+        if not facts.has_first_batch:
+            facts.has_first_batch = True
+            self.replicas.reconsider(out)
         first_id = EntryId(facts.durable.last_id + 1)
         messages = self.appends.form_batch(first_id)
         out.append(Persist(first_id, messages, self.reign.epoch, facts.committed_id))
@@ -306,6 +309,7 @@ class Master:
         self.admission.disk_took_a_batch()
         out += [NoteCommit(facts.good_id), Show(facts.good_id)]
         if self.leadership.adopted(out):
+            self.replicas.tell_committed(out, batch_follows=False)
             return
         self.appends.batch_durable()
         self._answer_met(out)
@@ -323,7 +327,7 @@ class Master:
         running = self.appends.take_running()
         out += [AnswerAppend(waiting.request, refused) for waiting in running]
         self.replicas.tell_committed(out, batch_follows=False)
-        self.leadership.adopted(out)
+        self.leadership.adoption_refused(out)
 
     def _persist_failed(self, out: list[Effect]) -> None:
         """What the disk holds is unknown: say so to every client; the node ends."""

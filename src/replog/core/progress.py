@@ -48,6 +48,8 @@ class Peer:
         reported: whether it ever proved its log since this master started.
         verdict: why the last link was ended on purpose; kept while it is dialled again.
         search: the running search for the last common batch.
+        searched_at: end of the master's log when the running proof began.
+        no_donor_until: it could not give what it was asked for; asked again later (R8, R13).
         sent: end of what is on its way or there.
         unacknowledged: ends and sizes of frames on their way. Invariant: ascending, the
             last one is `sent`, and `in_flight` is the sum of the sizes.
@@ -68,6 +70,8 @@ class Peer:
     verdict: LinkState | None = None
     problem: str = ""
     search: CommonSearch | None = None
+    searched_at: Head = GENESIS
+    no_donor_until: Tick | None = None
     sent: Head = GENESIS
     unacknowledged: deque[tuple[Head, int]] = field(default_factory=deque)
     in_flight: int = 0

@@ -151,6 +151,7 @@ class Replicas:
         assert peer.link is not None
         peer.restart_proof()
         peer.report = report
+        peer.searched_at = self._facts.durable
         peer.last_known = report.head
         peer.state = LinkState.PROVING
         peer.damaged_from = report.damage[0].first_id if report.damage else None
@@ -200,7 +201,14 @@ class Replicas:
         assert peer.link is not None
         facts = self._facts
         peer.search = None
-        if shared == facts.durable and facts.may_adopt:
+        if facts.may_adopt and facts.is_persisting:
+            # A log is being adopted: where they meet is asked once more when it has been.
+            peer.state = LinkState.AHEAD
+            return
+        if facts.may_adopt and peer.searched_at != facts.durable:
+            self.reported(peer, report, out)
+            return
+        if facts.may_adopt and shared == facts.durable:
             peer.state = LinkState.AHEAD
             return
         if report.committed_id > shared.last_id:
@@ -223,10 +231,15 @@ class Replicas:
             Send(peer.link, Cut(shared)),
         ]
 
-    def reconsider(self, peer: Peer, out: list[Effect]) -> None:
-        """The own log grew by adoption or repair: prove a secondary's log once more."""
-        if peer.state is LinkState.AHEAD and peer.report is not None:
-            self.reported(peer, peer.report, out)
+    def reconsider(self, out: list[Effect]) -> None:
+        """Prove the logs that go beyond the own one once more.
+
+        The own log grew by adoption or repair; or its first batch is being made, and what
+        goes beyond it in another way can only be cut (R3, R8).
+        """
+        for peer in self.peers:
+            if peer.state is LinkState.AHEAD and peer.report is not None:
+                self.reported(peer, peer.report, out)
 
     def _start_stream(self, peer: Peer, after: Head, out: list[Effect]) -> None:
         assert peer.link is not None

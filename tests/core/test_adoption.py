@@ -1,0 +1,138 @@
+"""R8: what a restarted master takes over from secondaries before its first batch.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from replog.core import events as ev
+from replog.core.effects import Stored
+from replog.core.entry import GENESIS
+from replog.core.events import LinkId, SecondaryIndex
+from replog.core.reign import Phase
+from tests.core.search import Budget, try_every_order
+from tests.core.world import Action, Wire, World, chain
+
+THREE = chain(GENESIS, 1, "a", "b", "c")
+FIVE = chain(GENESIS, 1, "a", "b", "c", "d", "e")
+
+
+def lagging_master(*logs: int, note: int = 0, slow_reads: bool = False) -> World:
+    """Return a world where the master holds `logs[0]` of five batches, and so on."""
+    world = World(len(logs) - 1, slow_reads=slow_reads)
+    for number, length in enumerate(logs):
+        world.hold(number, FIVE[:length], note=min(note, length))
+    world.begin()
+    return world
+
+
+@pytest.mark.parametrize("logs", [(1, 3), (0, 2), (1, 5)])
+def test_one_longer_log_is_adopted_in_every_order(logs: tuple[int, int]) -> None:
+    world = lagging_master(*logs, note=logs[1])
+    searched = try_every_order(world, Budget(cuts=(1,)))
+    assert searched.rests
+
+
+def test_of_two_longer_logs_both_keep_what_they_hold_in_every_order() -> None:
+    """The second report may come while the first log is being adopted: it is no divergence."""
+    world = lagging_master(1, 2, 3, note=3)
+    world.dial_all()
+    searched = try_every_order(world, Budget())
+    assert searched.rests
+
+
+def test_a_report_during_an_adoption_is_looked_at_again_when_the_log_has_grown() -> None:
+    world = lagging_master(1, 3, 3, note=3, slow_reads=True)
+    world.unreachable = {2}
+    world.dial_all()
+    while world.master.facts.durable.last_id < 2 and not world.master.facts.is_persisting:
+        world.act(next(iter(world.internal())))
+    # The first log is on its way to the disk: now the other secondary speaks.
+    world.unreachable = set()
+    world.dial(2)
+    moves = [m for m in world.internal() if m != Action("disk", 0)]
+    while moves:
+        world.act(moves[0])
+        moves = [m for m in world.internal() if m != Action("disk", 0)]
+    world.settle()
+    world.check_at_rest()
+    assert [node.disk.head.last_id for node in world.nodes] == [3, 3, 3]
+
+
+def test_what_is_adopted_is_shown_on_secondaries_that_stream_already() -> None:
+    world = lagging_master(1, 1, 3)
+    world.dial_all()
+    world.settle()
+    world.check_at_rest()
+
+
+def test_a_late_longer_log_is_adopted_while_no_batch_was_made() -> None:
+    world = lagging_master(1, 1, 3)
+    world.unreachable = {2}
+    world.dial_all()
+    world.settle()
+    assert world.master.reign.phase is Phase.SERVING
+    world.unreachable = set()
+    world.dial_all()
+    world.settle()
+    world.check_at_rest()
+    assert world.nodes[0].disk.head == FIVE[2].head
+
+
+def test_after_the_first_batch_a_longer_log_is_cut_if_none_of_it_was_committed() -> None:
+    world = lagging_master(1, 1, 3)
+    world.unreachable = {2}
+    world.dial_all()
+    world.settle()
+    world.append("new", w=1)
+    world.settle()
+    world.unreachable = set()
+    world.dial_all()
+    world.settle()
+    world.check_at_rest()
+    assert [b.messages for b in world.nodes[2].disk.log] == [(b"a",), (b"new",)]
+
+
+def test_an_append_waits_for_the_adoption_and_gets_the_id_after_it() -> None:
+    world = lagging_master(1, 3)
+    request = world.append("new")
+    world.dial_all()
+    world.settle()
+    assert world.outcome(request) == Stored(4, 4, 2, 2)
+    world.check_at_rest()
+
+
+def test_a_full_disk_during_an_adoption_is_tried_again_later_from_the_same_place() -> None:
+    world = lagging_master(1, 5)
+    world.nodes[0].disk.is_full = True
+    world.dial_all()
+    world.settle(moves_max=100)
+    assert world.nodes[0].disk.head.last_id == 1
+    said = len(world.nodes[0].said)
+    world.run(300)
+    assert len(world.nodes[0].said) < said + 4, world.nodes[0].said
+    world.nodes[0].disk.is_full = False
+    world.run(200)
+    world.check_at_rest()
+    assert world.nodes[0].disk.head == FIVE[4].head
+
+
+def test_a_donor_whose_link_is_replaced_is_asked_again() -> None:
+    """A new connection may take the place of the old one without a word of its end."""
+    world = lagging_master(1, 3)
+    world.dial_all()
+    while "adopting" not in " ".join(world.nodes[0].said):
+        world.act(next(iter(world.internal())))
+    (old,) = world.wires
+    world.wires.clear()
+    world.next_link += 1
+    world.step(1, ev.LinkClosed(old, "gone"))
+    new = LinkId(world.next_link)
+    world.wires[new] = Wire(1)
+    world.step(1, ev.LinkOpened(new))
+    world.step(0, ev.LinkOpened(new, SecondaryIndex(0)))
+    world.settle()
+    world.check_at_rest()
+    assert world.nodes[0].disk.head == FIVE[2].head
