@@ -53,6 +53,7 @@ class Stepper:
         self._origin = self._loop.time()
         self._events: deque[Event] = deque()
         self._is_stepping = False
+        self._is_trailing = trail.is_on
         self._timer: asyncio.TimerHandle | None = None
         self._core: Core | None = None
         self._perform: Callable[[Effect], None] | None = None
@@ -69,14 +70,14 @@ class Stepper:
             self._is_stepping = False
         self._tick()
 
-    def handle(self, event: Event) -> None:
-        """Feed `event` to the core; during a step it waits for its turn.
+    def handle(self, *events: Event) -> None:
+        """Feed `events` to the core, in order; during a step they wait for their turn.
 
         What performing an effect brings about at once is such an event.
         """
         if self._core is None:
             return
-        self._events.append(event)
+        self._events.extend(events)
         if self._is_stepping:
             return
         self._is_stepping = True
@@ -98,16 +99,17 @@ class Stepper:
         now = Tick(int((self._loop.time() - self._origin) / TICK_S))
         if now > self.now:
             self.now = now
+            self._is_trailing = self._trail.is_on
             self._step(core, Ticked(now))
 
     def _step(self, core: Core, event: Event) -> None:
-        if self._trail.is_on:
+        if self._is_trailing:
             self._trail.event(event)
         self._do(core.step(event))
 
     def _do(self, effects: list[Effect]) -> None:
         assert self._perform is not None
-        if effects and self._trail.is_on:
+        if effects and self._is_trailing:
             self._trail.effects(effects)
         for effect in effects:
             self._perform(effect)

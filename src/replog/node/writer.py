@@ -14,6 +14,7 @@ from asyncio import FIRST_COMPLETED
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
+from typing import Protocol
 
 from replog.core.effects import (
     CutLog,
@@ -75,6 +76,12 @@ Job = (
 )
 
 
+class TakeEvents(Protocol):
+    """What takes events, in order."""
+
+    def __call__(self, *events: Event) -> None: ...
+
+
 class Writer:
     """Runs disk jobs in one thread until it is stopped, or the disk fails.
 
@@ -86,14 +93,14 @@ class Writer:
         self,
         directory: DataDirectory,
         *,
-        post: Callable[[Event], None],
+        post: TakeEvents,
         rejected: Callable[[str], None],
         failed: Callable[[str], None],
     ) -> None:
         """Start the thread. All callbacks are made on the event loop.
 
         Args:
-            post: takes what came of the jobs.
+            post: takes what came of the jobs, one or more events in order.
             rejected: takes the reason why received batches do not fit on this log, after
                 the `PersistRefused` that says that they are not stored.
             failed: takes the reason why the node must end, once.
@@ -195,13 +202,19 @@ class Writer:
         except (ReplogError, OSError) as error:
             self._tell(PersistFailed(str(error)))
             raise
-        self._tell(written)
+        # What was received goes nowhere before it is durable (R5): one wake-up is enough.
+        is_received = isinstance(job, PersistBatches)
+        if not is_received:
+            self._tell(written)
         try:
             durable = self._log.sync()
         except (ReplogError, OSError) as error:
             self._tell(PersistFailed(str(error)))
             raise
-        self._tell(Persisted(durable))
+        if is_received:
+            self._tell(written, Persisted(durable))
+        else:
+            self._tell(Persisted(durable))
 
     def _write(self, job: Persist | PersistBatches) -> Written:
         if isinstance(job, PersistBatches):
@@ -226,5 +239,5 @@ class Writer:
         else:
             self._tell(DamageRepaired(job.damage, head))
 
-    def _tell(self, event: Event) -> None:
-        self._loop.call_soon_threadsafe(self._post, event)
+    def _tell(self, *events: Event) -> None:
+        self._loop.call_soon_threadsafe(self._post, *events)
