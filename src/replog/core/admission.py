@@ -72,10 +72,10 @@ class Admission:
         facts = self._facts
         if self.is_stopping:
             return Refused(RefusalReason.STOPPING, "the node is stopping")
-        if reign.superseded:
-            return Refused(RefusalReason.SUPERSEDED, superseded_detail(reign))
         if reign.lost_its_log:
             return Refused(RefusalReason.LOG_FOUND_ELSEWHERE, foreign_detail(reign))
+        if reign.superseded:
+            return Refused(RefusalReason.SUPERSEDED, superseded_detail(reign))
         if facts.damage:
             return Refused(RefusalReason.DAMAGED, damage_line(facts.damage[0]))
         if self._disk_full and facts.now < self._disk_full_until:

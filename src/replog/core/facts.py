@@ -100,6 +100,11 @@ class SecondaryFacts:
         """The last durable id below any damage (R13)."""
         return self.below_damage(self.durable.last_id)
 
+    @property
+    def good_head(self) -> Head:
+        """The end of the log below any damage: what can be proven and counted (R13)."""
+        return self.mending.damage[0].before if self.mending.damage else self.durable
+
     def below_damage(self, last_id: EntryId) -> EntryId:
         damaged_from = self.mending.damaged_from
         return last_id if damaged_from is None else EntryId(min(last_id, damaged_from - 1))

@@ -22,6 +22,9 @@ from replog.core.facts import LinkPhase, SecondaryFacts
 from replog.core.health import PeerHealth
 from replog.core.messages import FORMAT, Hello, Refusal, RefusalKind, Report, Welcome
 
+SAID_MAX = 100
+"""Lines remembered in order not to say them at each dial of a master."""
+
 
 class Joining:
     """The links of a secondary, of which one at most is its master's."""
@@ -32,7 +35,7 @@ class Joining:
         self._greeting: set[LinkId] = set()
         self._is_epoch_stored = True
         self._is_cutting = False
-        self._last_refusal = ""
+        self._said: set[str] = set()
 
     def is_open(self, link: LinkId) -> bool:
         """Whether a word of this link still counts: not so once it was closed (R2)."""
@@ -69,13 +72,19 @@ class Joining:
         facts.link = None
         self._forget_proof(LinkPhase.ALONE)
         self._health.link_lost()
-        out.append(Say(Level.WARNING, f"link to master {facts.master_url} ended: {reason}"))
+        self._say(Level.WARNING, f"link to master {facts.master_url} ended: {reason}", out)
+
+    def _say(self, level: Level, text: str, out: list[Effect]) -> None:
+        """Say each thing once until a stream starts: what fails is dialled again for ever."""
+        if len(self._said) >= SAID_MAX:
+            self._said.clear()
+        if text not in self._said:
+            self._said.add(text)
+            out.append(Say(level, text))
 
     def refused(self, refusal: Refusal, out: list[Effect]) -> None:
         """The master will not go on; it may say so at each of its dials."""
-        if refusal.detail != self._last_refusal:
-            self._last_refusal = refusal.detail
-            out.append(Say(Level.ERROR, f"the master refused this node: {refusal.detail}"))
+        self._say(Level.ERROR, f"the master refused this node: {refusal.detail}", out)
 
     # --- welcome and report -------------------------------------------------------------
 
@@ -84,10 +93,8 @@ class Joining:
         facts = self._facts
         refusal = self._refusal(welcome)
         if refusal is not None:
-            out += [
-                Say(Level.WARNING, f"refused master {welcome.url}: {refusal.detail}"),
-                Send(link, refusal),
-            ]
+            self._say(Level.WARNING, f"refused master {welcome.url}: {refusal.detail}", out)
+            out.append(Send(link, refusal))
             self.close(link, refusal.detail, out)
             return
         if facts.link is not None and facts.link != link:
@@ -97,8 +104,7 @@ class Joining:
         facts.link = link
         facts.master_url = welcome.url
         self._health.contact(facts.now)
-        self._last_refusal = ""
-        out.append(Say(Level.INFO, f"master {welcome.url} reigns in epoch {welcome.epoch}"))
+        self._say(Level.INFO, f"master {welcome.url} reigns in epoch {welcome.epoch}", out)
         if facts.log_id is None:
             facts.log_id = welcome.log_id
             out.append(StoreLogId(welcome.log_id))
@@ -156,8 +162,9 @@ class Joining:
         assert facts.link is not None
         facts.phase = LinkPhase.PROVING
         facts.intake.restart(facts.durable)
-        committed = EntryId(min(facts.known_committed, facts.durable.last_id))
-        report = Report(facts.durable, committed, tuple(facts.mending.damage))
+        head = facts.good_head
+        committed = EntryId(min(facts.known_committed, head.last_id))
+        report = Report(head, committed, tuple(facts.mending.damage))
         out.append(Send(facts.link, report))
 
     # --- what the proof led to ----------------------------------------------------------
@@ -167,9 +174,10 @@ class Joining:
         facts = self._facts
         if link != facts.link or facts.phase is not LinkPhase.PROVING:
             return
-        if after != facts.durable:
-            self.close(link, f"a stream after {after} does not fit {facts.durable}", out)
+        if after != facts.good_head:
+            self.close(link, f"a stream after {after} does not fit {facts.good_head}", out)
             return
+        self._said.clear()
         facts.proven = after.last_id
         facts.intake.restart(after)
         if facts.mending.damage:

@@ -64,6 +64,8 @@ class Reign:
         self.heard[index] = hello
         if hello.epoch_owner is None or self.superseded:
             return
+        if self.is_fresh and self.phase is Phase.GATHERING:
+            return  # R9: with nothing of its own it begins no reign where another log is.
         if self.phase is Phase.GATHERING:
             is_other = hello.epoch_owner != self.node_id and hello.epoch >= self.epoch
             if is_other and not self.take_over:

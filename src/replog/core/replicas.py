@@ -211,6 +211,10 @@ class Replicas:
         if facts.may_adopt and shared == facts.durable:
             peer.state = LinkState.AHEAD
             return
+        if facts.damage and shared.last_id >= facts.good_id:
+            # R13: what is at or behind the own damage cannot be judged; its log may mend it.
+            peer.state = LinkState.AHEAD
+            return
         if report.committed_id > shared.last_id:
             detail = (
                 f"{peer.url} diverged: it knows entry {report.committed_id} to be committed, "

@@ -1,0 +1,137 @@
+"""A node that knows of damage, or lost its disk, says what it can prove and no more (R9, R13)."""
+
+from __future__ import annotations
+
+import hashlib
+
+from replog.core.effects import AnswerAppend, Effect, LookUp, RefusalReason, Refused, Send
+from replog.core.entry import GENESIS, NO_EPOCH, EntryId, Epoch, Head, LogId, NodeId, Tick
+from replog.core.events import (
+    AppendRequested,
+    DamageFound,
+    EpochStored,
+    LinkId,
+    LinkOpened,
+    LookedUp,
+    Received,
+    RequestId,
+    SecondaryIndex,
+)
+from replog.core.master import Master
+from replog.core.messages import (
+    Cut,
+    Damage,
+    Fetch,
+    Hello,
+    Message,
+    Probe,
+    ProbeAnswer,
+    Refusal,
+    Report,
+    StreamStart,
+    Welcome,
+)
+from replog.core.secondary import Secondary
+
+LOG = LogId("log")
+LINK = LinkId(7)
+
+
+def head(last_id: int) -> Head:
+    return Head(Epoch(1), EntryId(last_id), hashlib.sha256(b"%d" % last_id).digest())
+
+
+def damage(first_id: int, last_id: int) -> Damage:
+    before = head(first_id - 1) if first_id > 1 else GENESIS
+    return Damage(before, EntryId(last_id), "1.ndjson", 0, "a bit flipped", EntryId(last_id))
+
+
+def sent(effects: list[Effect]) -> list[Message]:
+    return [effect.message for effect in effects if isinstance(effect, Send)]
+
+
+def hello(log_id: LogId | None, *, epoch: int, owner: str) -> Hello:
+    return Hello(1, NodeId("s"), log_id, Epoch(epoch), NodeId(owner), 0.0)
+
+
+def a_master(*, log_id: LogId | None, last_id: int = 0, take_over: bool = False) -> Master:
+    return Master(
+        node_id=NodeId("m"),
+        log_id=log_id,
+        fresh_log_id=LogId("fresh"),
+        epoch=Epoch(1) if log_id else NO_EPOCH,
+        epoch_owner=NodeId("m") if log_id else None,
+        head=head(last_id) if last_id else GENESIS,
+        is_shared=log_id is not None,
+        url="http://m",
+        secondaries=("http://s",),
+        take_over=take_over,
+        now=Tick(0),
+    )
+
+
+def appended(master: Master) -> object:
+    effects = master.step(AppendRequested(RequestId(1), (b'"x"',)))
+    return next((effect.outcome for effect in effects if isinstance(effect, AnswerAppend)), "waits")
+
+
+def test_an_emptied_master_names_the_restore_and_not_the_other_reign() -> None:
+    for take_over in (False, True):
+        master = a_master(log_id=None, take_over=take_over)
+        master.step(LinkOpened(LINK, SecondaryIndex(0)))
+        master.step(Received(LINK, hello(LOG, epoch=4, owner="the master before")))
+        outcome = appended(master)
+        assert isinstance(outcome, Refused)
+        assert outcome.reason is RefusalReason.LOG_FOUND_ELSEWHERE
+        assert "replog restore --from" in outcome.detail
+
+
+def test_a_master_damaged_at_run_time_judges_nobody_behind_its_damage() -> None:
+    master = a_master(log_id=LOG, last_id=10)
+    master.step(LinkOpened(LINK, SecondaryIndex(0)))
+    master.step(Received(LINK, hello(LOG, epoch=1, owner="m")))
+    master.step(EpochStored(Epoch(2)))
+    master.step(DamageFound(damage(2, 6)))
+    # The disk answers for what is below the damage only, whatever the secondary holds.
+    asked = master.step(Received(LINK, Report(head(9), EntryId(9))))
+    assert LookUp(LINK, (head(9),)) in asked
+    master.step(LookedUp(LINK, (head(9),), (False,)))
+    master.step(Received(LINK, ProbeAnswer(EntryId(8), head(1), head(9))))
+    effects = master.step(LookedUp(LINK, (head(1), head(9)), (True, False)))
+    assert not [word for word in sent(effects) if isinstance(word, Refusal | Cut)]
+    assert Fetch(head(1), EntryId(6)) in sent(effects)
+
+
+def test_a_master_still_judges_what_differs_below_its_damage() -> None:
+    master = a_master(log_id=LOG, last_id=10)
+    master.step(LinkOpened(LINK, SecondaryIndex(0)))
+    master.step(Received(LINK, hello(LOG, epoch=1, owner="m")))
+    master.step(EpochStored(Epoch(2)))
+    master.step(DamageFound(damage(8, 9)))
+    master.step(Received(LINK, Report(head(5), EntryId(5))))
+    probe = sent(master.step(LookedUp(LINK, (head(5),), (False,))))
+    assert [word for word in probe if isinstance(word, Probe)]
+    master.step(Received(LINK, ProbeAnswer(EntryId(4), head(3), head(5))))
+    effects = master.step(LookedUp(LINK, (head(3), head(5)), (True, False)))
+    assert [word for word in sent(effects) if isinstance(word, Refusal)]
+
+
+def test_a_damaged_secondary_reports_and_proves_the_end_below_its_damage() -> None:
+    secondary = Secondary(
+        node_id=NodeId("s"),
+        log_id=LOG,
+        epoch=Epoch(1),
+        epoch_owner=NodeId("m"),
+        head=head(24),
+        committed_id=EntryId(19),
+        delay=Tick(0),
+        now=Tick(0),
+    )
+    secondary.step(LinkOpened(LINK))
+    welcome = Welcome(LOG, NodeId("m"), Epoch(1), "http://m", ())
+    secondary.step(Received(LINK, welcome))
+    rotted = damage(13, 17)
+    effects = secondary.step(DamageFound(rotted))
+    assert sent(effects) == [Report(head(12), EntryId(12), (rotted,))]
+    effects = secondary.step(Received(LINK, StreamStart(head(12))))
+    assert sent(effects) == [Fetch(head(12), EntryId(17))]
