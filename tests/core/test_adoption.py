@@ -9,7 +9,7 @@ import pytest
 
 from replog.core import events as ev
 from replog.core.effects import Stored
-from replog.core.entry import GENESIS
+from replog.core.entry import GENESIS, EntryId
 from replog.core.events import LinkId, SecondaryIndex
 from replog.core.reign import Phase
 from tests.core.search import Budget, try_every_order
@@ -100,7 +100,7 @@ def test_an_append_waits_for_the_adoption_and_gets_the_id_after_it() -> None:
     request = world.append("new")
     world.dial_all()
     world.settle()
-    assert world.outcome(request) == Stored(4, 4, 2, 2)
+    assert world.outcome(request) == Stored(EntryId(4), EntryId(4), 2, 2)
     world.check_at_rest()
 
 

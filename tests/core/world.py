@@ -166,7 +166,9 @@ class World:
         slow_reads: what is read from a log comes back as an action of its own.
     """
 
-    def __init__(self, secondaries: int = 2, *, slow_reads: bool = False, quorum: bool = False):
+    def __init__(
+        self, secondaries: int = 2, *, slow_reads: bool = False, quorum: bool = False
+    ) -> None:
         self.now = Tick(0)
         self.slow_reads = slow_reads
         self.quorum = quorum

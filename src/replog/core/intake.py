@@ -80,8 +80,12 @@ class Intake:
         """The disk is idle again: what it worked on is durable."""
         self.storing = ()
 
-    def refused(self, now: Tick) -> None:
-        """The disk was full: nothing was stored; the same batches wait for their turn."""
-        self.ready.extendleft(reversed(self.storing))
+    def refused(self, now: Tick, *, is_same_stream: bool) -> None:
+        """The disk was full: nothing was stored; the same batches wait for their turn.
+
+        Those of a stream that has ended are dropped with it (R2).
+        """
+        if is_same_stream:
+            self.ready.extendleft(reversed(self.storing))
         self.storing = ()
         self.retry_at = Tick(now + RETRY_AFTER)

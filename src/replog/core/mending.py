@@ -25,6 +25,7 @@ class Mending:
         damage: in order of ids.
         arrived: batches for the first range, following on `after`.
         is_asking: a `Fetch` has not been answered by its `FetchEnd` yet.
+        has_grown: the present window brought something.
         is_storing: the disk puts the bytes in place.
     """
 
@@ -32,8 +33,10 @@ class Mending:
     after: Head = GENESIS
     arrived: list[Batches] = field(default_factory=list)
     is_asking: bool = False
+    has_grown: bool = False
     is_storing: bool = False
     again_at: Tick | None = None
+    last_said: str = ""
 
     @property
     def damaged_from(self) -> EntryId | None:
@@ -63,6 +66,7 @@ class Mending:
 
     def _ask(self, link: LinkId, out: list[Effect]) -> None:
         self.is_asking = True
+        self.has_grown = False
         out.append(Send(link, Fetch(self.after, self.damage[0].last_id)))
 
     def take(self, batches: Batches) -> bool:
@@ -70,6 +74,7 @@ class Mending:
         if not self.is_asking or batches.after != self.after:
             return False
         self.after = batches.head
+        self.has_grown = True
         self.arrived.append(batches)
         return True
 
@@ -84,10 +89,10 @@ class Mending:
             self.is_storing = True
             out.append(Repair(self.damage[0], tuple(self.arrived)))
             self.arrived.clear()
-        elif end.found and end.after == self.after and self.arrived:
+        elif end.found and end.after == self.after and self.has_grown:
             self._ask(link, out)
         else:
-            out.append(Say(Level.WARNING, "the master cannot give the damaged range now"))
+            self._say("the master cannot give the damaged range now; trying on", out)
             self.again_at = Tick(now + MEND_AGAIN_AFTER)
 
     def link_lost(self) -> None:
@@ -101,8 +106,16 @@ class Mending:
 
     def repaired(self, damage: Damage) -> None:
         self.is_storing = False
+        self.last_said = ""
         self.damage = [other for other in self.damage if other.before != damage.before]
 
-    def failed(self, now: Tick) -> None:
+    def failed(self, now: Tick, reason: str, out: list[Effect]) -> None:
         self.is_storing = False
         self.again_at = Tick(now + MEND_AGAIN_AFTER)
+        self._say(f"repair failed: {reason}; trying on", out)
+
+    def _say(self, text: str, out: list[Effect]) -> None:
+        """Say what is tried again and again when it changes only."""
+        if text != self.last_said:
+            self.last_said = text
+            out.append(Say(Level.ERROR, text))

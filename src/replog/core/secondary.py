@@ -19,7 +19,7 @@ from replog.core.effects import (
     Send,
     Show,
 )
-from replog.core.entry import TICK_S, EntryId, Epoch, Head, LogId, NodeId, Tick
+from replog.core.entry import NO_ENTRY, TICK_S, EntryId, Epoch, Head, LogId, NodeId, Tick
 from replog.core.events import (
     CutDone,
     DamageFound,
@@ -114,6 +114,8 @@ class Secondary:
         self.shown = EntryId(min(committed_id, head.last_id))
         self._joining = Joining(self.facts, self.health)
         self._reads = WaitingReads()
+        self._is_stopping = False
+        self._is_disk_full = False
         self._next_heartbeat = now
 
     def start(self) -> list[Effect]:
@@ -126,8 +128,12 @@ class Secondary:
 
     @property
     def has_master(self) -> bool:
-        """Whether a master is linked and gave a sign of life lately (P4, R11)."""
-        return self.facts.link is not None and self.health.state is not Health.UNHEALTHY
+        """Whether a master is linked and gave a sign of life lately (P4, R11).
+
+        A stopping node waits for no news any more: it answers as one without a master.
+        """
+        is_alive = self.facts.link is not None and self.health.state is not Health.UNHEALTHY
+        return is_alive and not self._is_stopping
 
     @property
     def visible(self) -> EntryId:
@@ -150,8 +156,8 @@ class Secondary:
                 self._read(event.request, out)
             case RequestAbandoned():
                 self._reads.abandon(event.request)
-            case Written() | PersistFailed():
-                pass  # Nothing leaves before it is durable; after a failure the node ends.
+            case Written():
+                pass  # Nothing leaves before it is durable.
             case _:
                 self._link_or_disk(event, out)
         self._advance(out)
@@ -172,8 +178,11 @@ class Secondary:
             case EpochStored():
                 self._joining.epoch_stored(event.epoch, out)
             case PersistRefused():
-                facts.intake.refused(facts.now)
-                out.append(Say(Level.ERROR, f"the disk is full: {event.reason}; trying on"))
+                is_same_stream = facts.phase is LinkPhase.STREAMING
+                facts.intake.refused(facts.now, is_same_stream=is_same_stream)
+                if not self._is_disk_full:
+                    self._is_disk_full = True
+                    out.append(Say(Level.ERROR, f"the disk is full: {event.reason}; trying on"))
                 self._joining.maybe_report(out)
             case LookedUp():
                 self._looked_up(event, out)
@@ -182,20 +191,21 @@ class Secondary:
                 self._joining.cut_done(event.head, out)
             case DamageFound():
                 if facts.mending.found(event.damage, out):
+                    # R13: what is damaged is not shown, and nobody waits for it.
+                    self._reads.clip(facts.good_id)
                     self._joining.rejoin(out)
             case DamageRepaired():
                 self._damage_repaired(event, out)
             case RepairFailed():
-                out.append(Say(Level.ERROR, f"repair failed: {event.reason}"))
-                facts.mending.failed(facts.now)
+                facts.mending.failed(facts.now, event.reason, out)
                 self._joining.maybe_report(out)
             case DelayChanged():
                 self.delay = event.delay
                 if facts.link is not None:
                     # The master's window must admit what is on its way for that long (R4).
                     out.append(Send(facts.link, self._heartbeat()))
-            case StopRequested():
-                self._release_all(out)
+            case StopRequested() | PersistFailed():
+                self._is_stopping = True
             case _:
                 raise AssertionError(f"no event for a secondary: {event}")
 
@@ -266,8 +276,12 @@ class Secondary:
     def _persisted(self, head: Head, out: list[Effect]) -> None:
         """Everything up to `head` is on disk: acknowledge it cumulatively (R5)."""
         facts = self.facts
+        # R3: what a master called committed, and is held here, is never cut back again.
+        news = max((batches.committed_id for batches in facts.intake.storing), default=NO_ENTRY)
+        facts.known_committed = max(facts.known_committed, EntryId(min(news, head.last_id)))
         facts.intake.stored()
         facts.durable = head
+        self._is_disk_full = False
         if facts.phase is LinkPhase.STREAMING:
             # What was taken in on this link follows, by hash, on what was proven common.
             assert facts.link is not None
