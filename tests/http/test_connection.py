@@ -95,6 +95,15 @@ def test_headers_without_end_are_answered_431_and_closed(master: Served) -> None
         assert connection.is_closed()
 
 
+def test_a_trailer_is_no_header(master: Served) -> None:
+    with master.connect() as connection:
+        connection.send(
+            b"POST /logs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
+            b'f\r\n{"message":"x"}\r\n0\r\nContent-Type: text/plain\r\n\r\n'
+        )
+        assert connection.answer().status == 200
+
+
 def test_trailers_without_end_are_cut_off(master: Served) -> None:
     with master.connect() as connection:
         connection.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")

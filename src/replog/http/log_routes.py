@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from dataclasses import dataclass
 
 from starlette.types import Receive, Scope, Send
@@ -171,13 +172,8 @@ class _Stream:
         self, receive: Receive, send: Send, headers: list[tuple[bytes, bytes]]
     ) -> None:
         """Send all entries as one array, or break the connection off: never a shorter one."""
-        pieces = array_pieces(self.chunks, count=self.count)
-        try:
+        async with aclosing(array_pieces(self.chunks, count=self.count)) as pieces:
             await self._send_pieces(pieces, receive, send, headers)
-        finally:
-            await pieces.aclose()
-            if isinstance(self.chunks, AsyncGenerator):
-                await self.chunks.aclose()
 
     async def _send_pieces(
         self,

@@ -175,7 +175,6 @@ class NodeProtocol(HttpToolsProtocol):
         if running is not None and not running.response_complete:
             running.disconnected = True
             running.message_event.set()
-        self.pipeline.clear()  # never started: there is nobody to answer
         super().connection_lost(exc)
 
     def _unsupported_upgrade_warning(self) -> None:
@@ -192,7 +191,7 @@ class NodeProtocol(HttpToolsProtocol):
         elif self._reading is Reading.BODY:
             self._sweep_body()
         elif running is not None and not running.response_complete:
-            self._sweeps = 0  # the node's turn
+            return  # the node's turn
         elif self._reading is Reading.HEADERS:
             if self._is_over(self.deadlines.headers_s):
                 self._refuse("request-timeout", "The headers did not arrive in time.")

@@ -14,10 +14,10 @@ import socket
 from collections.abc import Callable, Sequence
 
 import uvicorn
+from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from replog.core.errors import ConfigurationError
-from replog.http.app import App
 from replog.http.facade import ServedNode
 from replog.http.limits import Deadlines
 from replog.http.protocol import NodeProtocol
@@ -31,7 +31,7 @@ STOP_GRACE_S = 0.5
 """How long running answers may take after a stop; then they are broken off."""
 
 _CLOSE_S = 0.2
-"""How long dropped connections and ended requests may take to be gone."""
+"""How long the requests of dropped connections may take to end."""
 
 _POLL_S = 0.005
 
@@ -80,7 +80,7 @@ def port_of(listeners: Sequence[socket.socket]) -> int:
 
 
 async def serve(
-    app: App,
+    app: ASGIApp,
     node: ServedNode,
     *,
     host: str = "127.0.0.1",
@@ -185,9 +185,7 @@ class _Server(uvicorn.Server):
             state = self.server_state
             log.info("stop: breaking off %d connections", len(state.connections))
             for connection in list(state.connections):
-                connection.transport.abort()
-            for task in list(state.tasks):
-                task.cancel()
+                connection.transport.abort()  # its request ends as on any hang-up
             await self._is_quiet_within(_CLOSE_S)
 
     async def _is_quiet_within(self, seconds: float) -> bool:

@@ -24,7 +24,8 @@ async def array_pieces(
     becomes the comma between two elements.
 
     Args:
-        chunks: whole entry lines, each with its newline, at least one line a chunk.
+        chunks: whole entry lines, each with its newline, at least one line a chunk. They are
+            closed with this generator, so that no descriptor waits for the collector.
         count: entries that must come, at least 1.
 
     Raises:
@@ -33,15 +34,19 @@ async def array_pieces(
     """
     beginning = b"["
     seen = 0
-    async for chunk in chunks:
-        seen += chunk.count(b"\n")
-        assert seen <= count, (seen, count)
-        is_last = seen >= count
-        joined = chunk[:-1].replace(b"\n", b",")
-        yield b"%b%b%b" % (beginning, joined, b"]" if is_last else b""), is_last
-        beginning = b","
-    if seen < count:
-        raise DamagedLogError(f"{count} entries were to be read, and {seen} came")
+    try:
+        async for chunk in chunks:
+            seen += chunk.count(b"\n")
+            assert seen <= count, (seen, count)
+            is_last = seen >= count
+            joined = chunk[:-1].replace(b"\n", b",")
+            yield b"%b%b%b" % (beginning, joined, b"]" if is_last else b""), is_last
+            beginning = b","
+        if seen < count:
+            raise DamagedLogError(f"{count} entries were to be read, and {seen} came")
+    finally:
+        if isinstance(chunks, AsyncGenerator):
+            await chunks.aclose()
 
 
 class EndWatch:

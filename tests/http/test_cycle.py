@@ -1,0 +1,91 @@
+"""An answer in one write: taken only where head and body agree and the connection lives on."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+from starlette.types import Receive, Scope, Send
+
+from replog.http.server import serve
+from tests.http.fake_node import FakeNode
+from tests.http.raw import Connection
+from tests.support.waiting import DEADLINE_S
+
+Headers = list[tuple[bytes, bytes]]
+
+
+@contextmanager
+def _answering(headers: Headers, body: bytes = b"body") -> Iterator[Connection]:
+    """Serve an application that gives this answer to everything."""
+    ready = threading.Event()
+    stop: list[Callable[[], object]] = []
+    ports: list[int] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    async def run() -> None:
+        event = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        stop.append(lambda: loop.call_soon_threadsafe(event.set))
+
+        def note(port: int) -> None:
+            ports.append(port)
+            ready.set()
+
+        await serve(app, FakeNode(), port=0, stop=event, on_listening=note)
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    assert ready.wait(DEADLINE_S)
+    try:
+        with Connection(ports[0]) as connection:
+            yield connection
+    finally:
+        stop[0]()
+        thread.join(DEADLINE_S)
+
+
+def test_an_ordinary_answer_comes_whole_and_the_connection_lives_on() -> None:
+    with _answering([(b"content-length", b"4"), (b"x", b"y")]) as connection:
+        for _ in range(2):
+            answer = connection.request("GET", "/")
+            assert (answer.body, answer.headers["x"]) == (b"body", "y")
+            assert "date" in answer.headers
+
+
+def test_an_answer_that_closes_the_connection_does() -> None:
+    with _answering([(b"content-length", b"4"), (b"connection", b"close")]) as connection:
+        assert connection.request("GET", "/").body == b"body"
+        assert connection.is_closed()
+
+
+def test_an_answer_without_a_length_is_chunked() -> None:
+    with _answering([]) as connection:
+        answer = connection.request("GET", "/")
+        assert answer.headers["transfer-encoding"] == "chunked"
+        assert answer.body == b"body"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [(b"content-length", b"3")],
+        [(b"content-length", b"5")],
+        [(b"content-length", b"4"), (b"x", b"y\r\nz: injected")],
+    ],
+)
+def test_an_answer_whose_head_is_wrong_never_arrives_whole(headers: Headers) -> None:
+    with _answering(headers) as connection:
+        try:
+            answer = connection.request("GET", "/")
+        except EOFError:
+            return  # broken off
+        assert answer.status == 500
+        assert "z" not in answer.headers
