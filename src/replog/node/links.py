@@ -80,7 +80,7 @@ class NodeLinks:
         return next(self._link_ids)
 
     def link_opened(self, link: Link, secondary: SecondaryIndex | None) -> None:
-        _log.info("link %d to %s is open", link.id, link.name, extra={"link": link.id})
+        _log.debug("link %d to %s is open", link.id, link.name, extra={"link": link.id})
         self._running[link.id] = link
         self._all_ended.clear()
         self._names[link.id] = link.name
@@ -114,7 +114,7 @@ class NodeLinks:
             self._handle(ReceivedBad(link.id, reason))
 
     def link_closed(self, link: Link, reason: str) -> None:
-        _log.info("link %d to %s ended: %s", link.id, link.name, reason, extra={"link": link.id})
+        _log.debug("link %d to %s ended: %s", link.id, link.name, reason, extra={"link": link.id})
         self._running.pop(link.id, None)
         self._verifiers.pop(link.id, None)
         self._open.pop(link.id, None)

@@ -1,0 +1,124 @@
+"""The life of an entry at DEBUG, and the time and order that a core is fed with."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from pathlib import Path
+
+import pytest
+
+from replog.core.effects import Effect, Level, Say
+from replog.core.entry import EntryId
+from replog.core.events import Event, LinkClosed, LinkId, Ticked
+from replog.node.stepper import Stepper
+from replog.node.trail import Trail
+from tests.support.nodes import Nodes, until
+
+
+def test_the_life_of_an_entry_is_followed_over_all_nodes_by_its_id(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG, logger="replog.entry")
+
+    def steps() -> list[str]:
+        lines = [line.getMessage() for line in caplog.records if line.name == "replog.entry"]
+        return [line.removeprefix("entry 2: ") for line in lines if line.startswith("entry 2: ")]
+
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            await nodes.secondary("s1")
+            master = await nodes.master("s1")
+            await master.stored("one")
+            await master.stored("two")
+            url = nodes.url("s1")
+            await until(lambda: steps().count("shown") == 2, "both show it")
+            told = steps()
+            in_order = ["appended", f"sent to {url}", f"acknowledged by {url}", "answered"]
+            assert [step for step in told if step in in_order] == in_order, "of the master"
+            assert any(step.startswith("received from") for step in told)
+            assert any(step.startswith("acknowledged to") for step in told)
+            assert told.count("written") == told.count("stored") == told.count("committed") == 2
+
+    asyncio.run(story())
+    extra = [record for record in caplog.records if record.name == "replog.entry"]
+    assert all(hasattr(record, "entry_id") for record in extra)
+
+
+class EchoCore:
+    """Notes what it is fed with; answers every event but ticks with one line."""
+
+    def __init__(self) -> None:
+        self.fed: list[Event] = []
+
+    def start(self) -> list[Effect]:
+        return [Say(Level.INFO, "start")]
+
+    def step(self, event: Event) -> list[Effect]:
+        self.fed.append(event)
+        return [] if isinstance(event, Ticked) else [Say(Level.INFO, str(event))]
+
+
+def closed(number: int) -> LinkClosed:
+    return LinkClosed(LinkId(number), "")
+
+
+def test_what_an_effect_brings_about_waits_until_its_list_is_done() -> None:
+    async def story() -> None:
+        core, done = EchoCore(), list[str]()
+        stepper = new_stepper()
+
+        def perform(effect: Effect) -> None:
+            assert isinstance(effect, Say)
+            done.append(effect.text)
+            if effect.text == str(closed(1)):
+                stepper.handle(closed(2))
+                done.append("performed")
+
+        stepper.begin(core, perform)
+        stepper.handle(closed(1), closed(3))
+        assert done == [
+            "start",
+            *map(str, [closed(1)]),
+            "performed",
+            str(closed(3)),
+            str(closed(2)),
+        ]
+        stepper.end()
+        stepper.handle(closed(4))
+        assert closed(4) not in core.fed
+
+    asyncio.run(story())
+
+
+def test_time_is_brought_up_to_date_before_every_event_and_never_goes_back() -> None:
+    async def story() -> None:
+        core = EchoCore()
+        stepper = new_stepper()
+        stepper.begin(core, lambda _: None)
+        for number in range(5):
+            await asyncio.sleep(0.015)
+            stepper.handle(closed(number))
+            place = core.fed.index(closed(number))
+            assert isinstance(core.fed[place - 1], Ticked)
+        ticks = [event.now for event in core.fed if isinstance(event, Ticked)]
+        assert ticks == sorted(set(ticks))
+        stepper.end()
+
+    asyncio.run(story())
+
+
+def test_the_timer_ticks_by_itself() -> None:
+    async def story() -> None:
+        core = EchoCore()
+        stepper = new_stepper()
+        stepper.begin(core, lambda _: None)
+        await until(lambda: len(core.fed) >= 3, "three ticks")
+        stepper.end()
+
+    asyncio.run(story())
+
+
+def new_stepper() -> Stepper:
+    trail = Trail(EntryId(0), shown=EntryId(0), link_name=str)
+    return Stepper(is_precise=lambda: False, on_tick=lambda _: None, trail=trail)
