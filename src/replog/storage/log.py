@@ -17,7 +17,7 @@ from replog.core.messages import Batches, Damage
 from replog.storage import cut as cutting
 from replog.storage import lookup
 from replog.storage import repair as repairing
-from replog.storage.batch import EncodedBatch, batch_bytes_bound, encode_batch
+from replog.storage.batch import EncodedBatch, encode_batch
 from replog.storage.contents import Contents, damage_text
 from replog.storage.filesystem import Filesystem
 from replog.storage.layout import Layout
@@ -45,6 +45,10 @@ from replog.storage.writer import Piece, Writer
 SEGMENT_BYTES_MAX = 16 * 1024 * 1024
 """A segment is sealed by the batch that would bring it beyond this: a last segment of that
 size verifies in about 0.1 s at start, and a sealed one is read in that time at first use."""
+
+_LINE_BYTES = 27
+_TRAILER_BYTES = 280
+"""What stands around messages, about: where a segment is sealed need not be exact."""
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
@@ -171,8 +175,8 @@ class Log:
         first_id = EntryId(end.head.last_id + 1)
         opens = self._opens_segment()
         size = 0 if opens else end.offset
-        bound = batch_bytes_bound(sum(map(len, messages)), len(messages))
-        seal = bool(messages) and size + bound >= self._segment_bytes_max
+        about = sum(map(len, messages)) + len(messages) * _LINE_BYTES + _TRAILER_BYTES
+        seal = bool(messages) and size + about >= self._segment_bytes_max
         batch = encode_batch(
             after=end.head,
             messages=messages,

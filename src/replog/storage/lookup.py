@@ -18,6 +18,8 @@ from replog.storage.lines import HEADER_BEGINNING, TRAILER_BEGINNING, LineError,
 from replog.storage.segment import Segment
 
 _WINDOW_BYTES = 256 * 1024
+_BEGINNING_BYTES = 4096
+"""Enough for a header line and the id of the line behind it."""
 _NEXT_TRAILER = b"\n" + TRAILER_BEGINNING
 
 _Found = TypeVar("_Found")
@@ -123,24 +125,24 @@ def _read_batches(
     contents: Contents, after: Head, *, through: EntryId, size_max: int
 ) -> tuple[Head, bytes] | None:
     found = _end_of(contents, after)
-    if found is None:
+    if found is None or through < after.last_id:
         return None
     segment, offset = found
     with Opened(contents, segment) as opened:
+        size = max(size_max, _BEGINNING_BYTES)
         while offset < segment.stop.offset:
-            window = opened.read(offset, offset + size_max)
+            window = opened.read(offset, offset + size)
             is_all = offset + len(window) >= segment.stop.offset
             opened.check_beginning(window, after)
-            beyond = window.find(b'\n{"id":%d,' % (through + 1))
-            if beyond != -1:
+            beyond = _find_line(window, EntryId(through + 1))
+            if beyond is not None:
                 window, is_all = window[: beyond + 1], True
-            last = opened.last_trailer(window)
-            if last is not None:
-                stop, head = last
-                return head, window[:stop]
+            end = opened.last_end(window[:size_max]) or opened.first_end(window)
+            if end is not None:
+                return end[1], window[: end[0]]
             if is_all:
                 return None
-            size_max = max(size_max * 2, _WINDOW_BYTES)
+            size = max(size * 2, _WINDOW_BYTES)
     return None
 
 
@@ -238,7 +240,16 @@ class Opened:
             raise self.rotten() from error
         return stop, Head(trailer.epoch, trailer.last_id, unhexlify(trailer.hash))
 
-    def last_trailer(self, window: bytes) -> tuple[int, Head] | None:
+    def first_end(self, window: bytes) -> tuple[int, Head] | None:
+        """Return the end and the head of the first batch in a window, if it is whole."""
+        start = window.find(b"\n") + 1 if window.startswith(HEADER_BEGINNING) else 0
+        if not window.startswith(TRAILER_BEGINNING, start):
+            start = window.find(_NEXT_TRAILER) + 1
+        if not window.startswith(TRAILER_BEGINNING, start) or window.find(b"\n", start) == -1:
+            return None
+        return self.trailer(window, start)
+
+    def last_end(self, window: bytes) -> tuple[int, Head] | None:
         """Return the end and the head of the last whole batch in a window."""
         before = len(window)
         while True:

@@ -45,12 +45,16 @@ def piece_of(batches: Batches, end: Place, *, opens: bool) -> Piece:
     if payload.startswith(HEADER_BEGINNING) != opens:
         raise BadBatch(0, "its segment does not begin where this log's does")
     first = next(spans(payload), None)
-    if first is None or first.time < end.time:
+    if first is None or first.prev != end.head.hash or first.first_id != end.head.last_id + 1:
+        raise BadBatch(0, f"it does not begin behind {end.head}")
+    if first.time < end.time:
         raise BadBatch(0, "its time is before that of the batch before")
     try:
         last = parse_trailer(payload[payload.rfind(b"\n" + TRAILER_BEGINNING) + 1 :])
     except LineError as error:
         raise BadBatch(0, str(error)) from error
+    if last.hash != batches.head.hash.hex().encode():
+        raise BadBatch(0, f"it does not end at {batches.head}")
     offset = 0 if opens else end.offset
     stop = Place(offset + len(payload), batches.head, last.time)
     return Piece(payload, opens, stop, last.seal)

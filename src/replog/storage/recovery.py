@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from replog.core.entry import GENESIS, EntryId, LogId
 from replog.core.errors import StorageError
 from replog.core.messages import Damage
-from replog.storage.claims import claimed_id
+from replog.storage.claims import claimed_id, may_have_counted
 from replog.storage.filesystem import File, Filesystem, replace_file
 from replog.storage.layout import Layout, is_repair_name
 from replog.storage.lines import LineError
@@ -21,7 +21,6 @@ from replog.storage.quarantine import CutReport, quarantine
 from replog.storage.salvage import read_what_can_be_read
 from replog.storage.scan import read_last_trailer
 from replog.storage.segment import Segment
-from replog.storage.span import looks_complete
 from replog.storage.survey import Gap, Survey, Tail, list_segments, survey
 from replog.storage.syncing import sync_file, sync_names
 
@@ -179,7 +178,7 @@ def _is_remainder(tail: bytes, *, is_master: bool, is_known: bool) -> bool:
     secondary nothing behind the mark counts before the next hello told it. Where the marks
     are lost nothing is known, so the stricter rule holds for both.
     """
-    return (not is_master and is_known) or not looks_complete(tail)
+    return (not is_master and is_known) or not may_have_counted(tail)
 
 
 def _cut(

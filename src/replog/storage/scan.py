@@ -13,7 +13,6 @@ from replog.storage.filesystem import File
 from replog.storage.lines import (
     BATCH_BYTES_MAX,
     HASH_AND_END_BYTES,
-    HEADER_BEGINNING,
     TRAILER_BEGINNING,
     Header,
     LineError,
@@ -67,7 +66,7 @@ class FileScan:
     bad: tuple[Bad, ...]
 
 
-def glance(file: File, found: Found, before: Place) -> GoodRun | None:
+def glance(file: File, found: Found, before: Place, *, log_id: LogId) -> GoodRun | None:
     """Look at the header and the last trailer of a sealed segment: two small reads.
 
     Returns None where they are not what should follow on `before`: then it takes a scan
@@ -81,7 +80,8 @@ def glance(file: File, found: Found, before: Place) -> GoodRun | None:
     except (OSError, LineError):
         return None
     if (
-        header.first_id != found.first_id
+        header.log_id != log_id
+        or header.first_id != found.first_id
         or before.head.last_id + 1 != found.first_id
         or header.prev != before.head.hash.hex().encode()
         or not trailer.seal
@@ -135,7 +135,8 @@ def scan(file: File, found: Found, before: Place, *, log_id: LogId) -> FileScan:
         if stopped is None:
             return FileScan(tuple(runs), tuple(bad))
         bad.append(stopped)
-        again = _next_good(file, found, run.stop.offset)
+        # A batch that is good by itself may still not be one of this log: go on behind it.
+        again = _next_good(file, found, max(run.stop.offset, start.offset + 1))
         if again is None:
             return FileScan(tuple(runs), tuple(bad))
         start = again
@@ -198,7 +199,7 @@ def _next_good(file: File, found: Found, offset: int) -> Place | None:
         except LineError:
             at += 1
             continue
-        start = _batch_start(payload, trailer, at, is_file_start=offset == 0, found=found)
+        start = _batch_start(payload, trailer, at)
         if start is not None and _is_in(found, trailer):
             prev = unhexlify(trailer.prev)
             digest = hash_after(prev, payload, start, stop - HASH_AND_END_BYTES)
@@ -209,11 +210,9 @@ def _next_good(file: File, found: Found, offset: int) -> Place | None:
     return None
 
 
-def _batch_start(
-    payload: bytes, trailer: Trailer, at: int, *, is_file_start: bool, found: Found
-) -> int | None:
-    if is_file_start and trailer.first_id == found.first_id:
-        return 0 if payload.startswith(HEADER_BEGINNING) else None
+def _batch_start(payload: bytes, trailer: Trailer, at: int) -> int | None:
+    """Return where the batch of the trailer at `at` begins; a header line is never found,
+    for a file's first batch has been tried before."""
     if trailer.last_id < trailer.first_id:
         return at
     start = payload.rfind(b'{"id":%d,' % trailer.first_id, 0, at)

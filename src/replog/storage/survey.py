@@ -86,7 +86,7 @@ def survey(
         try:
             run = None
             if found.stop_id is not None and found.name not in suspects:
-                run = glance(file, found, chain.end)
+                run = glance(file, found, chain.end, log_id=log_id)
             if run is not None:
                 chain.take(found, FileScan((run,), ()))
             else:
