@@ -78,6 +78,14 @@ class Admission:
             return Refused(RefusalReason.SUPERSEDED, superseded_detail(reign))
         if facts.damage:
             return Refused(RefusalReason.DAMAGED, damage_line(facts.damage[0]))
+        if reign.must_hear_all and reign.phase is not Phase.SERVING:
+            missing = [peer.url for peer in self._replicas.peers if not peer.has_spoken]
+            if missing:
+                return Refused(
+                    RefusalReason.DAMAGED,
+                    f"damage was found at the start, and {', '.join(missing)} may hold what was "
+                    f"lost and has not said so yet: start it, or this node with --accept-loss",
+                )
         if self._disk_full and facts.now < self._disk_full_until:
             return Refused(RefusalReason.DISK_FULL, self._disk_full)
         if reign.phase is Phase.SERVING and self._requires_quorum:

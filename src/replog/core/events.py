@@ -155,13 +155,15 @@ class ReceivedBad:
 class BatchesSent:
     """Answer to `SendBatches`: a frame of `size` bytes ending at `head` is on its way.
 
-    `committed_id` is the commit news that it carries.
+    `committed_id` is the commit news that it carries. `after` is what was asked: an answer
+    to a question of before a new report is recognised by it.
     """
 
     link: LinkId
     head: Head
     size: int
     committed_id: EntryId
+    after: Head | None = None
 
 
 # --- clients ------------------------------------------------------------------------------

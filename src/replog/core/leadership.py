@@ -85,7 +85,8 @@ class Leadership:
         if self._facts.log_id is None:
             self._facts.log_id = self._fresh_log_id
             out.append(StoreLogId(self._fresh_log_id))
-        out.append(StoreEpoch(reign.next_epoch(), reign.node_id))
+        reign.claimed = reign.next_epoch()
+        out.append(StoreEpoch(reign.claimed, reign.node_id))
 
     def epoch_opened(self, epoch: Epoch, out: list[Effect]) -> None:
         """The epoch is durable: tell it to who has greeted (R8)."""
@@ -139,11 +140,9 @@ class Leadership:
         for peer in self._replicas.peers:
             if peer.state in {LinkState.PROVING, LinkState.CUTTING} and not is_late:
                 return True
-            has_spoken = peer.reported or peer.state is LinkState.AHEAD
-            if self.reign.must_hear_all and not has_spoken:
-                # Damage at open: a refused connection is no answer here (R8).
-                return True
-        return False
+        # Damage at open: a refused connection is no answer here (R8).
+        has_all = all(peer.has_spoken for peer in self._replicas.peers)
+        return self.reign.must_hear_all and not has_all
 
     def _take(self, damage: Damage | None, out: list[Effect]) -> bool:
         """Ask a donor for what is missing; True while that goes on."""
@@ -251,6 +250,7 @@ class Leadership:
             peer.is_sending = False
         self._finish(out)
         self._replicas.pump_all(out)
+        self._replicas.tell_committed(out, batch_follows=False)
 
     def repair_failed(self, reason: str, out: list[Effect]) -> None:
         """What the donor sent does not close the chain: ask another one, or later (R13)."""

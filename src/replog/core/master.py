@@ -219,6 +219,7 @@ class Master:
             case DamageRepaired():
                 self.leadership.damage_repaired(event, out)
                 out.append(Show(self.facts.good_id))
+                self._answer_met(out)
             case RepairFailed():
                 self.leadership.repair_failed(event.reason, out)
             case _:
@@ -342,8 +343,9 @@ class Master:
         if not len(self.appends.waiters):
             return
         counted = self.replicas.counted()
+        good = counted[0]  # P2: the master is always among those that hold an entry.
         for waiting in self.appends.waiters.done(
-            lambda copies: acknowledged_id(counted, copies=copies)
+            lambda copies: EntryId(min(good, acknowledged_id(counted, copies=copies)))
         ):
             acks = sum(last_id >= waiting.last_id for last_id in counted)
             stored = Stored(waiting.first_id, waiting.last_id, acks, self.admission.nodes)

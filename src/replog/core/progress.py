@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from replog.core.entry import GENESIS, NO_ENTRY, EntryId, Head, NodeId, Tick
 from replog.core.events import LinkId, SecondaryIndex
-from replog.core.health import PeerHealth
+from replog.core.health import Health, PeerHealth
 from replog.core.messages import Hello, Report
 from replog.core.rejoin import CommonSearch
 
@@ -81,6 +81,7 @@ class Peer:
     told_committed: EntryId = NO_ENTRY
     delay_s: float = 0.0
     last_known: Head | None = None
+    said_health: Health | None = None
 
     @property
     def shown_state(self) -> LinkState:
@@ -88,6 +89,16 @@ class Peer:
         if self.verdict is not None and self.state in {LinkState.DOWN, LinkState.GREETING}:
             return self.verdict
         return self.state
+
+    @property
+    def has_spoken(self) -> bool:
+        """Whether it told, since this master started, what its log holds (R8)."""
+        return self.reported or self.state is LinkState.AHEAD
+
+    @property
+    def is_kept_waiting(self) -> bool:
+        """Whether it has greeted and waits for a welcome: it has nothing to say till then."""
+        return self.state is LinkState.GREETING and self.hello is not None
 
     @property
     def counted_id(self) -> EntryId:

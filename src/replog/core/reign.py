@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from replog.core.entry import Epoch, NodeId, Tick, ticks
+from replog.core.entry import NO_EPOCH, Epoch, NodeId, Tick, ticks
 from replog.core.events import SecondaryIndex
 from replog.core.messages import Hello
 
@@ -36,6 +36,7 @@ class Reign:
         is_fresh: the directory held no log when the node started.
         must_hear_all: damage was found at open and loss is not accepted (R8).
         heard: the first word of each secondary that said one; None where its dial failed.
+        claimed: the epoch of this reign, from the moment on that it is being stored.
         superseded: why another master reigns, "" where none does.
         foreign: what another log is that a secondary showed, "" where none did (R9).
         is_shared: some secondary was proven to share this log, once.
@@ -52,6 +53,7 @@ class Reign:
     is_shared: bool
     phase: Phase = Phase.GATHERING
     heard: dict[SecondaryIndex, Hello | None] = field(default_factory=dict)
+    claimed: Epoch = NO_EPOCH
     superseded: str = ""
     foreign: str = ""
 
@@ -70,8 +72,8 @@ class Reign:
             is_other = hello.epoch_owner != self.node_id and hello.epoch >= self.epoch
             if is_other and not self.take_over:
                 self.supersede(hello.epoch, hello.epoch_owner)
-        elif hello.epoch > self.epoch or (
-            hello.epoch == self.epoch and hello.epoch_owner != self.node_id
+        elif hello.epoch > self.claimed or (
+            hello.epoch == self.claimed and hello.epoch_owner != self.node_id
         ):
             # The same owner with a higher epoch is a copy of this directory that reigns.
             self.supersede(hello.epoch, hello.epoch_owner)

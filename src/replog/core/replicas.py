@@ -140,6 +140,7 @@ class Replicas:
         assert facts.log_id is not None
         members = (facts.url, *(other.url for other in self.peers))
         peer.state = LinkState.PROVING
+        self.contact(peer, out)
         out.append(
             Send(peer.link, Welcome(facts.log_id, facts.node_id, self.epoch, facts.url, members))
         )
@@ -274,7 +275,7 @@ class Replicas:
         if (
             peer.state is not LinkState.STREAMING
             or peer.is_sending
-            or peer.sent == facts.written
+            or peer.sent.last_id >= facts.written.last_id
             or room <= 0
         ):
             return False
@@ -294,7 +295,7 @@ class Replicas:
 
     def frame_sent(self, event: BatchesSent, out: list[Effect]) -> None:
         peer = self._by_link.get(event.link)
-        if peer is None or not peer.is_sending:
+        if peer is None or not peer.is_sending or event.after not in {None, peer.sent}:
             return
         peer.frame_sent(event.head, event.size, committed=event.committed_id)
         if not self.pump(peer, out):
@@ -351,7 +352,7 @@ class Replicas:
         if is_beat:
             self._next_heartbeat = Tick(now + HEARTBEAT_EVERY)
         for peer in self.peers:
-            if peer.health.tick(now):
+            if not peer.is_kept_waiting and peer.health.tick(now):
                 self._say_health(peer, out)
                 if peer.health.state is Health.UNHEALTHY and peer.link is not None:
                     self.drop(peer, "no sign of life for 5 s", out)
@@ -359,8 +360,11 @@ class Replicas:
                 out.append(Send(peer.link, Heartbeat(self.epoch)))
 
     def _say_health(self, peer: Peer, out: list[Effect]) -> None:
-        level = Level.INFO if peer.health.state is Health.HEALTHY else Level.WARNING
-        out.append(Say(level, f"{peer.url} is {peer.health.state}"))
+        """Say a health that was not said last: who is refused comes and goes unsaid."""
+        if peer.health.state is not peer.said_health:
+            peer.said_health = peer.health.state
+            level = Level.INFO if peer.health.state is Health.HEALTHY else Level.WARNING
+            out.append(Say(level, f"{peer.url} is {peer.health.state}"))
 
     # --- what is known ------------------------------------------------------------------
 

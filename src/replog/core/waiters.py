@@ -77,6 +77,7 @@ class Waiters:
                 queue.popleft()
                 if waiting is not None:
                     del self._waiting[waiting.request]
+                    self._sweep_deadlines()
                     yield waiting
 
     def expired(self, now: Tick, *, durable: EntryId) -> Iterator[WaitingAppend]:
@@ -123,7 +124,11 @@ class Waiters:
             # What is answered early leaves its number behind; swept before it adds up (P10).
             kept = deque(request for request in queue if request in self._waiting)
             self._by_copies[waiting.copies] = kept
+        self._sweep_deadlines()
+        return waiting
+
+    def _sweep_deadlines(self) -> None:
+        """Drop deadlines of what is answered, before they add up (P10)."""
         if len(self._deadlines) > 2 * len(self._waiting) + 64:
             self._deadlines = [due for due in self._deadlines if due[1] in self._waiting]
             heapq.heapify(self._deadlines)
-        return waiting
