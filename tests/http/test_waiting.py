@@ -7,7 +7,9 @@ import json
 
 import pytest
 
+from replog.core.entry import EntryId
 from replog.http.limits import Limits
+from replog.storage.batch import entry_line
 from tests.http.raw import Connection, request_bytes
 from tests.http.served import Served
 from tests.support.waiting import wait_until
@@ -137,11 +139,12 @@ def test_a_stop_answers_waiting_appends_202_and_breaks_streams_off(
     with Served() as served:
         waiting = _waiting(served, 20)
         stalled = served.connect()
-        served.node.lines *= 50_000
+        served.node.lines += [entry_line(EntryId(21), b'"%b"' % (b"x" * 20_000_000))] * 3
+        served.node.chunk_entries = 21
         stalled.send(b"GET /logs HTTP/1.1\r\nHost: x\r\n\r\n")
         idle = served.connect()
         idle.request("GET", "/livez")
-        wait_until(lambda: served.node.open_reads == 1, "the stream stands")
+        wait_until(lambda: served.node.chunks_read == 2, "the stream stands")
         served.stop()
         for connection in waiting:
             answer = connection.answer()
