@@ -244,7 +244,7 @@ class Performer:
         head, payload = batches
         message = Batches(effect.epoch, effect.after, head, effect.committed_id, payload)
         size = link.send(message)
-        self._handle(BatchesSent(effect.link, head, size, effect.committed_id))
+        self._handle(BatchesSent(effect.link, head, size, effect.committed_id, effect.after))
 
     def _fetch(self, effect: AnswerFetch) -> tuple[bool, list[Batches]]:
         """Read what was asked for: whether its beginning is known, and the batches."""
