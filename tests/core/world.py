@@ -266,6 +266,9 @@ class World:
                 self._close(link, to=None if number == 0 else 0)
                 if number == 0:
                     self.step(wire.secondary, ev.LinkClosed(link, "gone"))
+        gone = [key for key, read in self.reads.items() if read.node == number and not read.answer]
+        for request in gone:
+            del self.reads[request]
         del node.disk.log[node.disk.durable :]
         node.jobs.clear()
         node.reading.clear()
@@ -508,7 +511,7 @@ class World:
                 message = frame(run[:1], epoch=job.epoch, committed=job.committed_id)
                 if wire is not None:
                     wire.to_secondary.append(message)
-                sent = ev.BatchesSent(link, message.head, 100, job.committed_id)
+                sent = ev.BatchesSent(link, message.head, 100, job.committed_id, after)
                 self.step(number, sent)
             case do.AnswerProbe(link, id):
                 ends = disk.ends()
