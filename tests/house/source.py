@@ -6,7 +6,8 @@ DISK.
 from __future__ import annotations
 
 import ast
-import subprocess
+import os
+import re
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -20,13 +21,17 @@ def name_of(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+NOT_OURS = re.compile(r"\.git|\.venv.*|\..*_cache|\.hypothesis|__pycache__|replog-data|build|dist")
+
+
 @cache
 def project_files() -> tuple[Path, ...]:
-    """Return what is in the repository, or is about to be; what it ignores is not."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    listed = subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout.decode()
-    paths = (ROOT / name for name in listed.split("\0") if name)
-    return tuple(sorted(path for path in paths if path.is_file()))
+    """Return what is in the repository. Git is not asked: it need not be there."""
+    found: list[Path] = []
+    for directory, names, files in os.walk(ROOT):
+        names[:] = [name for name in names if not NOT_OURS.fullmatch(name)]
+        found += (Path(directory, file) for file in files)
+    return tuple(sorted(found))
 
 
 @cache
