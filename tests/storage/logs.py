@@ -33,7 +33,7 @@ def open_log(
     filesystem: Filesystem,
     *,
     is_master: bool = True,
-    segment_bytes_max: int = 900,
+    segment_bytes_max: int = 1100,
     directory: str = DIRECTORY,
 ) -> Log:
     return Log.open(

@@ -8,13 +8,19 @@ from __future__ import annotations
 import re
 
 from replog.core.entry import EntryId
-from replog.storage.lines import HASH_AND_END_BYTES, LINE_END, NUMBER_MAX
+from replog.storage.lines import (
+    HASH_AND_END_BYTES,
+    HEADER_BEGINNING,
+    LINE_END,
+    NUMBER_MAX,
+    TRAILER_BEGINNING,
+)
 from replog.storage.span import looks_complete
 
-_TRAILER_END = re.compile(rb'"hash":"[0-9a-f]{64}"\}\}\n')
+_TRAILER_END = re.compile(rb'(?<!"prev":")[0-9a-f]{64}"\}\}\n')
 _HASH_MEMBER = b'"hash":"'
 _LAST = re.compile(rb'"last":([1-9][0-9]{0,15}),')
-_ENTRY = re.compile(rb'^\{"id":([1-9][0-9]{0,15}),', re.MULTILINE)
+_ENTRY = re.compile(rb'\{"id":([1-9][0-9]{0,15}),')
 
 _HEX_DIGITS = frozenset(b"0123456789abcdef")
 _ROTTEN_BYTES_MAX = 4
@@ -45,8 +51,8 @@ def claimed_id(payload: bytes, *, after: EntryId, known: EntryId) -> EntryId:
     """Return the highest id that bad bytes behind `after` may have held, acknowledged.
 
     Only bytes up to what was a trailer speak: without it nothing counted. They say it three
-    times, in the trailer, in the ids and by their number; rot in one of the three is
-    outvoted by the other two.
+    times, in the trailer, in the ids and by the number of lines; rot in one of the three
+    is outvoted by the other two.
 
     Args:
         known: up to here the log is known to have been durable, whatever the bytes say.
@@ -58,5 +64,6 @@ def claimed_id(payload: bytes, *, after: EntryId, known: EntryId) -> EntryId:
         whole = payload[: ends[-1]] if ends else b""
     entries = [int(digits) for digits in _ENTRY.findall(whole)]
     by_trailer = max((int(digits) for digits in _LAST.findall(whole)), default=0)
-    votes = sorted((by_trailer, max(entries, default=0), after + len(entries)))
+    lines = whole.count(b"\n") - whole.count(TRAILER_BEGINNING) - whole.count(HEADER_BEGINNING)
+    votes = sorted((by_trailer, max(entries, default=0), after + lines))
     return EntryId(max(known, after, min(votes[1], NUMBER_MAX)))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from replog.core.entry import EntryId, Head
 from replog.storage.contents import Contents
 from replog.storage.marks import NO_MARK, DurableMark, Marks
-from replog.storage.place import Place
+from replog.storage.place import BEGINNING, Place
 from replog.storage.quarantine import QuarantinedBytes, quarantine
 from replog.storage.scan import Found, read_last_trailer
 from replog.storage.segment import Segment
@@ -43,9 +43,17 @@ class CutPlan:
         return DurableMark(self.end.head, self.kept[-1].first_id, self.end.offset)
 
 
-def plan_cut(contents: Contents, to: Head, *, segment: Segment, offset: int) -> CutPlan:
-    """Say what a cut back to `to`, which ends at `offset` in `segment`, has to do."""
+def plan_cut(contents: Contents, to: Head, at_end: tuple[Segment, int] | None) -> CutPlan:
+    """Say what a cut back to `to` has to do.
+
+    Args:
+        at_end: the segment and offset at which `to` ends (`lookup.end_of`); None where
+            nothing of the log is good, and all of it goes.
+    """
     files = list_segments(contents.filesystem, contents.layout)
+    if at_end is None:
+        return CutPlan((), BEGINNING, None, tuple(files))
+    segment, offset = at_end
     behind = tuple(found for found in files if found.first_id > segment.first_id)
     own = next((found for found in files if found.name == segment.name), None)
     at = contents.segments.index(segment)

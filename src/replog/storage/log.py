@@ -247,8 +247,9 @@ class Log:
         writer.check()
         mark = DurableMark(writer.durable.head, writer.durable_first_id, writer.durable.offset)
         noted = marks.durable
-        if noted is not None and mark.head.position <= noted.head.position:
-            return  # the same; or damage, which never lowers what was known to be durable
+        # Damage never lowers what was known to be durable, nor makes up what was lost.
+        if self.damage if noted is None else mark.head.position <= noted.head.position:
+            return
         try:
             marks.note_durable(mark)
         except OSError as error:
@@ -268,11 +269,11 @@ class Log:
         if to == self.head and not self.damage:
             return CutReport(to, "nothing is behind it", ())
         found = lookup.end_of(self._contents, to)
-        if found is None:
+        if found is None and to != self.head:
             raise StorageError(f"the log does not hold the batch end {to}; nothing was cut")
         reason = f"the log was cut back from {self.head} to {to}"
         with self._failing(f"nothing was cut behind {to}"):
-            plan = cutting.plan_cut(self._contents, to, segment=found[0], offset=found[1])
+            plan = cutting.plan_cut(self._contents, to, found)
             moved = cutting.copy_away(self._contents, plan)
         try:
             cutting.lower_marks(self._marks, plan)

@@ -6,11 +6,12 @@ DISK. After them the log counts up to `Recovered.end`, and every byte below it i
 from __future__ import annotations
 
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from replog.core.entry import GENESIS, EntryId, LogId
 from replog.core.errors import StorageError
 from replog.core.messages import Damage
+from replog.storage.chain import Gap, Survey, Tail
 from replog.storage.claims import claimed_id, may_have_counted
 from replog.storage.filesystem import File, Filesystem, replace_file
 from replog.storage.layout import Layout, is_repair_name
@@ -21,7 +22,7 @@ from replog.storage.quarantine import CutReport, quarantine
 from replog.storage.salvage import read_what_can_be_read
 from replog.storage.scan import read_last_trailer
 from replog.storage.segment import Segment
-from replog.storage.survey import Gap, Survey, Tail, list_segments, survey
+from replog.storage.survey import list_segments, survey
 from replog.storage.syncing import sync_file, sync_names
 
 
@@ -102,13 +103,15 @@ def recover(
         OSError, SyncFailedError: the disk refused; nothing may be served.
         FormatError: a batch says that this version must not read it.
     """
-    found = survey(filesystem, layout, log_id=log_id, suspects=suspects)
+    found = survey(filesystem, layout, log_id=log_id, mark=marks.durable, suspects=suspects)
+    bad_end = _remainder(found, marks) if not is_master else None
+    if bad_end is not None:
+        found = replace(found, gaps=(), end_of_last=found.end, tail=bad_end)
     tail = _read_tail(filesystem, layout, found.tail)
     gaps = (*found.gaps, *_open_end(filesystem, layout, found, marks, tail))
     cuts: tuple[CutReport, ...] = ()
     if not gaps and found.tail is not None:
-        is_known = marks.durable is not None
-        if found.tail.follows and _is_remainder(tail, is_master=is_master, is_known=is_known):
+        if bad_end is not None or (found.tail.follows and not may_have_counted(tail)):
             cuts = (_cut(filesystem, layout, found.tail, found.end, is_master=is_master),)
         else:
             gaps = (_gap(found, marks, tail, found.tail.reason),)
@@ -119,6 +122,27 @@ def recover(
     _write_again(filesystem, layout, marks, segments)
     _note(marks, segments, end, is_damaged=bool(gaps))
     return Recovered(segments, end, gaps, cuts)
+
+
+def _remainder(found: Survey, marks: Marks) -> Tail | None:
+    """Rule 1 on a secondary: everything behind the mark from the first bad batch on.
+
+    It counts only once the next hello has told it, so it may go, whatever good batches
+    stand in it. On a master, and where the marks are lost, a bad batch that looks complete
+    may have been acknowledged and rotted †; there only a torn end goes.
+    """
+    if marks.durable is None or not found.files:
+        return None
+    known, end = durable_id(found, marks), found.end.head
+    if end.last_id < known or end.position < marks.durable.head.position:
+        return None
+    last = found.files[-1]
+    if found.gaps:
+        damage = found.gaps[0].damage
+        if damage.segment != last.name:
+            return None
+        return Tail(last, damage.offset, damage.reason, follows=True)
+    return found.tail if found.tail is not None and found.tail.follows else None
 
 
 def _read_tail(filesystem: Filesystem, layout: Layout, tail: Tail | None) -> bytes:
@@ -169,16 +193,6 @@ def _gap(found: Survey, marks: Marks, tail: bytes, reason: str) -> Gap:
     before = found.end_of_last.head
     claimed = claimed_id(tail, after=before.last_id, known=durable_id(found, marks))
     return Gap(Damage(before, None, found.next_name, found.next_offset, reason, claimed), None)
-
-
-def _is_remainder(tail: bytes, *, is_master: bool, is_known: bool) -> bool:
-    """Rule 1, for a tail that starts at or after the mark: it may be cut.
-
-    A master's bad batch that looks complete may have been acknowledged and rotted †. On a
-    secondary nothing behind the mark counts before the next hello told it. Where the marks
-    are lost nothing is known, so the stricter rule holds for both.
-    """
-    return (not is_master and is_known) or not may_have_counted(tail)
 
 
 def _cut(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from replog.core.entry import GENESIS, EntryId, Head, LogId
 from replog.core.errors import StorageError
 from replog.core.messages import Damage
+from replog.storage.chain import Gap, Survey
 from replog.storage.claims import claimed_id
 from replog.storage.contents import Contents
 from replog.storage.filesystem import File
@@ -22,7 +23,7 @@ from replog.storage.quarantine import quarantine
 from replog.storage.run import scan_run
 from replog.storage.scan import Found, GoodRun
 from replog.storage.span import BadBatch
-from replog.storage.survey import Gap, Survey, survey
+from replog.storage.survey import survey
 from replog.storage.syncing import sync_file, sync_names
 
 
@@ -72,7 +73,13 @@ def plan_repair(
     """
     log_id = contents.log_id
     assert log_id is not None
-    found = survey(contents.filesystem, contents.layout, log_id=log_id, suspects=suspects)
+    found = survey(
+        contents.filesystem,
+        contents.layout,
+        log_id=log_id,
+        mark=marks.durable,
+        suspects=suspects,
+    )
     gap = next((gap for gap in found.gaps if gap.damage.before == damage.before), None)
     start = _start(found, damage, gap)
     parts = _split(payload, start, damage.segment, log_id)

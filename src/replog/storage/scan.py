@@ -67,17 +67,18 @@ class FileScan:
 
 
 def glance(file: File, found: Found, before: Place, *, log_id: LogId) -> GoodRun | None:
-    """Look at the header and the last trailer of a sealed segment: two small reads.
+    """Look at the header and the last batch of a sealed segment: two small reads.
 
     Returns None where they are not what should follow on `before`: then it takes a scan
-    to say what is wrong.
+    to say what is wrong. The hash of the last batch is compared, for all that is known of
+    the segment until somebody reads it is what its trailer says.
     """
     try:
         header = _read_header(file)
-        trailer = read_last_trailer(file, found.size)
-        if header is None or trailer is None:
-            return None
+        trailer = _read_last_batch(file, found)
     except (OSError, LineError):
+        return None
+    if header is None or trailer is None:
         return None
     if (
         header.log_id != log_id
@@ -115,6 +116,27 @@ def read_last_trailer(file: File, size: int) -> Trailer | None:
         if start:
             return parse_trailer(tail[start:])
         if wanted >= min(size, BATCH_BYTES_MAX):
+            return None
+        wanted *= 4
+
+
+def _read_last_batch(file: File, found: Found) -> Trailer | None:
+    """Return the trailer of a file's last batch if its hash is right."""
+    trailer = read_last_trailer(file, found.size)
+    if trailer is None:
+        return None
+    wanted = _TAIL_READ_BYTES
+    while True:
+        tail = file.read_at(max(0, found.size - wanted), min(found.size, wanted))
+        start: int = tail.rfind(b'{"id":%d,' % trailer.first_id)
+        if trailer.first_id == found.first_id:
+            start = 0 if wanted >= found.size else -1
+        if start != -1:
+            digest = hash_after(
+                unhexlify(trailer.prev), tail, start, len(tail) - HASH_AND_END_BYTES
+            )
+            return trailer if digest == unhexlify(trailer.hash) else None
+        if wanted >= min(found.size, BATCH_BYTES_MAX):
             return None
         wanted *= 4
 
