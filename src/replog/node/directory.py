@@ -76,7 +76,7 @@ class DataDirectory:
 
 
 def open_directory(
-    filesystem: Filesystem, path: str, *, role: Role, take_over: bool
+    filesystem: Filesystem, path: str, *, role: Role, take_over: bool, accept_loss: bool = False
 ) -> DataDirectory:
     """Open the data directory at `path`, or make it, for a node of this role.
 
@@ -97,6 +97,8 @@ def open_directory(
         log = Log.open(
             filesystem, path, is_master=was_master or role is Role.MASTER, log_id=state.log_id
         )
+        if accept_loss and role is Role.MASTER and log.damage:
+            log.cuts = (*log.cuts, log.cut(log.head))
         if state.role != role.value:
             state = replace(state, role=role.value)
             store_state(filesystem, path, state)
