@@ -96,8 +96,8 @@ def jump_clock(world: World, node: SimNode) -> None:
 
 
 def scrub(world: World, node: SimNode) -> None:
-    if node.writer is not None:
-        node.writer.scrub()
+    if node.reader is not None:
+        world.at(node, node.reader.scrub)
 
 
 _DO: dict[str, Callable[[World, SimNode], None]] = {
@@ -116,6 +116,8 @@ _DO: dict[str, Callable[[World, SimNode], None]] = {
     "resume": lambda world, node: world.network.resume(),
     "wipe": lambda world, node: world.faults.wipe(node),
     "rot": lambda world, node: world.faults.rot(node),
+    "lose tail": lambda world, node: world.faults.lose_tail(node),
+    "lose tail, one lags": lambda world, node: world.faults.lose_tail_with_a_laggard(),
     "fill disk": fill_disk,
     "free disk": free_disk,
     "fail sync": fail_sync,

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from replog.core.effects import AnswerRead, AppendOutcome, Pending, Persist, Stored
-from replog.core.entry import Tick
+from replog.core.entry import EntryId, Tick
 from replog.core.errors import DamagedLogError
 from replog.core.events import AppendRequested, ReadRequested, RequestAbandoned, RequestId
 from replog.core.write_concern import WriteConcern
@@ -120,6 +120,9 @@ class Clients:
         world.judge.append_answered(
             append, outcome, nodes=len(world.nodes), excused=world.excused(node, append)
         )
+        if isinstance(outcome, Stored):
+            counted = world.counted_for(node, outcome.last_id)
+            promise("R10", outcome.acks <= len(counted), f"{outcome}, linked are {counted}")
         if isinstance(outcome, Pending):
             urls = {each.url: each.name for each in world.nodes}
             if not world.excused(node, append):
@@ -170,12 +173,14 @@ def read_lines(node: SimNode, last_id: int) -> bytes | None:
     assert node.directory is not None
     if last_id == 0:
         return b""
-    reader = node.directory.log.reader(type(node.directory.log.head.last_id)(1), last_id)
+    reader = node.directory.log.reader(EntryId(1), EntryId(last_id))
     chunks = []
     try:
         while (chunk := reader.next_chunk()) is not None:
             chunks.append(chunk)
     except DamagedLogError:
+        if node.reader is not None:
+            node.after(0, node.reader.tell_damage)
         return None
     finally:
         reader.close()

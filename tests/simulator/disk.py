@@ -16,7 +16,7 @@ import os
 from collections.abc import Sequence
 from random import Random
 
-from replog.core.errors import DirectoryLockedError
+from tests.simulator.file import SimFile, os_error
 from tests.simulator.images import Change, Directory, Inode, NameChange, apply
 
 SECTOR_BYTES = 512
@@ -29,60 +29,6 @@ class NodeDied(BaseException):
     """The process or its machine ended inside a call: no handler of the code may see it."""
 
 
-def _error(number: int, path: str) -> OSError:
-    return OSError(number, os.strerror(number), path)
-
-
-class SimFile:
-    """An open file of a `SimFilesystem`; unusable once its process ended."""
-
-    def __init__(self, filesystem: SimFilesystem, inode: Inode, path: str, writable: bool) -> None:
-        self._filesystem = filesystem
-        self._process = filesystem.process
-        self._inode = inode
-        self._path = path
-        self._writable = writable
-        self._is_open = True
-        self._holds_lock = False
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        self._check()
-        return bytes(self._inode.cached[offset : offset + size])
-
-    def write_at(self, offset: int, data: bytes) -> None:
-        self._check(writing=True)
-        self._filesystem.write(self._inode, self._path, offset, bytes(data))
-
-    def truncate(self, size: int) -> None:
-        self._check(writing=True)
-        self._filesystem.truncate(self._inode, size)
-
-    def sync(self) -> None:
-        self._check()
-        self._filesystem.sync(self._inode, self._path)
-
-    def size(self) -> int:
-        self._check()
-        return len(self._inode.cached)
-
-    def close(self) -> None:
-        if self._is_open and self._holds_lock and self._process == self._filesystem.process:
-            self._inode.is_locked = False
-        self._is_open = False
-
-    def take_lock(self) -> None:
-        if self._inode.is_locked:
-            raise DirectoryLockedError(f"{self._path} is locked by another process.")
-        self._inode.is_locked = True
-        self._holds_lock = True
-
-    def _check(self, *, writing: bool = False) -> None:
-        if not self._is_open:
-            raise _error(errno.EBADF, self._path)
-        assert self._process == self._filesystem.process, f"{self._path}: of a dead process"
-        assert self._writable or not writing, f"{self._path} is open for reading only"
-
-
 class SimFilesystem:
     """One node's disk, and the faults that it is told to have.
 
@@ -91,6 +37,7 @@ class SimFilesystem:
         syncs_to_fail: the next so many syncs fail with EIO.
         writes_to_fail: the next so many writes fail with EIO, after a part was written.
         calls_to_death: where set, the process dies inside that changing call from now on.
+        keeps_unsynced: where set, how likely the next power loss keeps an unsynced change.
         faults: how often each fault took place, for the run's sometimes-assertions.
     """
 
@@ -102,6 +49,7 @@ class SimFilesystem:
         self.syncs_to_fail = 0
         self.writes_to_fail = 0
         self.calls_to_death: int | None = None
+        self.keeps_unsynced: float | None = None
         self.faults: dict[str, int] = {}
 
     # --- replog.storage.filesystem.Filesystem -------------------------------------------
@@ -117,7 +65,7 @@ class SimFilesystem:
             self._changing_call()
             if self.is_full and self._random.random() < 0.5:
                 self.count("full disk at create")
-                raise _error(errno.ENOSPC, path)
+                raise os_error(errno.ENOSPC, path)
             found = Inode()
             directory.set(name, NameChange(found))
         if found is None:
@@ -185,9 +133,9 @@ class SimFilesystem:
             if self.writes_to_fail:
                 self.writes_to_fail -= 1
                 self.count("failed write")
-                raise _error(errno.EIO, path)
+                raise os_error(errno.EIO, path)
             self.count("full disk")
-            raise _error(errno.ENOSPC, path)
+            raise os_error(errno.ENOSPC, path)
         if self.calls_to_death == 1:
             self._change(inode, Change(offset, self._part_of(data)))
         self._changing_call()
@@ -205,9 +153,7 @@ class SimFilesystem:
             self._settle(inode)
             inode.unsynced.clear()
         self._fail_sync(path)
-        for change in inode.unsynced:
-            self._make_durable(inode, change)
-        inode.unsynced.clear()
+        self._write_all(inode)
 
     # --- faults -------------------------------------------------------------------------
 
@@ -233,12 +179,22 @@ class SimFilesystem:
             self._settle(inode)
             inode.unsynced.clear()
             inode.cached = bytearray(inode.durable)
+        self.keeps_unsynced = None
 
     def write_back(self) -> None:
         """Let the kernel write back what it likes, as it may at any time."""
         for inode in self._inodes(self.root.cached):
             while inode.unsynced and self._random.random() < 0.7:
                 self._make_durable(inode, inode.unsynced.pop(0))
+
+    def settle(self) -> None:
+        """Let the kernel write back everything, names too, in its own good time."""
+        for directory in self._directories(self.root):
+            for name in list(directory.unsynced):
+                directory.keep(name, len(directory.unsynced[name]))
+            directory.unsynced.clear()
+        for inode in self._inodes(self.root.cached):
+            self._write_all(inode)
 
     def drop_clean_pages(self) -> None:
         """Let the kernel forget clean pages: what a failed sync left clean is gone now."""
@@ -255,6 +211,19 @@ class SimFilesystem:
                 image[offset] ^= 1 << bit
         inode.rewrites += 1
         self.count("bit flip")
+
+    def lose_end(self, directory: str, name: str, size: int) -> None:
+        """A file is `size` bytes long from now on, and those that follow it are gone."""
+        names, file = self.find(directory), self.find(f"{directory}/{name}")
+        assert isinstance(names, Directory)
+        assert isinstance(file, Inode)
+        del file.durable[size:]
+        del file.cached[size:]
+        file.rewrites += 1
+        for later in [each for each in names.durable if each > name]:
+            del names.durable[later]
+            names.cached.pop(later, None)
+        self.count("lost end of a log")
 
     def wipe(self) -> None:
         """A new, empty disk in the place of this one."""
@@ -319,6 +288,11 @@ class SimFilesystem:
             directory.keep(name, len(directory.unsynced[name]))
         directory.unsynced.clear()
 
+    def _write_all(self, inode: Inode) -> None:
+        for change in inode.unsynced:
+            self._make_durable(inode, change)
+        inode.unsynced.clear()
+
     def _part_of(self, data: bytes) -> bytes:
         return data[: self._random.randint(0, len(data))]
 
@@ -326,13 +300,15 @@ class SimFilesystem:
         if self.syncs_to_fail:
             self.syncs_to_fail -= 1
             self.count("failed sync")
-            raise _error(errno.EIO, path)
+            raise os_error(errno.EIO, path)
 
     def _settle(self, inode: Inode) -> None:
         """Bring some of the unsynced changes to disk: whole, torn, or not at all."""
         if not inode.unsynced:
             return
-        likely_kept = self._random.choice((0.0, 0.5, 0.9, 1.0))
+        likely_kept = self.keeps_unsynced
+        if likely_kept is None:
+            likely_kept = self._random.choice((0.0, 0.5, 0.9, 1.0))
         for change in inode.unsynced:
             if self._random.random() < likely_kept:
                 self._make_durable(inode, change)

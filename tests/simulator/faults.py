@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from replog.core.entry import ticks
 from replog.core.events import DelayChanged, StopRequested
 from replog.node.views import Role
+from tests.simulator.clock import seconds
 from tests.simulator.invariants import SEGMENTS
 from tests.simulator.reader import GENESIS_HASH, scan
 
@@ -26,6 +27,15 @@ class Hurt:
 
     node: SimNode
     until_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A byte of a segment, and the last id of the batch in which it is."""
+
+    name: str
+    offset: int
+    last_id: int
 
 
 @dataclass(slots=True)
@@ -124,18 +134,94 @@ class Faults:
         if self.is_hurt():
             return
         if node.process is not None:
-            self.lose_power(node)
+            self.kill(node)
+        node.disk.settle()
         places = self._places(node)
         if not places:
             return
-        name, offset = world.random.choice(places)
-        node.disk.flip_bit(f"{SEGMENTS}/{name}", offset, world.random.randrange(8))
+        place = world.random.choice(places)
+        bit = world.random.randrange(8)
+        node.disk.flip_bit(f"{SEGMENTS}/{place.name}", place.offset, bit)
+        self._is_rotten(node)
+
+    def lose_tail(self, node: SimNode) -> None:
+        """The end of a file is gone, below the durable mark and so to be noticed.
+
+        Only where another node holds all that this one held. That one is then out of reach
+        for a while, most of the time: a master must not go on without it (R8).
+        """
+        world = self.world
+        if self.is_hurt():
+            return
+        world.judge.check_disk(node.name)
+        whole = world.judge.nodes[node.name].view
+        holders = [
+            other
+            for other in world.nodes
+            if other is not node
+            and world.judge.nodes[other.name].view.ends.get(whole.last_id) == whole.hash
+        ]
+        if not holders:
+            return
+        if node.process is not None:
+            node.disk.keeps_unsynced = world.random.choice((None, 0.0))
+            self.lose_power(node)
+        places = [place for place in self._places(node) if place.last_id <= node.marked_id]
+        if not places:
+            return
+        place = world.random.choice(places[-3:])
+        node.disk.lose_end(SEGMENTS, place.name, place.offset)
+        self._is_rotten(node)
+        for holder in holders if world.random.random() < 0.7 else []:
+            if holder.process is not None and world.random.random() < 0.5:
+                self.lose_power(holder)
+            self._cut_off(holder)
+
+    def lose_tail_with_a_laggard(self) -> None:
+        """The master loses its tail while one secondary lags and the other one is away.
+
+        The laggard can mend all that the mark speaks of, but not what came after it: a
+        master that takes the other one's silence for an answer forgets acknowledged entries.
+        """
+        world = self.world
+        master, others = world.master, list(world.nodes[1:])
+        heads = set()
+        for node in world.nodes:
+            world.judge.check_disk(node.name)
+            heads.add(world.judge.nodes[node.name].view.hash)
+        if self.is_hurt() or master.writer is None or len(others) < 2 or len(heads) > 1:
+            return
+        world.count("tail lost with a laggard")
+        world.network.resume()
+        laggard = world.random.choice(others)
+        master.writer.note_durable()
+        world.run_for(100)
+        self._cut_off(laggard)
+        for _ in range(3):
+            world.clients.append(concern=2)
+            world.run_for(300)
+        world.run_for(world.random.randint(0, 5000))
+        world.network.resume()
+        self.lose_tail(master)
+        world.start_later(master, within=100)
+        for _ in range(5):
+            world.run_for(seconds(1.0))
+            world.clients.append(concern=1)
+
+    def _cut_off(self, node: SimNode) -> None:
+        """Hold everything between the master and a secondary."""
+        if not self.world.is_calm:
+            self.world.network.pause(self.world.master.name, node.name)
+            self.world.network.pause(node.name, self.world.master.name)
+
+    def _is_rotten(self, node: SimNode) -> None:
+        world = self.world
         node.disk_changed_at = world.clock.now
         world.judge.rotted(node.name)
         self.hurt = Hurt(node, world.judge.nodes[node.name].kept)
 
-    def _places(self, node: SimNode) -> list[tuple[str, int]]:
-        """Return a few bytes that may rot: file name and offset."""
+    def _places(self, node: SimNode) -> list[Place]:
+        """Return a byte of each batch that may rot."""
         world = self.world
         world.judge.check_disk(node.name)
         others = [
@@ -149,7 +235,8 @@ class Faults:
                 is_elsewhere = any(ends.get(batch.last_id) == batch.hash for ends in others)
                 is_marked = batch.last_id <= node.marked_id or node.role is Role.SECONDARY
                 if is_elsewhere and is_marked:
-                    places.append((name, world.random.randrange(start, batch.stop)))
+                    offset = world.random.randrange(start, batch.stop)
+                    places.append(Place(name, offset, batch.last_id))
                 prev, last_id, start = batch.hash, batch.last_id, batch.stop
         return places
 

@@ -32,7 +32,9 @@ class Outcome:
     trace_hash: str | None
 
 
-def run(seed: int, *, steps: int | None = None, trace: Trace | None = None) -> Outcome:
+def run(
+    seed: int, *, steps: int | None = None, focus: str | None = None, trace: Trace | None = None
+) -> Outcome:
     """Run one history.
 
     Raises:
@@ -40,19 +42,20 @@ def run(seed: int, *, steps: int | None = None, trace: Trace | None = None) -> O
             note is the command that repeats it.
     """
     try:
-        world = _live(seed, steps=steps, trace=trace)
+        world = _live(seed, steps=steps, focus=focus, trace=trace)
     except Exception as error:
-        limit = "" if steps is None else f" --steps {steps}"
-        error.add_note(f"repeat it with: python -m tests.simulator --seed {seed}{limit} --trace")
+        given = "" if steps is None else f" --steps {steps}"
+        given += "" if focus is None else f' --focus "{focus}"'
+        error.add_note(f"repeat it with: python -m tests.simulator --seed {seed}{given} --trace")
         raise
     return Outcome(
         seed, world.steps, world.all_counts(), trace.hash() if trace is not None else None
     )
 
 
-def _live(seed: int, *, steps: int | None, trace: Trace | None) -> World:
+def _live(seed: int, *, steps: int | None, focus: str | None, trace: Trace | None) -> World:
     random = Random(seed)
-    world = World(random, draw(random, steps=steps), trace)
+    world = World(random, draw(random, steps=steps, focus=focus), trace)
     world.note(None, f"seed {seed}: {world.profile}")
     for node in world.nodes:
         world.start_later(node, within=2000)
@@ -99,7 +102,11 @@ def _is_equal(world: World) -> bool:
         if node.directory is None or node.directory.log.damage:
             return False
         heads.add(node.directory.log.durable)
-        if world.judge.nodes[node.name].shown != node.directory.log.durable.last_id:
+        record = world.judge.nodes[node.name]
+        if record.shown != node.directory.log.durable.last_id:
+            return False
+        if record.is_rotten:
+            world.judge.check_disk(node.name)
             return False
     return len(heads) == 1
 

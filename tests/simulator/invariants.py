@@ -192,6 +192,10 @@ class Judge:
             committed_id <= self.committed_id,
             f"{name} shows {committed_id}, only {self.committed_id} is committed",
         )
+        if record.is_rotten:  # it shows what is below the damage, as far as it knows of it
+            promise("P5", committed_id in self.truth_ends, f"{name} shows half a batch")
+            record.shown = committed_id
+            return
         above = self.chain(head, committed_id)
         below = above[0].prev if above else head
         batch = self.batches.get(below)
@@ -227,7 +231,7 @@ class Judge:
         )
         promise(
             "P4",
-            not has_master or committed_id >= floor,
+            record.is_rotten or not has_master or committed_id >= floor,
             f"{name} was counted for an answer up to {floor} and shows {committed_id}",
         )
         promise(

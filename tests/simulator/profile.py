@@ -28,6 +28,8 @@ ACTIONS: dict[str, float] = {
     "resume": 6.0,
     "wipe": 1.0,
     "rot": 1.5,
+    "lose tail": 1.0,
+    "lose tail, one lags": 1.0,
     "fill disk": 0.7,
     "free disk": 2.0,
     "fail sync": 0.8,
@@ -77,14 +79,16 @@ class Profile:
     encodes_messages: bool
 
 
-def draw(random: Random, *, steps: int | None) -> Profile:
-    """Draw a kind of history."""
+def draw(random: Random, *, steps: int | None, focus: str | None = None) -> Profile:
+    """Draw a kind of history; `focus` names an action that is taken more than any other."""
     secondaries = random.choice((1, 2, 2, 2, 2, 3))
     actions = {
         name: weight * random.choice((0.3, 1.0, 1.0, 3.0))
         for name, weight in ACTIONS.items()
         if name in ALWAYS or random.random() < 0.6
     }
+    if focus is not None:
+        actions[focus] = 30.0
     is_slow_disk = random.random() < 0.15
     return Profile(
         secondaries=secondaries,

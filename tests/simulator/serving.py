@@ -7,12 +7,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replog.storage.log import Log
-
 from replog.core.effects import AnswerFetch, AnswerProbe, LookUp, SendBatches
 from replog.core.errors import DamagedLogError
 from replog.core.events import BatchesSent, DamageFound, LookedUp
 from replog.core.messages import Batches, FetchEnd, ProbeAnswer
+from replog.storage.log import Log
 
 if TYPE_CHECKING:
     from tests.simulator.shell import SimNode
@@ -21,7 +20,7 @@ ReadEffect = LookUp | AnswerProbe | AnswerFetch | SendBatches
 
 
 class SimReader:
-    """The reads of one process."""
+    """The reads of one process, and what the scrubber does in the same threads."""
 
     def __init__(self, node: SimNode, log: Log) -> None:
         self._node = node
@@ -42,7 +41,19 @@ class SimReader:
                 case SendBatches():
                     self._send_batches(effect)
         except DamagedLogError as error:
-            self._node.deliver(DamageFound(error.damage))
+            self.tell_damage()
+            if not isinstance(effect, SendBatches):
+                self._node.close_link(effect.link, f"the log cannot be read: {error}")
+
+    def tell_damage(self) -> None:
+        """A read found bytes that do not verify: tell the core, which fetches them (R13)."""
+        for damage in self._log.damage:
+            self._node.deliver(DamageFound(damage))
+
+    def scrub(self) -> None:
+        """Verify one more sealed segment again, in the background (R13)."""
+        if self._log.scrub_next() is not None:
+            self.tell_damage()
 
     def _answer_fetch(self, effect: AnswerFetch) -> None:
         log = self._log

@@ -13,8 +13,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
-from replog.storage.log import Log
-
 from replog.core.effects import (
     AnswerAppend,
     AnswerFetch,
@@ -62,6 +60,7 @@ from replog.node.inbound import BatchVerifier
 from replog.node.views import Role
 from replog.replication import wire
 from replog.storage.batch import BadBatch
+from replog.storage.log import Log
 from replog.storage.node_state import NodeState, load_node_state, store_node_state
 from tests.simulator.clock import UNITS_PER_TICK, seconds
 from tests.simulator.disk import NodeDied, SimFilesystem
@@ -123,7 +122,7 @@ class SimNode:
         self._processes = 0
         self._next_link = 0
         self.writer: SimWriter | None = None
-        self._reader: SimReader | None = None
+        self.reader: SimReader | None = None
         self.marked_id = 0
         self.dies_of_power = False
         self.sync_hook: Callable[[], int] | None = None
@@ -144,7 +143,7 @@ class SimNode:
         self.directory = self._open_directory(node_id, take_over=take_over)
         log, state = self.directory.log, self.directory.state
         self.writer = SimWriter(self, self.directory)
-        self._reader = SimReader(self, log)
+        self.reader = SimReader(self, log)
         world.opened(self)
         if self.role is Role.MASTER:
             self.core = Master(
@@ -209,7 +208,7 @@ class SimNode:
         self.process = None
         self.core = None
         self.directory = None
-        self.writer = self._reader = None
+        self.writer = self.reader = None
 
     @property
     def now(self) -> Tick:
@@ -315,7 +314,7 @@ class SimNode:
     # --- effects ------------------------------------------------------------------------
 
     def _perform(self, effect: Effect) -> None:
-        if self.directory is None or self.writer is None or self._reader is None:
+        if self.directory is None or self.writer is None or self.reader is None:
             return
         match effect:
             case Send(link, message):
@@ -335,13 +334,21 @@ class SimNode:
             case StoreEpoch() | StoreLogId() | StoreMembers():
                 self.writer.perform(effect)
             case CloseLink(link, reason):
-                if (seen := self.links.get(link)) is not None:
-                    seen.acknowledged = None
-                    self.world.network.close(seen.end, reason)
+                self.close_link(link, reason)
             case Say():
                 pass
             case LookUp() | AnswerProbe() | AnswerFetch() | SendBatches():
-                self.after(self.world.read_time(), partial(self._reader.read, effect))
+                self.after(self.world.read_time(), partial(self.reader.read, effect))
+
+    def close_link(self, link: LinkId, reason: str) -> None:
+        """End a link from this side, as the core or the shell wants it."""
+        if (seen := self.links.get(link)) is not None:
+            seen.acknowledged = None
+            self.world.network.close(seen.end, reason)
+
+    def close_links(self, reason: str) -> None:
+        for link in list(self.links):
+            self.close_link(link, reason)
 
     def send(self, link: LinkId, message: Message) -> None:
         seen = self.links.get(link)

@@ -17,7 +17,7 @@ from replog.core.events import Event, Persisted, RequestId
 from replog.core.messages import Refusal
 from replog.node.views import Role
 from tests.simulator.clients import Clients
-from tests.simulator.clock import Clock
+from tests.simulator.clock import Clock, seconds
 from tests.simulator.disk import SimFilesystem
 from tests.simulator.faults import Faults
 from tests.simulator.invariants import Append, Judge
@@ -120,6 +120,9 @@ class World:
             self.run_next()
         self.clock.now = max(self.clock.now, time)
 
+    def run_for(self, duration: int) -> None:
+        self.run_until(self.clock.now + duration)
+
     def run_next(self) -> None:
         self.clock.run_next()
         self._callbacks += 1
@@ -138,6 +141,13 @@ class World:
             node.sync_hook = None
             if node.process is None:
                 self.start_later(node, within=1000)
+            self._scrub_on(node)
+
+    def _scrub_on(self, node: SimNode) -> None:
+        """The scrubber finds what rotted in a sealed segment, in time."""
+        if node.reader is not None and self.judge.nodes[node.name].is_rotten:
+            self.at(node, node.reader.scrub)
+        self.clock.after(seconds(0.2), lambda: self._scrub_on(node))
 
     # --- processes ----------------------------------------------------------------------
 
@@ -253,15 +263,20 @@ class World:
         return names
 
     def excused(self, master: SimNode, append: Append) -> set[str]:
-        """Return nodes whose disks changed under a link that the master still has."""
+        """Return nodes that were counted in good faith, though their disks say otherwise.
+
+        Wiped or rotten under a link that the master still has; or rotten in a sealed
+        segment, which only the next read or the scrubber finds.
+        """
         if append.last_id is None:
             return set()
-        excused = set()
+        excused = {master.name} if self.judge.nodes[master.name].is_rotten else set()
         for seen in master.links.values():
             if seen.acknowledged is not None and seen.acknowledged >= append.last_id:
                 assert seen.end.peer is not None
                 peer = self.node(seen.end.peer.station.name)
-                if peer.disk_changed_at >= seen.opened_at:
+                is_rotten = self.judge.nodes[peer.name].is_rotten
+                if is_rotten or peer.disk_changed_at >= seen.opened_at:
                     excused.add(peer.name)
         return excused
 

@@ -20,7 +20,13 @@ from replog.core.effects import (
     StoreMembers,
 )
 from replog.core.entry import LogId
-from replog.core.errors import DiskFullError, ReplogError
+from replog.core.errors import (
+    DamagedLogError,
+    DiskFullError,
+    ReplogError,
+    StorageError,
+    SyncFailedError,
+)
 from replog.core.events import (
     CutDone,
     DamageFound,
@@ -33,7 +39,7 @@ from replog.core.events import (
     Written,
 )
 from replog.node.directory import DataDirectory
-from replog.storage.batch import BadBatch
+from replog.storage.batch import BadBatch, LimitError
 
 if TYPE_CHECKING:
     from tests.simulator.shell import SimNode
@@ -59,17 +65,6 @@ class SimWriter:
         if not self._is_writing:
             self._is_writing = True
             self._node.after(self._world.write_time(), self._write_on)
-
-    def scrub(self) -> None:
-        """Verify one more sealed segment again, in the background (R13)."""
-
-        def job() -> Job:
-            damage = self._directory.log.scrub_next()
-            yield self._world.event_time()
-            if damage is not None:
-                self._node.deliver(DamageFound(damage))
-
-        self.submit(job())
 
     def when_written(self, callback: Callable[[], None]) -> None:
         """Call back when the writing thread has done what is queued."""
@@ -120,6 +115,16 @@ class SimWriter:
         except DiskFullError as error:
             yield self._world.event_time()
             self._node.deliver(PersistRefused(str(error)))
+            return
+        except DamagedLogError as error:
+            for damage in log.damage:
+                self._node.deliver(DamageFound(damage))
+            self._node.deliver(PersistRefused(str(error)))
+            return
+        except (BadBatch, LimitError) as error:
+            self._world.count("batches that do not fit the log")
+            self._node.deliver(PersistRefused(str(error)))
+            self._node.close_links(str(error))
             return
         except (ReplogError, OSError) as error:
             self._node.deliver(PersistFailed(str(error)))
@@ -179,7 +184,9 @@ class SimWriter:
         payload = b"".join(batches.payload for batches in effect.batches)
         try:
             head = self._directory.log.repair(effect.damage, payload)
-        except BadBatch as error:
+        except SyncFailedError:
+            raise
+        except (BadBatch, StorageError) as error:
             yield self._world.event_time()
             self._node.deliver(RepairFailed(effect.damage, str(error)))
         else:

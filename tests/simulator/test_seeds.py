@@ -1,0 +1,105 @@
+"""Thousands of histories; each failure says the one command that repeats it."""
+
+from __future__ import annotations
+
+import collections
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.simulator.history import run
+from tests.simulator.world import Trace
+
+ROOT = Path(__file__).parents[2]
+
+SLOW_CHUNK = 250
+SLOW_CHUNKS = 8
+FAST_CHUNK = 25
+FAST_CHUNKS = 8
+
+SOMETIMES = (
+    "killed",
+    "power lost",
+    "power lost everywhere",
+    "clean stop",
+    "death inside a call",
+    "lost write",
+    "torn write",
+    "lost name",
+    "failed sync",
+    "failed write",
+    "full disk",
+    "wiped disk",
+    "bit flip",
+    "damage found at open",
+    "torn tail cut at open",
+    "repaired range",
+    "cut to quarantine",
+    "cut connection",
+    "message lost in a cut",
+    "late bytes of a dead link",
+    "paused direction",
+    "corrupted batch on a link",
+    "dial failed: refused",
+    "dial failed: no answer",
+    "client hung up",
+    "node gave up",
+    "adopted by the master",
+    "message: Fetch",
+    "message: Cut",
+    "message: Probe",
+    "answer: Stored",
+    "answer: Pending",
+    "answer: Refused",
+)
+"""What every chunk of the slow run must have met at least once."""
+
+
+@pytest.mark.parametrize("chunk", range(FAST_CHUNKS))
+def test_the_promises_hold_in_the_first_histories(chunk: int) -> None:
+    for seed in range(chunk * FAST_CHUNK, (chunk + 1) * FAST_CHUNK):
+        run(seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("chunk", range(SLOW_CHUNKS))
+def test_the_promises_hold_in_many_histories_that_meet_every_fault(chunk: int) -> None:
+    counts: collections.Counter[str] = collections.Counter()
+    first = 1000 + chunk * SLOW_CHUNK
+    for seed in range(first, first + SLOW_CHUNK):
+        counts.update(run(seed).counts)
+    assert [what for what in SOMETIMES if not counts[what]] == []
+
+
+@pytest.mark.parametrize("seed", [3, 11])
+def test_a_seed_gives_the_same_history_each_time(seed: int) -> None:
+    traces = [Trace(), Trace()]
+    for trace in traces:
+        run(seed, trace=trace)
+    assert traces[0].lines == traces[1].lines
+    assert len(traces[0].lines) > 100
+
+
+def test_a_seed_gives_the_same_history_in_another_process_with_other_hashes() -> None:
+    """The order of sets and dicts of bytes differs with PYTHONHASHSEED; a history does not."""
+
+    def trace_hash(hash_seed: str) -> str:
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.simulator", "--seed", "5", "--trace"],
+            cwd=ROOT,
+            env={**os.environ, "PYTHONHASHSEED": hash_seed, "PYTHONPATH": str(ROOT / "src")},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        found = re.search(r"^trace ([0-9a-f]{64})$", done.stdout, re.MULTILINE)
+        assert found is not None, done.stdout[-2000:]
+        return found[1]
+
+    trace = Trace()
+    run(5, trace=trace)
+    assert trace_hash("1") == trace_hash("2") == trace.hash()
