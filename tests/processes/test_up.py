@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,15 +38,27 @@ class Up:
         return "\n".join(self.lines) + self.error_path.read_text()
 
     def node_pids(self) -> dict[str, int]:
-        """Return the nodes' processes by name, as `ps` sees them."""
-        command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
-        listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
-        pids = {}
-        for line in listed.splitlines():
-            pid, parent, arguments = line.split(maxsplit=2)
-            if int(parent) == self.process.pid:
-                pids[arguments.partition("--name ")[2].split()[0]] = int(pid)
-        return pids
+        """Return the nodes' processes by name."""
+        return {
+            arguments.partition("--name ")[2].split()[0]: pid
+            for pid, arguments in children_of(self.process.pid).items()
+        }
+
+
+def children_of(parent: int) -> dict[int, str]:
+    """Return the command lines of child processes. Linux need not have `ps`, macOS has it."""
+    if Path("/proc/self/stat").exists():
+        found = {}
+        for path in Path("/proc").glob("[0-9]*"):
+            with suppress(OSError):  # it ended meanwhile
+                if int((path / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
+                    arguments = (path / "cmdline").read_bytes().replace(b"\0", b" ")
+                    found[int(path.name)] = arguments.decode()
+        return found
+    command = ["ps", "-A", "-ww", "-o", "pid=,ppid=,args="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    rows = [line.split(maxsplit=2) for line in listed.splitlines()]
+    return {int(pid): arguments for pid, of, arguments in rows if int(of) == parent}
 
 
 def three_ports_in_a_row() -> int:
