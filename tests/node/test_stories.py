@@ -11,7 +11,7 @@ from pathlib import Path
 from replog.core.effects import Pending, RefusalReason, Refused, Stored
 from replog.core.entry import EntryId
 from tests.support.nodes import Nodes, RunningNode, until
-from tests.support.proxy import Proxy
+from tests.support.loop_proxy import Proxy
 
 
 @asynccontextmanager

@@ -45,6 +45,9 @@ def test_the_life_of_an_entry_is_followed_over_all_nodes_by_its_id(
     assert all(hasattr(record, "entry_id") for record in extra)
 
 
+failures: list[str] = []
+
+
 class EchoCore:
     """Notes what it is fed with; answers every event but ticks with one line."""
 
@@ -108,6 +111,25 @@ def test_time_is_brought_up_to_date_before_every_event_and_never_goes_back() -> 
     asyncio.run(story())
 
 
+def test_a_defect_ends_the_node_and_nothing_reaches_the_core_after_it() -> None:
+    async def story() -> None:
+        failures.clear()
+        core = EchoCore()
+        stepper = new_stepper()
+
+        def perform(effect: Effect) -> None:
+            assert effect != Say(Level.INFO, str(closed(1))), "the defect"
+
+        stepper.begin(core, perform)
+        with pytest.raises(AssertionError, match="the defect"):
+            stepper.handle(closed(1))
+        assert len(failures) == 1
+        stepper.handle(closed(2))
+        assert closed(2) not in core.fed
+
+    asyncio.run(story())
+
+
 def test_the_timer_ticks_by_itself() -> None:
     async def story() -> None:
         core = EchoCore()
@@ -121,4 +143,6 @@ def test_the_timer_ticks_by_itself() -> None:
 
 def new_stepper() -> Stepper:
     trail = Trail(EntryId(0), shown=EntryId(0), link_name=str)
-    return Stepper(is_precise=lambda: False, on_tick=lambda _: None, trail=trail)
+    return Stepper(
+        is_precise=lambda: False, on_tick=lambda _: None, failed=failures.append, trail=trail
+    )

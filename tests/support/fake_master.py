@@ -37,7 +37,7 @@ def batch(
     epoch: int = 1,
     link_epoch: int = 1,
     committed: int = 0,
-    log_id: LogId = LOG,
+    log_id: str = LOG,
     opens: bool | None = None,
     seal: bool = False,
     time_ms: int = TIME_MS,
@@ -51,7 +51,7 @@ def batch(
         committed_id=EntryId(0),
         time_ms=time_ms,
         seal=seal,
-        header=header_line(log_id, EntryId(after.last_id + 1), after.hash) if opens else b"",
+        header=header_line(LogId(log_id), EntryId(after.last_id + 1), after.hash) if opens else b"",
     )
     return Batches(Epoch(link_epoch), after, encoded.head, EntryId(committed), encoded.payload)
 
@@ -88,11 +88,16 @@ class FakeMaster:
         self._connection.abort()
 
     async def welcome(
-        self, *, epoch: int = 1, node_id: str = "fake", log_id: LogId = LOG
+        self,
+        *,
+        epoch: int = 1,
+        node_id: str = "fake",
+        log_id: str = LOG,
+        members: tuple[str, ...] = ("http://127.0.0.1:1",),
     ) -> Report:
         """Say who reigns, and return what the secondary reports."""
         url = "http://127.0.0.1:1"
-        await self.send(Welcome(log_id, NodeId(node_id), Epoch(epoch), url, (url,)))
+        await self.send(Welcome(LogId(log_id), NodeId(node_id), Epoch(epoch), url, members))
         self.report = await self.expect(Report)
         return self.report
 

@@ -130,6 +130,10 @@ class RunningNode:
             f"all links stream, not {self.link_states()}",
         )
 
+    async def linked_some(self, count: int) -> None:
+        """Return when `count` secondaries of this master stream."""
+        await until(lambda: self.link_states().count("streaming") >= count, f"{count} stream")
+
     async def ready(self) -> None:
         await until(lambda: not self.node.readiness(), f"ready: {self.node.readiness()}")
 

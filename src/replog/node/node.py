@@ -75,6 +75,7 @@ async def start_node(settings: Settings, *, filesystem: Filesystem | None = None
         settings.data_dir,
         role=role,
         take_over=settings.take_over,
+        accept_loss=settings.accept_loss,
     )
     log = directory.log
     for cut in log.cuts:
@@ -126,7 +127,9 @@ class Node:
             shown=committed_note(directory.log),
             link_name=self._link_name,
         )
-        self._stepper = Stepper(is_precise=self._is_precise, on_tick=self._on_tick, trail=trail)
+        self._stepper = Stepper(
+            is_precise=self._is_precise, on_tick=self._on_tick, failed=self._fail, trail=trail
+        )
         self._writer = Writer(
             directory, post=self._stepper.handle, rejected=self._reject, failed=self._fail
         )

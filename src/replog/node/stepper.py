@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final, Protocol
 
 from replog.core.effects import Effect
@@ -38,16 +39,23 @@ class Stepper:
     """
 
     def __init__(
-        self, *, is_precise: Callable[[], bool], on_tick: Callable[[Tick], None], trail: Trail
+        self,
+        *,
+        is_precise: Callable[[], bool],
+        on_tick: Callable[[Tick], None],
+        failed: Callable[[str], None],
+        trail: Trail,
     ) -> None:
         """Prepare; nothing happens before `begin`.
 
         Args:
             is_precise: whether something may be due to the hundredth of a second now.
             on_tick: called after the core has heard of a tick of the timer.
+            failed: takes why the node must end: a defect, whose traceback is raised as well.
         """
         self._is_precise = is_precise
         self._on_tick = on_tick
+        self._failed = failed
         self._trail = trail
         self._loop = asyncio.get_running_loop()
         self._origin = self._loop.time()
@@ -63,11 +71,8 @@ class Stepper:
         """Let `core` live: do what it wants done first, and start its time."""
         self._core = core
         self._perform = perform
-        self._is_stepping = True
-        try:
+        with self._stepping():
             self._do(core.start())
-        finally:
-            self._is_stepping = False
         self._tick()
 
     def handle(self, *events: Event) -> None:
@@ -75,18 +80,13 @@ class Stepper:
 
         What performing an effect brings about at once is such an event.
         """
-        if self._core is None:
-            return
         self._events.extend(events)
-        if self._is_stepping:
+        if self._is_stepping or self._core is None:
             return
-        self._is_stepping = True
-        try:
+        with self._stepping():
             while self._events:
                 self._catch_up(self._core)
                 self._step(self._core, self._events.popleft())
-        finally:
-            self._is_stepping = False
 
     def end(self) -> None:
         """Stop the time, and take no more events."""
@@ -120,16 +120,22 @@ class Stepper:
         self._timer = self._loop.call_later(
             TICK_S if self._is_precise() else IDLE_TICK_S, self._tick
         )
-        if not self._is_stepping:
-            self.handle_time()
+        with self._stepping():
+            self._catch_up(self._core)
+        self.handle()
         self._on_tick(self.now)
 
-    def handle_time(self) -> None:
-        """Tell the core the present tick, if it is a new one."""
-        if self._core is None:
-            return
+    @contextmanager
+    def _stepping(self) -> Iterator[None]:
+        """Let nothing else into the core meanwhile; after a defect, nothing at all any more."""
+        assert not self._is_stepping, "a core takes one event at a time"
         self._is_stepping = True
+        is_sound = False
         try:
-            self._catch_up(self._core)
+            yield
+            is_sound = True
         finally:
             self._is_stepping = False
+            if not is_sound:
+                self.end()
+                self._failed("a defect in the program: see the traceback")

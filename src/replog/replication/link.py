@@ -20,7 +20,7 @@ OUTGOING_BYTES_MAX: Final = 192 * 1024 * 1024
 """More than this waiting for one peer ends the link (P10). The window of the stream and one
 batch of the format's limit stay below, so only a peer that asks and never reads gets here."""
 
-CLOSE_WITHIN_S: Final = 0.5
+CLOSE_WITHIN_S: Final = 0.3
 """How long the last frames and the closing handshake may take before the socket is dropped."""
 
 
@@ -95,6 +95,7 @@ class Link:
         self._outgoing: deque[str | bytes] = deque()
         self._outgoing_bytes = 0
         self._changed = asyncio.Event()
+        self._closing = asyncio.Event()
 
     @property
     def is_open(self) -> bool:
@@ -117,6 +118,7 @@ class Link:
         if self.close_reason is None:
             self.close_reason = reason
             self._changed.set()
+            self._closing.set()
 
     async def run(self, owner: LinkOwner, secondary: SecondaryIndex | None = None) -> None:
         """Carry messages from the opening of the link to its end.
@@ -126,13 +128,15 @@ class Link:
         owner.link_opened(self, secondary)
         receiving = asyncio.ensure_future(self._receive(owner))
         sending = asyncio.ensure_future(self._send_queued())
+        closing = asyncio.ensure_future(self._closing.wait())
+        tasks = (receiving, sending, closing)
         try:
-            await asyncio.wait((receiving, sending), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             await self._finish(receiving, sending)
         finally:
             self.close("the node stops")
-            receiving.cancel()
-            sending.cancel()
+            for task in tasks:
+                task.cancel()
             self._connection.abort()
             self._outgoing.clear()
             owner.link_closed(self, self.close_reason or "")
@@ -140,9 +144,8 @@ class Link:
             if task.done() and not task.cancelled():
                 task.result()  # a defect of ours must not die with its task
 
-    async def _finish(self, *tasks: asyncio.Task[None]) -> None:
+    async def _finish(self, receiving: asyncio.Task[None], sending: asyncio.Task[None]) -> None:
         """Let what was queued before the close (a `Refusal`) reach the peer, for a moment."""
-        receiving, sending = tasks
         with contextlib.suppress(TimeoutError, ConnectionLostError):
             async with asyncio.timeout(CLOSE_WITHIN_S):
                 if not receiving.done():

@@ -1,0 +1,226 @@
+"""One end of a link: order, the last word, bounds, and nothing after the end (R2)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+
+import pytest
+
+from replog.core.entry import GENESIS, EntryId, Epoch
+from replog.core.events import LinkId, SecondaryIndex
+from replog.core.messages import Batches, Heartbeat, Message, Probe, Refusal, RefusalKind
+from replog.replication import link as link_module
+from replog.replication import wire
+from replog.replication.link import ConnectionLostError, Link
+
+BEAT = Heartbeat(Epoch(1))
+
+
+class MemoryConnection:
+    """The other end is the test: `incoming` is what it sends, `sent` what it got."""
+
+    peer = "memory"
+
+    def __init__(self) -> None:
+        self.incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
+        self.sent: list[str | bytes] = []
+        self.sending = asyncio.Event()
+        self.may_send = asyncio.Event()
+        self.may_send.set()
+        self.closed_with: str | None = None
+        self.is_aborted = False
+
+    async def send(self, frame: str | bytes) -> None:
+        self.sending.set()
+        await self.may_send.wait()
+        self.sent.append(frame)
+
+    async def receive(self) -> str | bytes:
+        frame = await self.incoming.get()
+        if frame is None:
+            raise ConnectionLostError("the peer hung up")
+        return frame
+
+    async def close(self, reason: str) -> None:
+        self.closed_with = reason
+
+    def abort(self) -> None:
+        self.is_aborted = True
+
+
+class Owner:
+    """Notes what it is told."""
+
+    def __init__(self) -> None:
+        self.told: list[str] = []
+        self.messages: list[Message] = []
+        self.on_message: Callable[[Link], None] = lambda _: None
+        self.opened = asyncio.Event()
+        self.taking = asyncio.Event()
+        self.may_take = asyncio.Event()
+        self.may_take.set()
+
+    def new_link_id(self) -> LinkId:
+        return LinkId(1)
+
+    def link_opened(self, link: Link, secondary: SecondaryIndex | None) -> None:
+        self.told.append("opened")
+        self.opened.set()
+
+    async def received(self, link: Link, message: Message) -> None:
+        self.taking.set()
+        await self.may_take.wait()
+        self.messages.append(message)
+        self.on_message(link)
+
+    def received_bad(self, link: Link, reason: str) -> None:
+        self.told.append("bad")
+
+    def link_closed(self, link: Link, reason: str) -> None:
+        self.told.append(f"closed: {reason}")
+
+    def dial_failed(self, secondary: SecondaryIndex, reason: str) -> None:
+        raise AssertionError("nothing is dialled here")
+
+
+class Scene:
+    def __init__(self) -> None:
+        self.connection = MemoryConnection()
+        self.owner = Owner()
+        self.link = Link(LinkId(1), self.connection, name="test")
+        self.running = asyncio.ensure_future(self.link.run(self.owner))
+
+    async def ended(self) -> None:
+        await asyncio.wait_for(self.running, 30)
+
+
+def test_messages_leave_and_arrive_in_order() -> None:
+    async def story() -> None:
+        scene = Scene()
+        probes = [Probe(EntryId(number)) for number in range(100)]
+        for probe in probes:
+            assert scene.link.send(probe) == len(wire.encode(probe))
+            scene.connection.incoming.put_nowait(wire.encode(probe))
+        scene.connection.incoming.put_nowait(None)
+        await scene.ended()
+        assert scene.owner.messages == probes
+        assert [wire.decode(frame) for frame in scene.connection.sent] == probes
+        assert scene.owner.told == ["opened", "closed: the peer hung up"]
+        assert scene.connection.is_aborted
+
+    asyncio.run(story())
+
+
+def test_what_was_queued_before_a_close_still_reaches_the_peer() -> None:
+    async def story() -> None:
+        scene = Scene()
+        refusal = Refusal(RefusalKind.DIVERGED, "why")
+        scene.link.send(refusal)
+        scene.link.close("diverged")
+        assert scene.link.send(BEAT) == 0
+        await scene.ended()
+        assert [wire.decode(frame) for frame in scene.connection.sent] == [refusal]
+        assert scene.connection.closed_with == "diverged"
+        assert scene.owner.told == ["opened", "closed: diverged"]
+
+    asyncio.run(story())
+
+
+def test_a_peer_that_reads_nothing_does_not_hold_a_close_up() -> None:
+    async def story() -> None:
+        scene = Scene()
+        scene.connection.may_send.clear()
+        scene.link.send(BEAT)
+        await scene.connection.sending.wait()
+        scene.link.close("enough")
+        await scene.ended()
+        assert scene.connection.is_aborted
+        assert scene.owner.told == ["opened", "closed: enough"]
+
+    asyncio.run(story())
+
+
+def test_nothing_that_arrives_after_the_end_is_passed_on() -> None:
+    async def story() -> None:
+        scene = Scene()
+        scene.owner.on_message = lambda link: link.close("one was enough")
+        for _ in range(3):
+            scene.connection.incoming.put_nowait(wire.encode(BEAT))
+        await scene.ended()
+        assert scene.owner.messages == [BEAT]
+
+    asyncio.run(story())
+
+
+def test_the_next_frame_waits_until_the_node_has_taken_this_one() -> None:
+    async def story() -> None:
+        scene = Scene()
+        scene.owner.may_take.clear()
+        for _ in range(3):
+            scene.connection.incoming.put_nowait(wire.encode(BEAT))
+        await scene.owner.taking.wait()
+        await asyncio.sleep(0)
+        assert scene.connection.incoming.qsize() == 2
+        scene.owner.may_take.set()
+        scene.connection.incoming.put_nowait(None)
+        await scene.ended()
+        assert len(scene.owner.messages) == 3
+
+    asyncio.run(story())
+
+
+def test_garbage_is_told_and_what_follows_is_the_owners_to_judge() -> None:
+    async def story() -> None:
+        scene = Scene()
+        scene.connection.incoming.put_nowait("garbage")
+        scene.connection.incoming.put_nowait(wire.encode(BEAT))
+        scene.connection.incoming.put_nowait(None)
+        await scene.ended()
+        assert scene.owner.told == ["opened", "bad", "closed: the peer hung up"]
+        assert scene.owner.messages == [BEAT]
+
+    asyncio.run(story())
+
+
+def test_a_peer_that_takes_nothing_is_given_up_when_too_much_waits(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    async def story() -> None:
+        monkeypatch.setattr(link_module, "OUTGOING_BYTES_MAX", 10_000)
+        scene = Scene()
+        scene.connection.may_send.clear()
+        batches = Batches(Epoch(1), GENESIS, GENESIS, EntryId(0), b"x" * 3000)
+        assert [scene.link.send(batches) > 0 for _ in range(6)] == [True] * 4 + [False] * 2
+        await scene.ended()
+        assert "bytes wait" in scene.owner.told[-1]
+
+    asyncio.run(story())
+
+
+def test_a_cancelled_link_is_dropped_and_told_as_closed() -> None:
+    async def story() -> None:
+        scene = Scene()
+        await scene.owner.opened.wait()
+        scene.running.cancel()
+        await asyncio.wait((scene.running,))
+        assert scene.owner.told == ["opened", "closed: the node stops"]
+        assert scene.connection.is_aborted
+
+    asyncio.run(story())
+
+
+def test_a_defect_in_the_node_is_not_swallowed() -> None:
+    async def story() -> None:
+        scene = Scene()
+
+        def defect(_: Link) -> None:
+            raise AssertionError("a defect")
+
+        scene.owner.on_message = defect
+        scene.connection.incoming.put_nowait(wire.encode(BEAT))
+        with pytest.raises(AssertionError, match="a defect"):
+            await scene.ended()
+        assert scene.owner.told[-1].startswith("closed")
+
+    asyncio.run(story())
