@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import hashlib
 
-from replog.core.effects import AnswerAppend, Effect, LookUp, RefusalReason, Refused, Send
+from replog.core.effects import AnswerAppend, CutLog, Effect, LookUp, RefusalReason, Refused, Send
 from replog.core.entry import GENESIS, NO_EPOCH, EntryId, Epoch, Head, LogId, NodeId, Tick
 from replog.core.events import (
     AppendRequested,
+    CutDone,
     DamageFound,
     EpochStored,
     LinkId,
@@ -116,7 +117,7 @@ def test_a_master_still_judges_what_differs_below_its_damage() -> None:
     assert [word for word in sent(effects) if isinstance(word, Refusal)]
 
 
-def test_a_damaged_secondary_reports_and_proves_the_end_below_its_damage() -> None:
+def a_welcomed_secondary() -> Secondary:
     secondary = Secondary(
         node_id=NodeId("s"),
         log_id=LOG,
@@ -130,8 +131,31 @@ def test_a_damaged_secondary_reports_and_proves_the_end_below_its_damage() -> No
     secondary.step(LinkOpened(LINK))
     welcome = Welcome(LOG, NodeId("m"), Epoch(1), "http://m", ())
     secondary.step(Received(LINK, welcome))
+    return secondary
+
+
+def test_a_damaged_secondary_reports_and_proves_the_end_below_its_damage() -> None:
+    secondary = a_welcomed_secondary()
     rotted = damage(13, 17)
     effects = secondary.step(DamageFound(rotted))
     assert sent(effects) == [Report(head(12), EntryId(12), (rotted,))]
     effects = secondary.step(Received(LINK, StreamStart(head(12))))
     assert sent(effects) == [Fetch(head(12), EntryId(17))]
+
+
+def test_a_secondary_whose_end_is_damaged_moves_it_away_and_is_streamed_to() -> None:
+    secondary = a_welcomed_secondary()
+    rotted = Damage(head(12), None, "1.ndjson", 99, "a bit flipped", EntryId(24))
+    assert sent(secondary.step(DamageFound(rotted))) == [Report(head(12), EntryId(12), (rotted,))]
+    effects = secondary.step(Received(LINK, StreamStart(head(12))))
+    assert CutLog(head(12)) in effects
+    assert not sent(effects)
+    assert sent(secondary.step(CutDone(head(12)))) == [Report(head(12), EntryId(12))]
+
+
+def test_a_secondary_moves_nothing_away_before_its_master_has_proven_the_rest() -> None:
+    secondary = a_welcomed_secondary()
+    rotted = Damage(head(12), None, "1.ndjson", 99, "a bit flipped", EntryId(24))
+    assert CutLog(head(12)) not in secondary.step(DamageFound(rotted))
+    late = secondary.step(Received(LinkId(99), StreamStart(head(12))))
+    assert not late

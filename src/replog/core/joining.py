@@ -180,11 +180,15 @@ class Joining:
         self._said.clear()
         facts.proven = after.last_id
         facts.intake.restart(after)
-        if facts.mending.damage:
+        if not facts.mending.damage:
+            facts.phase = LinkPhase.STREAMING
+        elif facts.mending.damage[0].last_id is None:
+            # R13: nothing good follows, so the master's stream can take its place; what is
+            # there goes to the quarantine, whether or not the master's log goes as far.
+            self._order_cut(after, out)
+        else:
             facts.phase = LinkPhase.REPAIRING
             facts.mending.begin(link, out)
-        else:
-            facts.phase = LinkPhase.STREAMING
 
     def cut(self, link: LinkId, to: Head, out: list[Effect]) -> None:
         """Give up what is not of the master's log, if none of it was committed (R3)."""
@@ -199,8 +203,11 @@ class Joining:
             out.append(Send(link, Refusal(RefusalKind.DIVERGED, detail)))
             self.close(link, detail, out)
             return
+        self._order_cut(to, out)
+
+    def _order_cut(self, to: Head, out: list[Effect]) -> None:
         self._is_cutting = True
-        facts.phase = LinkPhase.JOINING
+        self._facts.phase = LinkPhase.JOINING
         out.append(CutLog(to))
 
     def cut_done(self, head: Head, out: list[Effect]) -> None:

@@ -84,7 +84,8 @@ class Mending:
             return
         self.is_asking = False
         wanted = self.damage[0].last_id
-        is_whole = wanted is None or self.after.last_id >= wanted
+        assert wanted is not None, "what has no end is cut, not mended"
+        is_whole = self.after.last_id >= wanted
         if self.arrived and is_whole:
             self.is_storing = True
             out.append(Repair(self.damage[0], tuple(self.arrived)))
