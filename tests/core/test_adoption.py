@@ -12,8 +12,9 @@ from replog.core.effects import Stored
 from replog.core.entry import GENESIS, EntryId
 from replog.core.events import LinkId, SecondaryIndex
 from replog.core.reign import Phase
+from tests.core.disk import chain
 from tests.core.search import Budget, try_every_order
-from tests.core.world import Action, Wire, World, chain
+from tests.core.world import Action, Wire, World
 
 THREE = chain(GENESIS, 1, "a", "b", "c")
 FIVE = chain(GENESIS, 1, "a", "b", "c", "d", "e")

@@ -19,7 +19,7 @@ from replog.core.health import TRANSITIONS, Health, PeerHealth, Sign
 from replog.core.rejoin import CommonSearch
 from replog.core.waiters import QueuedAppend, Waiters, WaitingAppend
 from replog.core.write_concern import WriteConcern, acknowledged_id, copies_needed, majority
-from tests.core.world import Batch, make_batch
+from tests.core.disk import Batch, make_batch
 
 IDS = st.integers(0, 20).map(EntryId)
 

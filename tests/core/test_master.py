@@ -27,8 +27,9 @@ from replog.core.messages import (
 from replog.core.progress import LinkState
 from replog.core.reign import Phase
 from replog.core.write_concern import WriteConcern
+from tests.core.disk import Batch, chain, make_batch
 from tests.core.test_secondary import is_closed, said, sent
-from tests.core.world import Action, Batch, World, chain, make_batch, serving_world
+from tests.core.world import Action, World, serving_world
 
 LOG = chain(GENESIS, 1, "a", "b", "c", "d")
 
@@ -59,7 +60,7 @@ def dormant(held: int = 2, *, epoch: int = 1, damaged: bool = False, **settings:
     world = World(2)
     world.hold(0, LOG[:held], epoch=epoch)
     if damaged:
-        world.damage(0, 2, None)
+        world.nodes[0].disk.rot(2, None)
     world.restart(0, **settings)
     return world
 
@@ -157,7 +158,7 @@ def test_a_damaged_master_counts_nobody_beyond_its_own_damage() -> None:
     world.settle()
     waiting = world.append("y", w=1)
     world.act(Action("disk", 0))
-    bad = world.damage(0, 1, 1)
+    bad = world.nodes[0].disk.rot(1, 1)
     world.step(0, ev.DamageFound(bad))
     world.act(Action("disk", 0))
     assert world.outcome(waiting) is None

@@ -29,7 +29,7 @@ from replog.core.messages import (
     Welcome,
 )
 from replog.core.secondary import Secondary
-from tests.core.world import Batch, chain, frame, make_batch
+from tests.core.disk import Batch, chain, frame, make_batch
 
 LINK = LinkId(1)
 WELCOME = Welcome(LogId("log"), NodeId("m"), Epoch(1), "http://m", ("http://m",))

@@ -6,7 +6,6 @@ the other. The promises are checked after each of them.
 
 from __future__ import annotations
 
-import hashlib
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -14,111 +13,13 @@ from typing import Literal
 
 from replog.core import effects as do
 from replog.core import events as ev
-from replog.core.entry import GENESIS, EntryId, Epoch, Head, LogId, NodeId, Tick
+from replog.core.entry import EntryId, Epoch, LogId, NodeId, Tick
 from replog.core.events import LinkId, RequestId, SecondaryIndex
 from replog.core.master import Master
-from replog.core.messages import (
-    Batches,
-    Damage,
-    FetchEnd,
-    Message,
-    ProbeAnswer,
-)
+from replog.core.messages import Damage, FetchEnd, Message, ProbeAnswer
 from replog.core.secondary import Secondary
 from replog.core.write_concern import WriteConcern
-
-HASH_BYTES = 32
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    after: Head
-    head: Head
-    messages: tuple[bytes, ...]
-
-
-BATCHES: dict[bytes, Batch] = {}
-"""Every batch ever made, by its hash: a payload is the hashes of its batches."""
-
-
-def make_batch(after: Head, epoch: int, *messages: str) -> Batch:
-    """Return the batch that holds `messages` behind `after`, and remember it."""
-    encoded = tuple(message.encode() for message in messages)
-    digest = hashlib.sha256(after.hash + repr((epoch, encoded)).encode()).digest()
-    head = Head(Epoch(epoch), EntryId(after.last_id + len(encoded)), digest)
-    return BATCHES.setdefault(digest, Batch(after, head, encoded))
-
-
-def chain(after: Head, epoch: int, *messages: str) -> list[Batch]:
-    """Return one batch a message, one behind the other."""
-    made: list[Batch] = []
-    for message in messages:
-        made.append(make_batch(after, epoch, message))
-        after = made[-1].head
-    return made
-
-
-def frame(
-    batches: Iterable[Batch], *, epoch: Epoch = Epoch(1), committed: EntryId = EntryId(0)
-) -> Batches:
-    """Return `batches` as they travel."""
-    run = list(batches)
-    payload = b"".join(batch.head.hash for batch in run)
-    return Batches(epoch, run[0].after, run[-1].head, committed, payload)
-
-
-def unframe(batches: Batches) -> list[Batch]:
-    payload = batches.payload
-    return [BATCHES[payload[at : at + HASH_BYTES]] for at in range(0, len(payload), HASH_BYTES)]
-
-
-@dataclass(slots=True)
-class Disk:
-    """What one data directory holds; `durable` of the batches survive a crash."""
-
-    node_id: NodeId
-    log: list[Batch] = field(default_factory=list)
-    durable: int = 0
-    epoch: Epoch = Epoch(0)
-    owner: NodeId | None = None
-    log_id: LogId | None = None
-    members: tuple[str, ...] = ()
-    note: EntryId = EntryId(0)
-    is_full: bool = False
-    damage: list[Damage] = field(default_factory=list)
-
-    @property
-    def head(self) -> Head:
-        return self.log[-1].head if self.log else GENESIS
-
-    @property
-    def durable_head(self) -> Head:
-        return self.log[self.durable - 1].head if self.durable else GENESIS
-
-    def ends(self) -> list[Head]:
-        """Batch ends of the good part: damaged batches are not readable."""
-        good = [GENESIS]
-        for batch in self.log:
-            if any(self._is_in(batch, damage) for damage in self.damage):
-                break
-            good.append(batch.head)
-        return good
-
-    @staticmethod
-    def _is_in(batch: Batch, damage: Damage) -> bool:
-        after_start = batch.head.last_id > damage.before.last_id
-        return after_start and (damage.last_id is None or batch.head.last_id <= damage.last_id)
-
-    def between(self, after: Head, through: EntryId) -> list[Batch]:
-        ends = self.ends()
-        if after not in ends:
-            return []
-        start = ends.index(after)
-        return [b for b in self.log[start : len(ends) - 1] if b.head.last_id <= through]
-
-    def messages(self) -> list[bytes]:
-        return [message for batch in self.log[: self.durable] for message in batch.messages]
-
+from tests.core.disk import Batch, Disk, frame, unframe
 
 DiskJob = do.Persist | do.PersistBatches | do.StoreEpoch | do.CutLog | do.Repair
 ReadJob = do.LookUp | do.SendBatches | do.AnswerProbe | do.AnswerFetch
@@ -246,17 +147,6 @@ class World:
         disk.epoch, disk.owner, disk.log_id = Epoch(epoch), NodeId("m"), LogId("log")
         disk.members = ("http://m", *self.urls)
         disk.note = EntryId(note)
-
-    def damage(self, number: int, first: int, last: int | None) -> Damage:
-        """Let the batches of the entries `first` to `last` rot; nobody knows it yet."""
-        disk = self.nodes[number].disk
-        before = next(end for end in disk.ends() if end.last_id == first - 1)
-        claimed = disk.head.last_id if last is None else EntryId(last)
-        bad = Damage(
-            before, None if last is None else EntryId(last), "1.ndjson", 99, "bad hash", claimed
-        )
-        disk.damage.append(bad)
-        return bad
 
     def restart(self, number: int, **settings: bool) -> None:
         """Crash a node, losing what is not durable, and start it again."""
@@ -447,7 +337,7 @@ class World:
                 node.jobs.popleft()
                 self.step(number, ev.PersistRefused("no space"))
                 return
-            self._write(disk, job)
+            disk.write(job)
             node.is_written = True
             self.step(number, ev.Written(disk.head, 100))
             return
@@ -468,32 +358,12 @@ class World:
                 disk.durable = len(disk.log)
                 self.step(number, ev.Persisted(disk.durable_head))
 
-    @staticmethod
-    def _write(disk: Disk, job: do.Persist | do.PersistBatches) -> None:
-        assert not disk.damage, "a damaged log takes no batches"
-        if isinstance(job, do.Persist):
-            texts = [message.decode() for message in job.messages]
-            assert job.first_id == disk.head.last_id + 1, "an id left out or used twice"
-            disk.log.append(make_batch(disk.head, job.epoch, *texts))
-            return
-        for batch in (batch for batches in job.batches for batch in unframe(batches)):
-            assert batch.after == disk.head, f"{batch} does not follow on {disk.head}"
-            disk.log.append(batch)
-
     def _repair(self, number: int, damage: Damage, batches: list[Batch]) -> None:
         disk = self.nodes[number].disk
-        kept = [b for b in disk.log if b.head.last_id <= damage.before.last_id]
-        above = [b for b in disk.log if damage.last_id and b.head.last_id > damage.last_id]
-        head = damage.before
-        for batch in batches + above:
-            if batch.after != head:
-                self.step(number, ev.RepairFailed(damage, "the chain does not close"))
-                return
-            head = batch.head
-        disk.log = kept + batches + above
-        disk.durable = len(disk.log)
-        disk.damage.remove(damage)
-        self.step(number, ev.DamageRepaired(damage, disk.ends()[-1]))
+        if disk.repair(damage, batches):
+            self.step(number, ev.DamageRepaired(damage, disk.ends()[-1]))
+        else:
+            self.step(number, ev.RepairFailed(damage, "the chain does not close"))
 
     def _do_read(self, number: int, job: ReadJob) -> None:
         disk = self.nodes[number].disk
