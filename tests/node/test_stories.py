@@ -10,8 +10,8 @@ from pathlib import Path
 
 from replog.core.effects import Pending, RefusalReason, Refused, Stored
 from replog.core.entry import EntryId
-from tests.support.nodes import Nodes, RunningNode, until
 from tests.support.loop_proxy import Proxy
+from tests.support.nodes import Nodes, RunningNode, until
 
 
 @asynccontextmanager
