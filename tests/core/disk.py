@@ -81,6 +81,11 @@ class Disk:
     def durable_head(self) -> Head:
         return self.log[self.durable - 1].head if self.durable else GENESIS
 
+    @property
+    def good_head(self) -> Head:
+        """What recovery finds: the durable head, below any damage."""
+        return self.damage[0].before if self.damage else self.durable_head
+
     def ends(self) -> list[Head]:
         """Batch ends of the good part: damaged batches are not readable."""
         good = [GENESIS]

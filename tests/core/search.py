@@ -10,7 +10,8 @@ import pickle
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
-from tests.core.world import Action, World
+from tests.core.parts import Action
+from tests.core.world import World
 
 
 @dataclass(frozen=True, slots=True)

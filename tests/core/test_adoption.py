@@ -13,8 +13,9 @@ from replog.core.entry import GENESIS, EntryId
 from replog.core.events import LinkId, SecondaryIndex
 from replog.core.reign import Phase
 from tests.core.disk import chain
+from tests.core.parts import Action, Wire
 from tests.core.search import Budget, try_every_order
-from tests.core.world import Action, Wire, World
+from tests.core.world import World
 
 THREE = chain(GENESIS, 1, "a", "b", "c")
 FIVE = chain(GENESIS, 1, "a", "b", "c", "d", "e")
@@ -137,3 +138,13 @@ def test_a_donor_whose_link_is_replaced_is_asked_again() -> None:
     world.settle()
     world.check_at_rest()
     assert world.nodes[0].disk.head == FIVE[2].head
+
+
+def test_of_several_longer_logs_the_highest_position_is_adopted() -> None:
+    world = lagging_master(1, 3, 5)
+    world.dial_all()
+    world.settle()
+    adopted = [line for line in world.nodes[0].said if "adopting" in line]
+    assert adopted
+    assert all(line.startswith("http://s2 ") for line in adopted)
+    world.check_at_rest()

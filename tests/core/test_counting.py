@@ -223,6 +223,9 @@ def test_only_contact_heals_and_only_silence_kills(health: Health, sign: Sign) -
     assert (after is Health.HEALTHY) == (sign is Sign.CONTACT), (
         "a lost link or silence is never healthy"
     )
+    if sign is not Sign.CONTACT:
+        order = list(Health)
+        assert order.index(after) >= order.index(health), "nothing but contact is good news"
     if after is Health.UNHEALTHY:
         assert sign is Sign.SILENT_LONG or health is Health.UNHEALTHY
 

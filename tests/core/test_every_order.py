@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.core.parts import Action
 from tests.core.search import Budget, try_every_order
-from tests.core.world import Action, World, serving_world
+from tests.core.world import World, serving_world
 
 
 @pytest.mark.parametrize(

@@ -13,89 +13,29 @@ from replog.core.entry import GENESIS, EntryId, Epoch, Head, LogId, NodeId, Tick
 from replog.core.events import LinkId, RequestId
 from replog.core.messages import (
     Acknowledgement,
-    Batches,
     CommitNews,
     Cut,
-    Damage,
-    Fetch,
-    FetchEnd,
     Heartbeat,
     Hello,
-    Message,
     Refusal,
     RefusalKind,
     Report,
     StreamStart,
     Welcome,
 )
-from replog.core.secondary import Secondary
-from tests.core.disk import Batch, chain, frame, make_batch
-
-LINK = LinkId(1)
-WELCOME = Welcome(LogId("log"), NodeId("m"), Epoch(1), "http://m", ("http://m",))
-LOG = chain(GENESIS, 1, "a", "b", "c", "d")
-
-
-class Desk:
-    """One secondary, and everything that it wants done since it was looked at last."""
-
-    def __init__(self, held: int = 0, *, note: int = 0, damage: tuple[Damage, ...] = ()) -> None:
-        self.core = Secondary(
-            node_id=NodeId("s"),
-            log_id=LogId("log") if held else None,
-            epoch=Epoch(1) if held else Epoch(0),
-            epoch_owner=NodeId("m") if held else None,
-            head=LOG[held - 1].head if held else GENESIS,
-            committed_id=EntryId(note),
-            damage=damage,
-            delay=Tick(0),
-            now=Tick(0),
-        )
-        self.core.start()
-
-    def step(self, *events: ev.Event) -> list[do.Effect]:
-        return [effect for event in events for effect in self.core.step(event)]
-
-    def receive(self, *messages: Message, link: LinkId = LINK) -> list[do.Effect]:
-        return self.step(*(ev.Received(link, message) for message in messages))
-
-    def stream(self, *, welcome: Welcome = WELCOME, link: LinkId = LINK) -> None:
-        self.step(ev.LinkOpened(link))
-        self.receive(welcome, link=link)
-        self.step(ev.EpochStored(welcome.epoch))
-        self.receive(StreamStart(self.core.facts.durable), link=link)
-
-    def store(self, *batches: Batch, committed: int = 0) -> list[do.Effect]:
-        news = EntryId(committed)
-        self.receive(*(frame([batch], committed=news) for batch in batches))
-        return self.step(ev.Persisted(batches[-1].head))
-
-
-def sent(effects: list[do.Effect]) -> list[Message]:
-    return [effect.message for effect in effects if isinstance(effect, do.Send)]
-
-
-def said(effects: list[do.Effect]) -> list[str]:
-    return [effect.text for effect in effects if isinstance(effect, do.Say)]
-
-
-def is_closed(effects: list[do.Effect]) -> bool:
-    return any(isinstance(effect, do.CloseLink) for effect in effects)
-
-
-def persists(effects: list[do.Effect]) -> list[do.PersistBatches]:
-    return [effect for effect in effects if isinstance(effect, do.PersistBatches)]
-
-
-def answers(effects: list[do.Effect]) -> list[do.AnswerRead]:
-    return [effect for effect in effects if isinstance(effect, do.AnswerRead)]
-
-
-def damage(first: int, last: int | None) -> Damage:
-    before = LOG[first - 2].head if first > 1 else GENESIS
-    end = None if last is None else EntryId(last)
-    return Damage(before, end, "1.ndjson", 7, "bad hash", EntryId(last or 4))
-
+from tests.core.desk import (
+    LINK,
+    LOG,
+    WELCOME,
+    Desk,
+    answers,
+    damage,
+    is_closed,
+    persists,
+    said,
+    sent,
+)
+from tests.core.disk import Batch, frame, make_batch
 
 # --- R2, R8: hello, welcome, report ---------------------------------------------------------
 
@@ -375,75 +315,20 @@ def test_what_a_full_disk_refused_of_a_dead_link_is_dropped() -> None:
     assert not persists(desk.step(ev.Ticked(Tick(500))))
 
 
-# --- R13: repair ----------------------------------------------------------------------------
-
-
-def repairing(last: int | None = 3) -> Desk:
-    desk = Desk(1, damage=(damage(2, last),))
+def test_what_a_delay_holds_back_is_dropped_with_its_link() -> None:
+    desk = Desk()
     desk.stream()
-    return desk
+    desk.step(ev.DelayChanged(Tick(100)))
+    desk.receive(frame([LOG[0]]))
+    desk.step(ev.LinkClosed(LINK, "gone"))
+    desk.stream(link=LinkId(2))
+    assert not persists(desk.step(ev.Ticked(Tick(100))))
 
 
-def test_exactly_the_damaged_range_is_asked_for_and_handed_to_the_disk() -> None:
-    desk = Desk(1, damage=(damage(2, 3),))
-    desk.step(ev.LinkOpened(LINK))
-    assert sent(desk.receive(WELCOME)) == [Report(LOG[0].head, EntryId(0), (damage(2, 3),))]
-    assert sent(desk.receive(StreamStart(LOG[0].head))) == [Fetch(LOG[0].head, EntryId(3))]
-    effects = desk.receive(frame([LOG[1]]), FetchEnd(LOG[1].head, found=True))
-    assert sent(effects) == [Fetch(LOG[1].head, EntryId(3))]
-    effects = desk.receive(frame([LOG[2]]), FetchEnd(LOG[2].head, found=True))
-    assert effects == [do.Repair(damage(2, 3), (frame([LOG[1]]), frame([LOG[2]])))]
-    effects = desk.step(ev.DamageRepaired(damage(2, 3), LOG[3].head))
-    assert sent(effects) == [Report(LOG[3].head, EntryId(0))]
-
-
-def test_a_master_that_cannot_give_the_range_is_asked_now_and_then_and_it_is_said_once() -> None:
-    desk = repairing()
-    desk.receive(frame([LOG[1]]))
-    assert sent(desk.receive(FetchEnd(LOG[1].head, found=True)))
-    lines = []
-    for turn in range(1, 4):
-        effects = desk.receive(FetchEnd(LOG[1].head, found=True))
-        assert not sent(effects), "not at once"
-        lines += said(effects)
-        desk.step(ev.Ticked(Tick(600 * turn - 200)))
-        desk.receive(Heartbeat(Epoch(1)))
-        later = desk.step(ev.Ticked(Tick(600 * turn)))
-        assert Fetch(LOG[0].head, EntryId(3)) in sent(later)
-        desk.receive(frame([LOG[1]]), FetchEnd(LOG[1].head, found=True))
-    assert len(lines) == 1, lines
-
-
-def test_a_damaged_secondary_counts_and_shows_only_what_is_below() -> None:
-    desk = Desk(4, note=4)
-    desk.step(ev.DamageFound(damage(2, 2)))
-    assert desk.core.visible == 1
-    desk.step(ev.LinkOpened(LINK))
-    (report,) = sent(desk.receive(WELCOME))
-    assert report == Report(LOG[0].head, EntryId(1), (damage(2, 2),))
-    effects = desk.step(ev.ReadRequested(RequestId(1)))
-    assert answers(effects) == [do.AnswerRead(RequestId(1), EntryId(1), has_master=True)]
-
-
-def test_unasked_batches_during_a_repair_close_the_link() -> None:
-    assert is_closed(repairing().receive(frame([LOG[3]])))
-
-
-# --- lines for people -----------------------------------------------------------------------
-
-
-def test_a_master_that_refuses_at_each_dial_is_said_once() -> None:
-    desk = Desk(2)
-    lines = []
-    for number in range(1, 20):
-        link = LinkId(number)
-        lines += said(desk.step(ev.LinkOpened(link)))
-        lines += said(desk.receive(WELCOME, link=link))
-        lines += said(desk.receive(Refusal(RefusalKind.DIVERGED, "diverged"), link=link))
-        lines += said(desk.step(ev.LinkClosed(link, "diverged")))
-    assert len(lines) == 3, lines
-
-
-def test_a_payload_of_the_world_is_its_batches() -> None:
-    both: Batches = frame([LOG[0], LOG[1]])
-    assert (both.after, both.head) == (GENESIS, LOG[1].head)
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_news_of_another_epoch_are_not_believed(epoch: int) -> None:
+    desk = Desk()
+    desk.stream()
+    desk.store(LOG[0])
+    assert desk.receive(CommitNews(Epoch(epoch), EntryId(1))) == []
+    assert desk.core.visible == 0

@@ -6,58 +6,18 @@ the other. The promises are checked after each of them.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Iterable
-from dataclasses import dataclass, field
-from typing import Literal
 
 from replog.core import effects as do
 from replog.core import events as ev
 from replog.core.entry import EntryId, Epoch, LogId, NodeId, Tick
 from replog.core.events import LinkId, RequestId, SecondaryIndex
 from replog.core.master import Master
-from replog.core.messages import Damage, FetchEnd, Message, ProbeAnswer
+from replog.core.messages import Damage, FetchEnd, ProbeAnswer
 from replog.core.secondary import Secondary
 from replog.core.write_concern import WriteConcern
 from tests.core.disk import Batch, Disk, frame, unframe
-
-DiskJob = do.Persist | do.PersistBatches | do.StoreEpoch | do.CutLog | do.Repair
-ReadJob = do.LookUp | do.SendBatches | do.AnswerProbe | do.AnswerFetch
-
-
-@dataclass(slots=True)
-class Node:
-    disk: Disk
-    core: Master | Secondary
-    jobs: deque[DiskJob] = field(default_factory=deque)
-    is_written: bool = False
-    reading: deque[ReadJob] = field(default_factory=deque)
-    shown: EntryId = EntryId(0)
-    said: list[str] = field(default_factory=list)
-
-
-@dataclass(slots=True)
-class Wire:
-    """One connection: two ordered queues."""
-
-    secondary: int
-    to_secondary: deque[Message] = field(default_factory=deque)
-    to_master: deque[Message] = field(default_factory=deque)
-
-
-@dataclass(slots=True)
-class Read:
-    node: int
-    must_show: EntryId
-    answer: do.AnswerRead | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Action:
-    """One thing that can happen: `kind` at `place` (node 0 is the master)."""
-
-    kind: Literal["disk", "reading", "dial", "down", "up", "cut", "append", "read", "crash"]
-    place: int = 0
+from tests.core.parts import Action, Node, Read, ReadJob, Wire, new_master, new_secondary
 
 
 class World:
@@ -85,7 +45,8 @@ class World:
         self.nodes: list[Node] = []
         for number in range(secondaries + 1):
             disk = Disk(NodeId("m" if number == 0 else f"s{number}"))
-            self.nodes.append(Node(disk, self._new_core(number, disk)))
+            core = new_secondary(disk, now=self.now) if number else new_master(disk, self.urls)
+            self.nodes.append(Node(disk, core))
 
     def begin(self, **master_settings: bool) -> None:
         """Start every node from its disk."""
@@ -93,39 +54,12 @@ class World:
             self.restart(number)
         self.restart(0, **master_settings)
 
-    def _new_core(self, number: int, disk: Disk, **settings: bool) -> Master | Secondary:
-        damage = tuple(disk.damage)
-        head = disk.durable_head
-        if damage:
-            head = damage[0].before
+    def _new_core(self, number: int, **settings: bool) -> Master | Secondary:
+        disk = self.nodes[number].disk
         if number:
-            return Secondary(
-                node_id=disk.node_id,
-                log_id=disk.log_id,
-                epoch=disk.epoch,
-                epoch_owner=disk.owner,
-                members=disk.members,
-                head=head,
-                committed_id=disk.note,
-                damage=damage,
-                delay=Tick(0),
-                now=self.now,
-            )
-        return Master(
-            node_id=disk.node_id,
-            log_id=disk.log_id,
-            fresh_log_id=LogId("log"),
-            epoch=disk.epoch,
-            epoch_owner=disk.owner,
-            head=head,
-            damage=damage,
-            is_shared=bool(disk.members),
-            url="http://m",
-            secondaries=self.urls,
-            requires_quorum=self.quorum,
-            now=self.now,
-            **settings,
-        )
+            return new_secondary(disk, now=self.now)
+        settings.setdefault("requires_quorum", self.quorum)
+        return new_master(disk, self.urls, now=self.now, **settings)
 
     @property
     def master(self) -> Master:
@@ -164,7 +98,7 @@ class World:
         node.reading.clear()
         node.is_written = False
         node.shown = EntryId(0)
-        node.core = self._new_core(number, node.disk, **settings)
+        node.core = self._new_core(number, **settings)
         self._perform(number, node.core.start())
 
     def append(self, *texts: str, w: WriteConcern | None = None, timeout: int | None = None) -> int:

@@ -1,0 +1,169 @@
+"""How a master comes to its epoch, and what takes it away (R8, R9).
+
+PURE.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from replog.core import effects as do
+from replog.core import events as ev
+from replog.core.effects import RefusalReason, Refused, Stored
+from replog.core.entry import Epoch, LogId, NodeId
+from replog.core.events import LinkId, SecondaryIndex
+from replog.core.messages import (
+    Refusal,
+    RefusalKind,
+)
+from replog.core.progress import LinkState
+from replog.core.reign import Phase
+from tests.core.desk import sent
+from tests.core.greetings import LOG, dormant, greet, hello, refusal
+from tests.core.world import World, serving_world
+
+# --- R8: epochs -----------------------------------------------------------------------------
+
+
+def test_a_new_epoch_is_above_every_epoch_stored_or_heard() -> None:
+    world = dormant()
+    greet(world, 0, hello(epoch=6))
+    world.step(0, ev.DialFailed(SecondaryIndex(1), "refused"))
+    assert list(world.nodes[0].jobs) == [do.StoreEpoch(Epoch(7), NodeId("m"))]
+
+
+def test_no_secondary_is_welcomed_before_the_epoch_is_durable() -> None:
+    world = dormant()
+    assert not sent(greet(world, 0, hello()))
+    world.step(0, ev.DialFailed(SecondaryIndex(1), "refused"))
+    effects = world.master.step(ev.EpochStored(Epoch(2)))
+    assert [type(message).__name__ for message in sent(effects)] == ["Welcome"]
+
+
+@pytest.mark.parametrize(
+    ("epoch", "owner", "is_lost"), [(1, "n", True), (2, "n", True), (0, "n", False)]
+)
+def test_a_start_hears_of_another_reign(epoch: int, owner: str, is_lost: bool) -> None:
+    world = dormant()
+    greet(world, 0, hello(epoch=epoch, owner=owner))
+    assert bool(world.master.reign.superseded) is is_lost
+    if is_lost:
+        assert refusal(world.outcome(world.append("x"))) is RefusalReason.SUPERSEDED
+
+
+@pytest.mark.parametrize(("epoch", "owner"), [(2, "n"), (3, "n"), (3, "m")])
+def test_a_master_that_hears_of_a_newer_reign_is_read_only(epoch: int, owner: str) -> None:
+    """The same owner with a higher epoch is a copy of the data directory."""
+    world = dormant()
+    world.unreachable = {1, 2}
+    world.dial_all()
+    world.settle()
+    assert world.master.reign.phase is Phase.SERVING
+    greet(world, 0, hello(epoch=epoch, owner=owner))
+    assert refusal(world.outcome(world.append("x"))) is RefusalReason.SUPERSEDED
+
+
+def test_a_refusal_for_a_newer_epoch_makes_the_master_read_only() -> None:
+    world = serving_world()
+    stale = Refusal(RefusalKind.STALE_EPOCH, "newer", Epoch(9), NodeId("n"))
+    world.step(0, ev.Received(LinkId(1), stale))
+    assert refusal(world.outcome(world.append("x"))) is RefusalReason.SUPERSEDED
+
+
+def test_a_take_over_opens_above_the_other_reign_also_while_its_epoch_is_being_stored() -> None:
+    world = World(2)
+    world.hold(0, LOG[:2])
+    world.nodes[0].disk.owner = NodeId("n")
+    world.restart(0)
+    assert refusal(world.outcome(world.append("x"))) is RefusalReason.SUPERSEDED
+    world.restart(0, take_over=True)
+    greet(world, 0, hello(epoch=5, owner="n"))
+    world.step(0, ev.DialFailed(SecondaryIndex(1), "refused"))
+    assert world.master.reign.phase is Phase.OPENING
+    greet(world, 1, hello("s2", epoch=5, owner="n"))
+    assert not world.master.reign.superseded, "its own epoch 6 is above"
+    greet(world, 1, hello("s2", epoch=6, owner="n"))
+    assert world.master.reign.superseded
+
+
+def test_after_damage_at_open_a_refused_connection_is_no_answer() -> None:
+    world = dormant(2, damaged=True)
+    world.hold(1, LOG[:2])
+    world.hold(2, LOG[:2])
+    world.restart(1)
+    world.restart(2)
+    world.unreachable = {2}
+    world.run(400)
+    assert not world.nodes[0].disk.damage, "repaired from the one that is there"
+    outcome = world.outcome(world.append("x"))
+    assert refusal(outcome) is RefusalReason.DAMAGED
+    assert isinstance(outcome, Refused)
+    assert "http://s2" in outcome.detail
+    world.unreachable = set()
+    world.run(400)
+    again = world.append("x")
+    world.settle()
+    assert isinstance(world.outcome(again), Stored)
+    world.check_at_rest()
+
+
+def test_a_repair_at_open_is_told_to_who_streams_already() -> None:
+    world = dormant(4, damaged=True)
+    for number in (1, 2):
+        world.hold(number, LOG)
+        world.restart(number)
+    world.run(200)
+    world.check_at_rest()
+
+
+# --- R9: a lost disk ------------------------------------------------------------------------
+
+
+def test_an_empty_directory_opens_at_once_if_all_say_no_log() -> None:
+    world = World(2)
+    world.begin()
+    world.dial_all()
+    world.settle()
+    assert world.master.reign.phase is Phase.SERVING
+
+
+def test_an_empty_directory_redials_refused_secondaries_for_a_second() -> None:
+    world = World(2)
+    world.begin()
+    world.unreachable = {1, 2}
+    world.dial_all()
+    world.tick(99)
+    assert world.master.reign.phase is Phase.GATHERING
+    world.tick(1)
+    assert world.master.reign.phase is not Phase.GATHERING
+
+
+@pytest.mark.parametrize("is_late", [False, True])
+def test_an_emptied_master_takes_no_appends_beside_another_log(is_late: bool) -> None:
+    world = World(2)
+    world.hold(1, LOG)
+    world.nodes[1].disk.log_id = LogId("older")
+    world.begin()
+    world.unreachable = {1, 2} if is_late else set()
+    world.run(200)
+    assert (world.nodes[0].disk.log_id is not None) is is_late
+    world.unreachable = set()
+    world.run(200)
+    outcome = world.outcome(world.append("x"))
+    assert refusal(outcome) is RefusalReason.LOG_FOUND_ELSEWHERE
+    assert isinstance(outcome, Refused)
+    assert "replog restore" in outcome.detail
+
+
+def test_a_shared_log_goes_on_beside_a_foreign_secondary() -> None:
+    world = World(2)
+    world.hold(0, LOG)
+    world.hold(1, LOG)
+    world.hold(2, LOG)
+    world.nodes[2].disk.log_id = LogId("older")
+    world.begin()
+    world.run(100)
+    request = world.append("x", w=2)
+    world.settle()
+    assert isinstance(world.outcome(request), Stored)
+    assert world.master.replicas.peers[1].shown_state is LinkState.DIVERGED
