@@ -49,7 +49,7 @@ def append(log: Log, *texts: str, epoch: int = 1, time_ms: int = TIME_MS) -> Hea
     batch = log.append(
         [encode_message(text) for text in texts],
         epoch=Epoch(epoch),
-        committed_id=EntryId(min(log.commit_note, log.head.last_id)),
+        committed_id=NOTHING,
         time_ms=time_ms,
     )
     assert log.head == batch.head

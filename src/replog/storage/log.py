@@ -235,7 +235,7 @@ class Log:
         try:
             self._marks.note_commit(committed_id)
         except OSError as error:
-            self._writer.fail("writing the commit note", error)
+            self._pass_over_full_disk("writing the commit note", error)
 
     def note_durable(self) -> None:
         """Note the durable mark and sync it, if the log moved since the last one.
@@ -253,7 +253,7 @@ class Log:
         try:
             marks.note_durable(mark)
         except OSError as error:
-            writer.fail("noting the durable mark", error)
+            self._pass_over_full_disk("noting the durable mark", error)
 
     def cut(self, to: Head) -> CutReport:
         """Move everything behind `to`, a batch end of the log, to the quarantine (R14).
@@ -353,6 +353,15 @@ class Log:
         return EntryReader(self._contents, first=first, last=last)
 
     # --- inside ---------------------------------------------------------------------------
+
+    def _pass_over_full_disk(self, what: str, error: OSError) -> None:
+        """End everything, unless a mark only found no space (where disks copy on write).
+
+        A mark that stays low costs nothing but work at the next start, and the next one
+        noted repairs it; a node that ends because its disk is full would cost the reads.
+        """
+        if error.errno not in _NO_SPACE:
+            self._writer.fail(what, error)
 
     def _recover(self, suspects: frozenset[str]) -> None:
         contents = self._contents
