@@ -16,6 +16,7 @@ from typer.testing import CliRunner, Result
 
 from replog.cli.main import app
 from replog.cli.verification import difference, verify_directory
+from replog.config.table import Role
 from replog.core.entry import EntryId, Epoch, LogId, NodeId
 from replog.storage.filesystem import PosixFilesystem
 from replog.storage.log import Log
@@ -30,13 +31,14 @@ def make(
     batches: Sequence[Sequence[bytes]] = BATCHES,
     *,
     log_id: str = "0" * 32,
+    role: Role = "master",
     segment_bytes_max: int = 1_000_000,
     time_ms: int = 1_000_000_000_000,
 ) -> Path:
     """Make a data directory that holds `batches`, all of them durable."""
     filesystem, path = PosixFilesystem(), str(directory)
     filesystem.make_directory(path)
-    state = NodeState(log_id=LogId(log_id), node_id=NodeId(directory.name))
+    state = NodeState(log_id=LogId(log_id), node_id=NodeId(directory.name), role=role)
     store_node_state(filesystem, str(directory / "node.json"), state)
     log = Log.open(
         filesystem,
@@ -162,6 +164,23 @@ def test_a_batch_that_was_not_finished_is_no_damage(tmp_path: Path) -> None:
     assert result.stderr == (
         "    master: 23 bytes of a batch that was not finished follow the head: no damage\n"
     )
+
+
+@pytest.mark.parametrize(("role", "status"), [("secondary", 0), ("master", 7)])
+def test_what_never_counted_on_a_secondary_is_no_damage(
+    tmp_path: Path, role: Role, status: int
+) -> None:
+    """A bad batch behind the durable mark: on a master it may have been acknowledged."""
+    node = make(tmp_path / "node", BATCHES[:2], role=role)
+    longer = segment(make(tmp_path / "longer")).read_bytes()
+    start = starts_of_batches(longer)[2]
+    segment(node).write_bytes(longer[: start + 20] + b"x" + longer[start + 21 :])
+    result = verify(node)
+    assert result.exit_code == status
+    assert "\t3 entries\t" in result.stdout
+    if status == 0:
+        size = len(longer) - start
+        assert f"node: {size} bytes of a batch that was not finished" in result.stderr
 
 
 def test_two_histories_of_one_log_differ_at_an_id_and_a_byte(tmp_path: Path) -> None:

@@ -14,14 +14,15 @@ from dataclasses import dataclass
 from replog.core.entry import GENESIS, EntryId, Head, LogId
 from replog.core.errors import StorageError
 from replog.core.messages import Damage
+from replog.storage.chain import Survey
 from replog.storage.claims import may_have_counted
 from replog.storage.filesystem import File, PosixFile, PosixFilesystem
 from replog.storage.layout import Layout
 from replog.storage.lines import LineError, parse_header
-from replog.storage.marks import Marks
+from replog.storage.marks import DurableMark, Marks
 from replog.storage.node_state import load_node_state
 from replog.storage.salvage import read_what_can_be_read
-from replog.storage.survey import Survey, list_segments, survey
+from replog.storage.survey import list_segments, survey
 
 CHUNK_BYTES = 1024 * 1024
 _HEADER_BYTES_MAX = 512
@@ -108,18 +109,14 @@ def _verify(path: str) -> VerifiedDirectory:
     log_id = log_id or (_log_id_in(filesystem, layout, files[0].name) if files else None)
     if log_id is None:
         return VerifiedDirectory(name, path, None, 0, GENESIS)
-    found = survey(filesystem, layout, log_id=log_id, suspects={file.name for file in files})
-    behind = _behind(filesystem, layout, found)
-    damage = [gap.damage for gap in found.gaps]
-    durable = marks.durable.head if marks is not None and marks.durable is not None else GENESIS
-    is_short = found.end_of_last.head.position < durable.position
-    if is_short or may_have_counted(behind) or (found.tail is not None and not found.tail.follows):
-        reason = f"the log ends here, and was durable up to id {durable.last_id}"
-        if found.tail is not None:
-            reason = found.tail.reason
-        before, where = found.end_of_last.head, (found.next_name, found.next_offset)
-        damage.append(Damage(before, None, *where, reason, EntryId(durable.last_id)))
-        behind = b""
+    mark = marks.durable if marks is not None else None
+    names = {file.name for file in files}
+    found = survey(filesystem, layout, log_id=log_id, mark=mark, suspects=names)
+    if state is not None and state.role == "secondary" and _is_remainder(found, marks):
+        damage: tuple[Damage, ...] = ()
+        remainder = found.files[-1].size - _good_size(found)
+    else:
+        damage, remainder = _judge(filesystem, layout, found, mark)
     return VerifiedDirectory(
         name,
         path,
@@ -127,9 +124,44 @@ def _verify(path: str) -> VerifiedDirectory:
         len(files),
         found.end.head,
         tuple(Extent(segment.name, segment.stop.offset) for segment in found.segments),
-        tuple(damage),
-        len(behind),
+        damage,
+        remainder,
     )
+
+
+def _is_remainder(found: Survey, marks: Marks | None) -> bool:
+    """Opening rule 1 on a secondary: what is bad in the last file behind the mark counts only
+    once the next hello has told it. It goes then, and is no damage."""
+    if marks is None or marks.durable is None or not found.files:
+        return False
+    end = found.end.head
+    if end.position < marks.durable.head.position or end.last_id < marks.commit_note:
+        return False
+    return not found.gaps or found.gaps[0].damage.segment == found.files[-1].name
+
+
+def _good_size(found: Survey) -> int:
+    """Return how much of the last file is good."""
+    last = found.segments[-1] if found.segments else None
+    return last.stop.offset if last and last.name == found.files[-1].name else 0
+
+
+def _judge(
+    filesystem: ReadingFilesystem, layout: Layout, found: Survey, mark: DurableMark | None
+) -> tuple[tuple[Damage, ...], int]:
+    """Return what is damaged, and the size of a torn end that never counted."""
+    behind = _behind(filesystem, layout, found)
+    damage = tuple(gap.damage for gap in found.gaps)
+    durable = mark.head if mark is not None else GENESIS
+    is_short = found.end_of_last.head.position < durable.position
+    is_loose = found.tail is not None and not found.tail.follows
+    if not (is_short or is_loose or may_have_counted(behind)):
+        return damage, len(behind)
+    reason = f"the log ends here, and was durable up to id {durable.last_id}"
+    if found.tail is not None:
+        reason = found.tail.reason
+    before, where = found.end_of_last.head, (found.next_name, found.next_offset)
+    return (*damage, Damage(before, None, *where, reason, EntryId(durable.last_id))), 0
 
 
 def _marks_of(filesystem: ReadingFilesystem, layout: Layout) -> Marks | None:
