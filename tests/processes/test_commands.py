@@ -1,0 +1,105 @@
+"""The client commands against real nodes: what a person types, in one sitting.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.support.cluster import MASTER, S1, S2, ProcessCluster, answers, call, replog
+from tests.support.waiting import wait_until
+
+
+@pytest.fixture
+def cluster(tmp_path: Path) -> Iterator[ProcessCluster]:
+    with ProcessCluster(tmp_path) as cluster:
+        yield cluster.start_all()
+
+
+def test_append_get_status_and_verify_agree_about_the_log(cluster: ProcessCluster) -> None:
+    url, data = cluster.url(MASTER), [node.data for node in cluster.node.values()]
+    one = replog("append", "one", "--url", url)
+    assert (one.returncode, one.stdout, one.stderr) == (0, "1\n", "")
+    many = replog("append", "-", "-w", "2", "--url", url, stdin="two\nthree\n")
+    assert (many.returncode, many.stdout) == (0, "2\n3\n")
+    assert replog("append", "four", "--url", url).returncode == 0  # on all nodes now
+
+    for node in cluster.nodes:
+        got = replog("get", "--from", "2", "--limit", "2", "--url", cluster.url(node))
+        assert got.stdout == "2\ttwo\n3\tthree\n"
+    exact = replog("get", "--json", "--url", cluster.url(S2)).stdout.splitlines()
+    assert [json.loads(line)["message"] for line in exact] == ["one", "two", "three", "four"]
+
+    def rows() -> list[list[str]]:
+        table = replog("status", "--url", url).stdout
+        return [line.split("\t")[:7] for line in table.splitlines()[1:]]
+
+    expected = [
+        [url, "master", "healthy", "1", "4", "4", "-"],
+        [cluster.url(S1), "secondary", "healthy", "1", "4", "4", "0"],
+        [cluster.url(S2), "secondary", "healthy", "1", "4", "4", "0"],
+    ]
+    # Commit news reaches the secondaries a moment after their acknowledgement left.
+    wait_until(lambda: rows() == expected, "the table is whole", explain=lambda: str(rows()))
+
+    checked = replog("verify", *data)
+    assert checked.returncode == 0
+    assert [line.split("\t")[0::4] for line in checked.stdout.splitlines()] == [
+        ["master", "ok"],
+        ["secondary-1", "ok, identical to master"],
+        ["secondary-2", "ok, identical to master"],
+    ]
+
+
+def test_an_append_that_lacks_a_node_says_which_and_that_it_is_stored(
+    cluster: ProcessCluster,
+) -> None:
+    cluster.stop(S2)
+    result = replog("append", "x", "--timeout", "0.5", "--url", cluster.url(MASTER))
+    assert (result.returncode, result.stdout) == (4, "1\n")
+    assert result.stderr.startswith(f"… 1 is stored on 2 of 3 nodes, not yet on {cluster.url(S2)}")
+    assert result.stderr.endswith("It will get there by itself.\n")
+
+
+def test_refusals_name_the_way_out(cluster: ProcessCluster) -> None:
+    too_many = replog("append", "x", "-w", "9", "--url", cluster.url(MASTER))
+    assert too_many.returncode == 2
+    assert "w is 9, but there are 3 nodes" in too_many.stderr
+    at_a_secondary = replog("append", "x", "--url", cluster.url(S1))
+    assert at_a_secondary.returncode == 2
+    assert cluster.url(MASTER) in at_a_secondary.stderr
+    cluster.stop(MASTER)
+    nobody = replog("append", "x", "--url", cluster.url(MASTER))
+    assert nobody.returncode == 5
+    assert cluster.url(MASTER) in nobody.stderr
+    for result in (too_many, at_a_secondary, nobody):
+        assert (result.stdout, result.stderr.count("\n")) == ("", 1)
+
+
+def test_a_lost_disk_is_restored_from_what_the_secondaries_hold(cluster: ProcessCluster) -> None:
+    url, node = cluster.url(MASTER), cluster.node[MASTER]
+    lines = "".join(f"line {number}\n" for number in range(100))
+    assert replog("append", "-", "--url", url, stdin=lines).returncode == 0
+    cluster.kill(MASTER)
+    cluster.empty(MASTER)
+    cluster.stop(S2)
+    alone = replog("restore", "--from", cluster.url(S1), node.data)
+    assert alone.returncode == 1
+    assert cluster.url(S2) in alone.stderr
+    assert "--force" in alone.stderr
+    cluster.start(S2)
+    wait_until(lambda: answers(f"{cluster.url(S2)}/livez"), "it is back", explain=cluster.explain)
+    done = replog("restore", "--from", cluster.url(S1), node.data)
+    assert (done.returncode, done.stdout) == (0, "100\n"), done.stderr
+    again = replog("restore", "--from", cluster.url(S1), node.data)
+    assert (again.returncode, again.stdout) == (1, "")
+    cluster.start(MASTER)
+    wait_until(lambda: answers(f"{url}/livez"), "the master is back", explain=cluster.explain)
+    assert replog("append", "after", "--url", url).stdout == "101\n"
+    assert call("GET", f"{url}/logs").json()[99]["message"] == "line 99"
+    cluster.verify()
