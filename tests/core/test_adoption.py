@@ -8,11 +8,12 @@ from __future__ import annotations
 import pytest
 
 from replog.core import events as ev
-from replog.core.effects import Stored
-from replog.core.entry import GENESIS, EntryId
+from replog.core.effects import Send, Stored
+from replog.core.entry import GENESIS, EntryId, Epoch, Tick
 from replog.core.events import LinkId, SecondaryIndex
+from replog.core.messages import Fetch, FetchEnd, Heartbeat
 from replog.core.reign import Phase
-from tests.core.disk import chain
+from tests.core.disk import chain, frame
 from tests.core.parts import Action, Wire
 from tests.core.search import Budget, try_every_order
 from tests.core.world import World
@@ -148,3 +149,57 @@ def test_of_several_longer_logs_the_highest_position_is_adopted() -> None:
     assert adopted
     assert all(line.startswith("http://s2 ") for line in adopted)
     world.check_at_rest()
+
+
+@pytest.mark.parametrize("note", [1, 3])
+def test_a_longer_log_that_is_damaged_behind_the_masters_end_does_not_hold_up_for_ever(
+    note: int,
+) -> None:
+    """It is adopted as far as it is good; what nobody can read any more holds up nobody."""
+    world = lagging_master(1, 5, note=note)
+    world.dial_all()
+    bad = world.nodes[1].disk.rot(4, None)
+    world.step(1, ev.DamageFound(bad))
+    world.run(600)
+    assert world.nodes[0].disk.head == FIVE[2].head
+    request = world.append("new", w=1)
+    world.settle()
+    assert isinstance(world.outcome(request), Stored)
+
+
+def test_a_donor_that_gives_nothing_is_left_alone_for_a_while() -> None:
+    world = lagging_master(1, 3)
+    world.dial_all()
+    while "adopting" not in " ".join(world.nodes[0].said):
+        world.act(next(iter(world.internal())))
+    (link,) = world.wires
+    end = FetchEnd(FIVE[0].head, found=True)
+    effects = world.master.step(ev.Received(link, end))
+    assert not any(isinstance(effect, Send) for effect in effects)
+    looked = world.master.step(ev.LookedUp(link, (FIVE[2].head,), (False,)))
+    asked = [e.message for e in looked if isinstance(e, Send)]
+    assert not any(isinstance(message, Fetch) for message in asked)
+
+
+def test_a_repair_of_a_master_that_stops_growing_asks_another_time() -> None:
+    world = World(1)
+    world.hold(0, FIVE)
+    world.hold(1, FIVE)
+    world.begin()
+    world.dial_all()
+    world.settle()
+    bad = world.nodes[0].disk.rot(2, 4)
+    effects = world.master.step(ev.DamageFound(bad))
+    (fetch,) = [e.message for e in effects if isinstance(e, Send)]
+    assert fetch == Fetch(FIVE[0].head, EntryId(4))
+    (link,) = world.wires
+    part = ev.Received(link, frame([FIVE[1]]))
+    end = ev.Received(link, FetchEnd(FIVE[1].head, found=True))
+    assert not world.master.step(part)
+    (again,) = [e.message for e in world.master.step(end) if isinstance(e, Send)]
+    assert again == Fetch(FIVE[1].head, EntryId(4))
+    assert not [e for e in world.master.step(end) if isinstance(e, Send)], "not at once"
+    world.master.step(ev.Ticked(Tick(499)))
+    later = world.master.step(ev.Received(link, Heartbeat(Epoch(1))))
+    later += world.master.step(ev.Ticked(Tick(501)))
+    assert Fetch(FIVE[0].head, EntryId(4)) in [e.message for e in later if isinstance(e, Send)]

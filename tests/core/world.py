@@ -285,6 +285,7 @@ class World:
                 assert to in disk.ends(), "cut to what is no batch end"
                 disk.log = [b for b in disk.log if b.head.last_id <= to.last_id]
                 disk.durable = len(disk.log)
+                disk.damage = [bad for bad in disk.damage if bad.before.last_id < to.last_id]
                 self.step(number, ev.CutDone(disk.head))
             case do.Repair(damage, batches):
                 self._repair(number, damage, [b for f in batches for b in unframe(f)])
