@@ -6,10 +6,9 @@ ends at a batch between the two heads: the marks are lowered before anything is 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
-from replog.core.entry import EntryId, Head
+from replog.core.entry import GENESIS, EntryId, Head
 from replog.storage.contents import Contents
 from replog.storage.marks import NO_MARK, DurableMark, Marks
 from replog.storage.place import BEGINNING, Place
@@ -43,37 +42,43 @@ class CutPlan:
         return DurableMark(self.end.head, self.kept[-1].first_id, self.end.offset)
 
 
-def plan_cut(contents: Contents, to: Head, at_end: tuple[Segment, int] | None) -> CutPlan:
-    """Say what a cut back to `to` has to do.
+def plan_cut(contents: Contents, to: Head) -> CutPlan | None:
+    """Say what a cut back to `to` has to do; None where that is no batch end of the log.
 
-    Args:
-        at_end: the segment and offset at which `to` ends (`lookup.end_of`); None where
-            nothing of the log is good, and all of it goes.
+    Raises:
+        DamagedLogError: the bytes that would tell do not verify.
+        OSError: they cannot be read.
     """
     files = list_segments(contents.filesystem, contents.layout)
-    if at_end is None:
+    if to == GENESIS:
         return CutPlan((), BEGINNING, None, tuple(files))
-    segment, offset = at_end
-    behind = tuple(found for found in files if found.first_id > segment.first_id)
-    own = next((found for found in files if found.name == segment.name), None)
+    found = end_of(contents, to)
+    if found is None:
+        return None
+    segment, offset = found
     at = contents.segments.index(segment)
-    if offset == 0:
-        kept = contents.segments[:at]
-        removed = behind if own is None else (own, *behind)
-        return CutPlan(kept, _end_of(kept, segment), None, removed)
+    if offset == 0 and at > 0:
+        segment, at = contents.segments[at - 1], at - 1
+        offset = segment.stop.offset
+    if offset == segment.stop.offset:
+        kept, end = segment, segment.stop
+    else:
+        end = Place(offset, to, _time_at(contents, segment, offset))
+        kept = Segment(segment.start, end)
+    own = next((file for file in files if file.name == segment.name), None)
+    behind = tuple(file for file in files if file.name > segment.name)
+    is_longer = own is not None and own.size > end.offset
+    return CutPlan((*contents.segments[:at], kept), end, own if is_longer else None, behind)
+
+
+def _time_at(contents: Contents, segment: Segment, offset: int) -> bytes:
     file = contents.open(segment)
     try:
         trailer = read_last_trailer(file, offset)
     finally:
         file.close()
     assert trailer is not None, (segment.name, offset)
-    end = Place(offset, to, trailer.time)
-    shortened = Segment(segment.start, end)
-    return CutPlan((*contents.segments[:at], shortened), end, own, behind)
-
-
-def _end_of(kept: Sequence[Segment], next_segment: Segment) -> Place:
-    return kept[-1].stop if kept else next_segment.start
+    return trailer.time
 
 
 def copy_away(contents: Contents, plan: CutPlan) -> tuple[QuarantinedBytes, ...]:
@@ -123,5 +128,5 @@ def remove(contents: Contents, plan: CutPlan) -> None:
             sync_file(file)
         finally:
             file.close()
-        # The name may be as new as the bytes: what is left is durable only with it.
-        sync_names(filesystem, layout.segments)
+    # What is left may be as new as what went: it is durable only with its name.
+    sync_names(filesystem, layout.segments)
