@@ -45,6 +45,8 @@ PURE_MAY_ALSO_IMPORT = {
     ("replog.http.facade", "starlette.websockets"): "a type in a Protocol",
     ("replog.http.openapi", "fastapi"): "a type, and routes to describe",
     ("replog.http.openapi", "fastapi.openapi.utils"): "makes a document of routes",
+    ("replog.storage.chain", "replog.storage.marks"): "`DurableMark`, a frozen value",
+    ("replog.storage.chain", "replog.storage.place"): "`Place`, a frozen value",
     ("replog.storage.chain", "replog.storage.scan"): "what a scan returns, frozen values",
     (
         "replog.storage.chain",
