@@ -70,6 +70,7 @@ class Performer:
         links: the open links; a message for any other is dropped without a word.
         appends, reads: who waits for an answer.
         shown_id: readers of this node see everything up to here.
+        is_quiet: the node stops, so that its links end is no news to its operator.
     """
 
     def __init__(
@@ -91,6 +92,7 @@ class Performer:
         self.appends: dict[RequestId, asyncio.Future[AppendOutcome]] = {}
         self.reads: dict[RequestId, asyncio.Future[ReadPoint]] = {}
         self.shown_id = EntryId(0)
+        self.is_quiet = False
 
     def perform(self, effect: Effect) -> None:
         """Do one effect. The frequent ones stand first."""
@@ -117,7 +119,8 @@ class Performer:
             case CutLog() | Repair():
                 self._writer.submit(effect)
             case Say(level, text):
-                _log.log(LEVELS[level], "%s", text)
+                is_news = not self.is_quiet or level is Level.ERROR
+                _log.log(LEVELS[level] if is_news else logging.DEBUG, "%s", text)
             case CloseLink(link, reason):
                 if (open_link := self.links.pop(link, None)) is not None:
                     open_link.close(reason)

@@ -253,8 +253,11 @@ class Node:
 
     @property
     def master_url(self) -> str | None:
-        """Where a secondary's master takes appends, as it told; None while unknown."""
-        return self._core.facts.master_url if isinstance(self._core, Secondary) else None
+        """Where a secondary's master takes appends, as it told last; None while unknown."""
+        if not isinstance(self._core, Secondary):
+            return None
+        facts = self._core.facts
+        return facts.master_url or next(iter(facts.members), None)
 
     @property
     def delay_s(self) -> float:
@@ -342,6 +345,7 @@ class Node:
         if not self._is_stop_requested:
             self._is_stop_requested = True
             self._stepper.handle(StopRequested())
+            self._performer.is_quiet = True
 
     async def stop(self) -> None:
         """End the node: links, the writing thread, the data directory. Never fails."""
@@ -351,9 +355,9 @@ class Node:
 
     async def _stop(self) -> None:
         self.request_stop()
+        await self._links.close_all()
         for dialler in self._diallers:
             dialler.cancel()
-        await self._links.close_all()
         await asyncio.gather(*self._diallers, return_exceptions=True)
         # The core takes what comes of the last batch before its log is closed under it.
         is_done = await self._writer.drain(within_s=STOP_WITHIN_S)

@@ -195,7 +195,10 @@ class Writer:
                 self._tell(DamageFound(damage))
             self._tell(PersistRefused(str(error)))
             return
-        except (BadBatch, LimitError) as error:
+        except LimitError as error:
+            self._tell(PersistRefused(str(error)))
+            return
+        except BadBatch as error:
             self._tell(PersistRefused(str(error)))
             self._loop.call_soon_threadsafe(self._rejected, str(error))
             return

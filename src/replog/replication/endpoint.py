@@ -40,8 +40,7 @@ class ServedConnection:
     async def receive(self) -> str | bytes:
         event = await self._websocket.receive()
         if event["type"] == "websocket.disconnect":
-            reason = event.get("reason") or event.get("code")
-            raise ConnectionLostError(f"closed by the other end: {reason}")
+            raise ConnectionLostError(_why(event.get("code"), event.get("reason")))
         binary = event.get("bytes")
         frame: str | bytes = event["text"] if binary is None else bytes(binary)
         return frame
@@ -54,3 +53,10 @@ class ServedConnection:
 
     def abort(self) -> None:
         """Nothing to do: the server drops the socket when `serve_link` returns."""
+
+
+def _why(code: int | None, reason: str | None) -> str:
+    """Say why a WebSocket ended; 1005 and 1006 stand for no closing frame at all (RFC 6455)."""
+    if code in (None, 1005, 1006):
+        return "the connection broke off"
+    return f"closed by the other end: {reason or code}"
