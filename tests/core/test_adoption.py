@@ -203,3 +203,14 @@ def test_a_repair_of_a_master_that_stops_growing_asks_another_time() -> None:
     later = world.master.step(ev.Received(link, Heartbeat(Epoch(1))))
     later += world.master.step(ev.Ticked(Tick(501)))
     assert Fetch(FIVE[0].head, EntryId(4)) in [e.message for e in later if isinstance(e, Send)]
+
+
+def test_a_longer_log_that_cannot_be_had_is_cut_when_the_first_batch_is_made() -> None:
+    world = lagging_master(1, 3)
+    world.master.replicas.peers[0].no_donor_until = Tick(1_000_000)
+    world.run(300)
+    assert world.master.reign.phase is Phase.SERVING
+    world.append("new", w=1)
+    world.settle()
+    world.check_at_rest()
+    assert [batch.messages for batch in world.nodes[1].disk.log] == [(b"a",), (b"new",)]

@@ -250,7 +250,6 @@ class Leadership:
             peer.is_sending = False
         self._finish(out)
         self._replicas.pump_all(out)
-        self._replicas.tell_committed(out, batch_follows=False)
 
     def repair_failed(self, reason: str, out: list[Effect]) -> None:
         """What the donor sent does not close the chain: ask another one, or later (R13)."""
