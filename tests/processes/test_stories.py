@@ -41,6 +41,11 @@ def test_kill_9_of_anything_under_load_loses_and_doubles_nothing(tmp_path: Path,
         stories.kill_under_load(cluster.start_all(), seed=seed, rounds=5)
 
 
+def test_a_read_at_any_node_shows_what_was_acknowledged_at_all(tmp_path: Path) -> None:
+    with ProcessCluster(tmp_path) as cluster:
+        stories.read_what_was_acknowledged(cluster.start_all(), rounds=60)
+
+
 def test_a_secondary_with_an_emptied_data_directory_refills(tmp_path: Path) -> None:
     with ProcessCluster(tmp_path) as cluster:
         stories.emptied_secondary_refills(cluster.start_all())

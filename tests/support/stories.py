@@ -212,12 +212,74 @@ class Killing:
     after: int
 
 
+class Watcher:
+    """Reads every node over and over: what a node has shown never shrinks or changes (P3, P5)."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run)
+        self._shown: dict[str, list[str]] = {node: [] for node in cluster.nodes}
+        self.broken: list[str] = []
+        self.reads = 0
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._stopping.set()
+        self._thread.join()
+        if error is None:
+            assert self.reads > 0
+            assert not self.broken, "\n".join(self.broken)
+
+    def _run(self) -> None:
+        while not self._stopping.wait(0.05):
+            for node in self._cluster.nodes:
+                try:
+                    shown = messages(self._cluster, node)
+                except (httpx2.TransportError, json.JSONDecodeError):
+                    continue  # it was killed just now; a torn answer must not be valid JSON
+                except AssertionError as error:
+                    self.broken.append(f"{node}: {error}")
+                    continue
+                self.reads += 1
+                before = self._shown[node]
+                if shown[: len(before)] != before:
+                    self.broken.append(f"{node} showed {len(before)} entries, then other ones")
+                self._shown[node] = shown
+
+
+def read_what_was_acknowledged(cluster: Cluster, *, rounds: int) -> None:
+    """After an answer at `all`, a read at any node shows the entry, under load too (P4)."""
+    with Load(cluster.url(MASTER), prefix="other", clients=8, query="?w=1"):
+        for number in range(rounds):
+            entry_id = append(cluster, f"mine {number}", w="all")
+            for node in cluster.nodes:
+                url = f"{cluster.url(node)}/logs?from={entry_id}&limit=1"
+                shown = call("GET", url).json()
+                assert shown == [{"id": entry_id, "message": f"mine {number}"}], f"P4: {node}"
+
+
 def kill_under_load(cluster: Cluster, *, seed: int, rounds: int, clients: int = 24) -> None:
     """`kill -9` anything at any moment under load; nothing acknowledged changes (P1, P2, P3)."""
     random = Random(seed)
     told: dict[int, str] = {}
     for node in cluster.nodes:
         wait_live(cluster, node)
+    with Watcher(cluster):
+        _kill_rounds(cluster, random, seed=seed, rounds=rounds, clients=clients, told=told)
+
+
+def _kill_rounds(
+    cluster: Cluster, random: Random, *, seed: int, rounds: int, clients: int, told: dict[int, str]
+) -> None:
     for number in range(rounds):
         plan = Killing(
             victims=random.choice([(MASTER,), (S1,), (S2,), (S1, S2), cluster.nodes]),
