@@ -4,12 +4,23 @@ from __future__ import annotations
 
 import hashlib
 
-from replog.core.effects import AnswerAppend, CutLog, Effect, LookUp, RefusalReason, Refused, Send
+from replog.core.effects import (
+    AnswerAppend,
+    CutLog,
+    Effect,
+    LookUp,
+    RefusalReason,
+    Refused,
+    Send,
+    SendBatches,
+)
 from replog.core.entry import GENESIS, NO_EPOCH, EntryId, Epoch, Head, LogId, NodeId, Tick
 from replog.core.events import (
     AppendRequested,
+    BatchesSent,
     CutDone,
     DamageFound,
+    DamageRepaired,
     EpochStored,
     LinkId,
     LinkOpened,
@@ -159,3 +170,39 @@ def test_a_secondary_moves_nothing_away_before_its_master_has_proven_the_rest() 
     assert CutLog(head(12)) not in secondary.step(DamageFound(rotted))
     late = secondary.step(Received(LinkId(99), StreamStart(head(12))))
     assert not late
+
+
+def a_streaming_master(last_id: int) -> Master:
+    master = a_master(log_id=LOG, last_id=last_id)
+    master.step(LinkOpened(LINK, SecondaryIndex(0)))
+    master.step(Received(LINK, hello(LOG, epoch=1, owner="m")))
+    master.step(EpochStored(Epoch(2)))
+    return master
+
+
+def asked_to_send(effects: list[Effect]) -> list[SendBatches]:
+    return [effect for effect in effects if isinstance(effect, SendBatches)]
+
+
+def test_a_damaged_master_streams_what_is_below_its_damage_and_no_more() -> None:
+    master = a_streaming_master(10)
+    master.step(DamageFound(damage(4, 6)))
+    effects = master.step(Received(LINK, Report(GENESIS, EntryId(0))))
+    (asked,) = asked_to_send(effects)
+    assert asked.through == EntryId(3)
+    effects = master.step(BatchesSent(LINK, head(3), 100, EntryId(3), asked.after))
+    assert not asked_to_send(effects)
+    effects = master.step(DamageRepaired(damage(4, 6), head(10)))
+    (asked,) = asked_to_send(effects)
+    assert (asked.after, asked.through) == (head(3), EntryId(10))
+
+
+def test_a_stream_that_met_damage_goes_on_after_the_repair() -> None:
+    master = a_streaming_master(10)
+    effects = master.step(Received(LINK, Report(GENESIS, EntryId(0))))
+    (asked,) = asked_to_send(effects)
+    master.step(DamageFound(damage(1, 2)))
+    assert not asked_to_send(master.step(BatchesSent(LINK, asked.after, 0, EntryId(10), GENESIS)))
+    effects = master.step(DamageRepaired(damage(1, 2), head(10)))
+    (asked,) = asked_to_send(effects)
+    assert (asked.after, asked.through) == (GENESIS, EntryId(10))

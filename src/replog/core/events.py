@@ -155,8 +155,9 @@ class ReceivedBad:
 class BatchesSent:
     """Answer to `SendBatches`: a frame of `size` bytes ending at `head` is on its way.
 
-    `committed_id` is the commit news that it carries. `after` is what was asked: an answer
-    to a question of before a new report is recognised by it.
+    Of size 0 where nothing could be read: `DamageFound` says why. `committed_id` is the
+    commit news that it carries. `after` is what was asked: an answer to a question of
+    before a new report is recognised by it.
     """
 
     link: LinkId

@@ -50,6 +50,11 @@ class MasterFacts:
         return EntryId(min(self.durable.last_id, self.damage[0].before.last_id))
 
     @property
+    def sendable_id(self) -> EntryId:
+        """The last id that may be sent: written whole (R7), and below any damage (R13)."""
+        return self.good_id if self.damage else self.written.last_id
+
+    @property
     def may_adopt(self) -> bool:
         """Until the first batch of the epoch, what extends the log is taken over (R8)."""
         return not self.has_first_batch

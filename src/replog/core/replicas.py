@@ -275,7 +275,7 @@ class Replicas:
         if (
             peer.state is not LinkState.STREAMING
             or peer.is_sending
-            or peer.sent.last_id >= facts.written.last_id
+            or peer.sent.last_id >= facts.sendable_id
             or room <= 0
         ):
             return False
@@ -285,7 +285,7 @@ class Replicas:
             SendBatches(
                 peer.link,
                 peer.sent,
-                facts.written.last_id,
+                facts.sendable_id,
                 min(room, FRAME_BYTES),
                 self.epoch,
                 facts.committed_id,
@@ -296,6 +296,9 @@ class Replicas:
     def frame_sent(self, event: BatchesSent, out: list[Effect]) -> None:
         peer = self._by_link.get(event.link)
         if peer is None or not peer.is_sending or event.after not in {None, peer.sent}:
+            return
+        if not event.size:
+            peer.is_sending = False  # R13: the range is damaged; its repair pumps again.
             return
         peer.frame_sent(event.head, event.size, committed=event.committed_id)
         if not self.pump(peer, out):
