@@ -57,10 +57,11 @@ class Contents:
         """Show what was written behind the head: in the last segment or in a new one."""
         with self._lock:
             segment.wrote(stop, is_sealed=is_sealed)
+            if self.damage:
+                return  # found by a reader just now: this comes back with the repair
             if not self.segments or self.segments[-1] is not segment:
                 self.segments = (*self.segments, segment)
-            if not self.damage:
-                self.head = stop.head
+            self.head = stop.head
 
     def open(self, segment: Segment) -> File:
         """Open the file of a segment for reading.

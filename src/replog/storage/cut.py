@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from replog.core.entry import GENESIS, EntryId, Head
 from replog.storage.contents import Contents
+from replog.storage.lookup import end_of
 from replog.storage.marks import NO_MARK, DurableMark, Marks
 from replog.storage.place import BEGINNING, Place
 from replog.storage.quarantine import QuarantinedBytes, quarantine

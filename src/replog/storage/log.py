@@ -268,12 +268,11 @@ class Log:
         self._writer.check()
         if to == self.head and not self.damage:
             return CutReport(to, "nothing is behind it", ())
-        found = lookup.end_of(self._contents, to)
-        if found is None and to != self.head:
-            raise StorageError(f"the log does not hold the batch end {to}; nothing was cut")
         reason = f"the log was cut back from {self.head} to {to}"
         with self._failing(f"nothing was cut behind {to}"):
-            plan = cutting.plan_cut(self._contents, to, found)
+            plan = cutting.plan_cut(self._contents, to)
+            if plan is None:
+                raise StorageError(f"the log does not hold the batch end {to}; nothing was cut")
             moved = cutting.copy_away(self._contents, plan)
         try:
             cutting.lower_marks(self._marks, plan)
@@ -312,7 +311,7 @@ class Log:
         return self.head
 
     def scrub_next(self) -> Damage | None:
-        """Verify one more sealed segment again, whole; the oldest follows on the newest.
+        """Verify one more segment again, whole; the oldest follows on the newest.
 
         For a background thread. Returns what is damaged in it, which is in `damage` now.
         """

@@ -1,4 +1,4 @@
-"""Verifying sealed segments again and again: rot is found before the copies rot too.
+"""Verifying segments again and again: rot is found before the copies rot too.
 
 DISK. For one background thread.
 """
@@ -14,7 +14,7 @@ from replog.storage.segment import Segment
 
 
 class Scrubber:
-    """Goes round through the sealed segments of the good part, one at a call."""
+    """Goes round through the segments of the good part, one at a call."""
 
     def __init__(self, contents: Contents) -> None:
         self._contents = contents
@@ -22,12 +22,12 @@ class Scrubber:
 
     def next(self) -> Damage | None:
         """Verify one segment; return what is damaged in it, None if nothing is."""
-        sealed = [segment for segment in self._contents.segments if segment.is_sealed]
-        if not sealed:
+        segments = self._contents.segments
+        if not segments:
             return None
-        ahead = (segment for segment in sealed if segment.first_id >= self._next_id)
-        segment = next(ahead, sealed[0])
-        self._next_id = EntryId(segment.stop.head.last_id + 1)
+        ahead = (segment for segment in segments if segment.first_id >= self._next_id)
+        segment = next(ahead, segments[0])
+        self._next_id = EntryId(segment.first_id + 1)
         if self._is_good(segment) or segment.is_retired:
             return None
         self._contents.found_bad(segment)
@@ -47,12 +47,12 @@ class Scrubber:
             file.close()
 
     def _verifies(self, segment: Segment, file: File) -> bool:
-        place = segment.start
-        while place.offset < segment.stop.offset:
+        place, stop = segment.start, segment.stop  # the writer may move the last one's
+        while place.offset < stop.offset:
             stretch = read_stretch(
-                file, place, stop_offset=segment.stop.offset, log_id=self._contents.log_id
+                file, place, stop_offset=stop.offset, log_id=self._contents.log_id
             )
             if stretch.bad is not None:
                 return False
             place = stretch.stop
-        return place.head == segment.stop.head
+        return place.head == stop.head

@@ -71,9 +71,10 @@ class SegmentSurvey:
 
 def survey_segment(file: File, segment: Segment, *, log_id: LogId) -> SegmentSurvey:
     """Read a whole segment of which both ends are known, to say exactly what is damaged."""
-    end = segment.stop.head
+    stop = segment.stop
+    end = stop.head
     stop_id = EntryId(end.last_id + 1)
-    size = min(file.size(), segment.stop.offset)
+    size = min(file.size(), stop.offset)
     found = Found(segment.name, segment.first_id, stop_id, size)
     chain = Chain(segment.start)
     chain.take(found, scan(file, found, segment.start, log_id=log_id))
