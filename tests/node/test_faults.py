@@ -347,3 +347,32 @@ def test_a_master_with_an_emptied_directory_does_not_begin_anew_but_is_restored(
                 await restore(nodes.url("s1"), str(master.directory))
 
     asyncio.run(story())
+
+
+def test_a_run_beyond_the_formats_limit_is_refused_and_the_node_lives_on(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            await nodes.secondary("s1")
+            master = await nodes.master("s1")
+            await master.stored("one")
+            outcome = await master.append(*("\0" * 3_000_000 for _ in range(2)), w=1)
+            assert isinstance(outcome, Refused)
+            await master.ready()
+            assert (await master.stored("two")).first_id == 2
+            assert master.node.fatal_reason == ""
+
+    asyncio.run(story())
+
+
+def test_a_secondary_that_was_restarted_alone_still_names_its_master(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            await nodes.secondary("s1")
+            master = await nodes.master("s1")
+            await master.stored("one")
+            await nodes.stop("master")
+            await nodes.stop("s1")
+            s1 = await nodes.secondary("s1")
+            assert s1.node.master_url == nodes.url("master")
+
+    asyncio.run(story())
