@@ -6,94 +6,24 @@ and compares what is left with the original.
 
 from __future__ import annotations
 
-from functools import cache
 from random import Random
 
 import pytest
 
-from replog.core.entry import GENESIS, EntryId, Head
-from replog.core.errors import DamagedLogError
-from replog.storage.log import Log
+from replog.core.entry import EntryId
 from tests.simulator.disk import SimFilesystem
 from tests.storage.logs import (
     DIRECTORY,
-    QUARANTINE,
     SEGMENTS,
-    Files,
     Original,
     append_durably,
     changed,
-    disk_with,
     everything,
     files_of,
     open_log,
-    read_what_is_good,
     texts,
 )
-
-MARKS = f"{DIRECTORY}/marks"
-COUNTS = (1, 3, 1, 1, 2, 1, 1, 3, 1, 1, 2)
-BOTH = pytest.mark.parametrize("is_master", [True, False], ids=["master", "secondary"])
-
-
-@cache
-def small(*, is_closed: bool) -> Original:
-    """A log of several segments; its last batches are behind the durable mark or not."""
-    disk = SimFilesystem(Random(0))
-    log = open_log(disk)
-    for messages in texts(*COUNTS):
-        append_durably(log, *messages)
-    if is_closed:
-        log.close()
-    original = Original(everything(disk))
-    assert len(original.segments) >= 3
-    assert len([b for b in original.batches if b.path == original.segments[-1]]) >= 3
-    return original
-
-
-def mark_of(original: Original) -> Head:
-    """Return the durable mark that stands beside the original."""
-    log = open_log(disk_with(original.files))
-    del log
-    disk = disk_with({MARKS: original.files[MARKS]})
-    marks = open_log(disk).damage
-    return next(h for h in original.heads if marks and h.last_id == marks[0].claimed_id)
-
-
-def opened(files: Files, *, is_master: bool) -> tuple[SimFilesystem, Log]:
-    disk = disk_with(files)
-    return disk, open_log(disk, is_master=is_master)
-
-
-def check(original: Original, disk: SimFilesystem, log: Log, *, least: Head) -> None:
-    """Assert what must hold whatever happened: nothing wrong is served, `least` is there
-    or its loss is named exactly, and nothing that was not cut by the rules is gone."""
-    lines = read_what_is_good(log)
-    assert log.head in original.heads
-    assert lines == original.lines(log.head.last_id)
-    for head in original.heads:
-        if head.position <= log.head.position:
-            assert log.contains(head)
-        else:
-            assert not log.contains(head)
-    assert log.durable == log.head
-    if log.head.position >= least.position:
-        return
-    assert log.damage, (log.head, least)
-    assert log.damage[0].before == log.head
-    assert log.cuts == ()
-    with pytest.raises(DamagedLogError):
-        append_durably(log, "refused while damaged")
-    following = original.batches[original.heads.index(log.head)]
-    assert (log.damage[0].segment, log.damage[0].offset) == (
-        following.segment,
-        following.span.start,
-    )
-
-
-def quarantined(disk: SimFilesystem) -> list[bytes]:
-    return list(files_of(disk, QUARANTINE).values())
-
+from tests.storage.small_log import BOTH, COUNTS, MARKS, check, mark_of, opened, quarantined, small
 
 # --- rot ----------------------------------------------------------------------------------
 
@@ -232,117 +162,6 @@ def test_a_log_cut_off_at_any_byte_below_its_mark_is_damaged_and_stays_as_it_is(
         assert log.damage[0].last_id is None
         assert log.damage[0].claimed_id == original.head.last_id
         assert everything(disk) == files
-
-
-# --- files --------------------------------------------------------------------------------
-
-
-@BOTH
-@pytest.mark.parametrize("at", [0, 1, -1])
-def test_a_lost_segment_is_damage(is_master: bool, at: int) -> None:
-    original = small(is_closed=False)
-    path = original.segments[at]
-    files = changed(original.files, path, None)
-    disk, log = opened(files, is_master=is_master)
-    least = max((mark_of(original), original.heads[1]), key=lambda head: head.position)
-    check(original, disk, log, least=original.head if at != -1 else least)
-    first = next(batch for batch in original.batches if batch.path == path)
-    assert (log.damage[0].segment, log.damage[0].offset) == (first.segment, 0)
-    assert log.head == first.before
-    assert everything(disk) == files
-
-
-@BOTH
-@pytest.mark.parametrize("at", [0, 1, -1])
-def test_an_emptied_segment_is_damage(is_master: bool, at: int) -> None:
-    original = small(is_closed=True)
-    path = original.segments[at]
-    files = changed(original.files, path, b"")
-    disk, log = opened(files, is_master=is_master)
-    check(original, disk, log, least=original.head)
-    assert everything(disk) == files
-
-
-@BOTH
-def test_all_segments_lost_is_damage_from_the_first_byte_on(is_master: bool) -> None:
-    original = small(is_closed=True)
-    _, log = opened({MARKS: original.files[MARKS]}, is_master=is_master)
-    assert log.head == GENESIS
-    assert log.damage[0].claimed_id == original.head.last_id
-    assert (log.damage[0].segment, log.damage[0].offset) == (f"{1:020d}.ndjson", 0)
-
-
-@BOTH
-@pytest.mark.parametrize(("one", "other"), [(0, 1), (1, 2), (0, -1), (1, -1)])
-def test_swapped_segments_are_damage(is_master: bool, one: int, other: int) -> None:
-    original = small(is_closed=True)
-    first, second = original.segments[one], original.segments[other]
-    files = changed(original.files, first, original.files[second])
-    files = changed(files, second, original.files[first])
-    disk, log = opened(files, is_master=is_master)
-    check(original, disk, log, least=original.head)
-    assert everything(disk) == files
-
-
-@BOTH
-def test_an_older_copy_of_a_segment_is_damage(is_master: bool) -> None:
-    original = small(is_closed=True)
-    for path in original.segments:
-        for batch in [batch for batch in original.batches if batch.path == path][:-1]:
-            files = changed(original.files, path, original.files[path][: batch.span.stop])
-            disk, log = opened(files, is_master=is_master)
-            check(original, disk, log, least=original.head)
-            assert log.head == batch.span.head
-            assert everything(disk) == files
-
-
-@BOTH
-def test_a_segment_of_a_log_that_went_another_way_is_damage(is_master: bool) -> None:
-    original = small(is_closed=True)
-    disk = SimFilesystem(Random(0))
-    log = open_log(disk)
-    for messages in texts(*COUNTS):
-        append_durably(log, *(text.replace("entry 6", "ENTRY 6") for text in messages))
-    log.close()
-    other = Original(everything(disk))
-    assert other.segments == original.segments
-    path = original.batches[4].path
-    assert other.files[path] != original.files[path]
-    files = changed(original.files, path, other.files[path])
-    disk, log = opened(files, is_master=is_master)
-    lines = read_what_is_good(log)
-    assert lines == original.lines(log.head.last_id)
-    assert log.damage
-    assert log.damage[0].segment == path.rpartition("/")[2]
-    assert everything(disk) == files
-
-
-@BOTH
-def test_the_last_segment_of_a_log_that_went_another_way_is_damage(is_master: bool) -> None:
-    original = small(is_closed=True)
-    disk = disk_with(original.files)
-    log = open_log(disk)
-    log.cut(original.heads[-3])
-    append_durably(log, "another", "way")
-    append_durably(log, "to", "go")
-    log.close()
-    path = original.segments[-1]
-    files = changed(original.files, path, files_of(disk)[path])
-    disk, log = opened(files, is_master=is_master)
-    assert read_what_is_good(log) == original.lines(log.head.last_id)
-    assert log.damage[0].segment == path.rpartition("/")[2]
-    assert everything(disk) == files
-
-
-def test_files_with_other_names_are_left_alone() -> None:
-    original = small(is_closed=True)
-    files = dict(original.files)
-    for name in ("notes.txt", f"{7:020d}.ndjson~", "7.ndjson", f"{0:020d}.ndjson"):
-        files[f"{SEGMENTS}/{name}"] = b"somebody's"
-    disk, log = opened(files, is_master=True)
-    check(original, disk, log, least=original.head)
-    assert log.damage == ()
-    assert everything(disk) == files
 
 
 # --- marks --------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from replog.core.entry import GENESIS, EntryId, Head
+from replog.core.errors import SyncFailedError
 from replog.storage.contents import Contents
 from replog.storage.lookup import end_of
 from replog.storage.marks import NO_MARK, DurableMark, Marks
@@ -18,6 +19,7 @@ from replog.storage.scan import Found, read_last_trailer
 from replog.storage.segment import Segment
 from replog.storage.survey import list_segments
 from replog.storage.syncing import sync_file, sync_names
+from replog.storage.writer import Writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +102,26 @@ def copy_away(contents: Contents, plan: CutPlan) -> tuple[QuarantinedBytes, ...]
     return tuple(moved)
 
 
-def lower_marks(marks: Marks, plan: CutPlan) -> None:
+def carry_out(contents: Contents, marks: Marks, writer: Writer, plan: CutPlan) -> None:
+    """Take off what `copy_away` copied. `writer` is of no use afterwards.
+
+    Raises:
+        SyncFailedError: the disk refused in the middle; the node must end.
+    """
+    try:
+        _lower_marks(marks, plan)
+        # Readers first: who reads from here on does not take a cut for damage.
+        contents.replace(plan.kept, plan.end.head, ())
+        writer.close()
+        _remove(contents, plan)
+    except SyncFailedError as error:
+        writer.failure = str(error)
+        raise
+    except OSError as error:
+        writer.fail(f"cutting the log back to {plan.end.head}", error)
+
+
+def _lower_marks(marks: Marks, plan: CutPlan) -> None:
     """Take back what the marks say about bytes that are about to go, durably.
 
     Both lines of each mark are written: an older, higher one that came to light again
@@ -116,7 +137,7 @@ def lower_marks(marks: Marks, plan: CutPlan) -> None:
         marks.note_durable(plan.mark)
 
 
-def remove(contents: Contents, plan: CutPlan) -> None:
+def _remove(contents: Contents, plan: CutPlan) -> None:
     """Remove files from the end backwards, each durably, then truncate the last one."""
     filesystem, layout = contents.filesystem, contents.layout
     for found in reversed(plan.removed):

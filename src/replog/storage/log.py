@@ -5,14 +5,13 @@ DISK. One writer thread calls what changes the log; any thread may read.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import lru_cache
 from typing import Self
 
 from replog.core.entry import EntryId, Epoch, Head, LogId
-from replog.core.errors import DamagedLogError, DiskFullError, StorageError, SyncFailedError
+from replog.core.errors import DamagedLogError, StorageError, SyncFailedError
 from replog.core.messages import Batches, Damage
 from replog.storage import cut as cutting
 from replog.storage import lookup
@@ -40,6 +39,7 @@ from replog.storage.recovery import (
     remove_repair_leftovers,
 )
 from replog.storage.scrub import Scrubber
+from replog.storage.syncing import NO_SPACE, refused_by_disk
 from replog.storage.writer import Piece, Writer
 
 SEGMENT_BYTES_MAX = 16 * 1024 * 1024
@@ -49,8 +49,6 @@ size verifies in about 0.1 s at start, and a sealed one is read in that time at 
 _LINE_BYTES = 27
 _TRAILER_BYTES = 280
 """What stands around messages, about: where a segment is sealed need not be exact."""
-
-_NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
 
 
 class Log:
@@ -111,7 +109,7 @@ class Log:
             else:
                 log._recover(frozenset())
         except OSError as error:
-            raise _translated(error, f"the log in {directory} cannot be opened") from error
+            raise refused_by_disk(error, f"the log in {directory} cannot be opened") from error
         return log
 
     # --- what is there --------------------------------------------------------------------
@@ -173,7 +171,7 @@ class Log:
         assert log_id is not None, "the log has no id yet"
         end = writer.end
         first_id = EntryId(end.head.last_id + 1)
-        opens = self._opens_segment()
+        opens = writer.opens_segment
         size = 0 if opens else end.offset
         about = sum(map(len, messages)) + len(messages) * _LINE_BYTES + _TRAILER_BYTES
         seal = bool(messages) and size + about >= self._segment_bytes_max
@@ -203,7 +201,7 @@ class Log:
         """
         self._refuse_damage()
         end = self._writer.end
-        pieces = pieces_of(batches, end, opens=self._opens_segment())
+        pieces = pieces_of(batches, end, opens=self._writer.opens_segment)
         self._writer.write(pieces)
         for piece, after in zip(pieces, (end, *(piece.stop for piece in pieces)), strict=False):
             self._recent.add(after.head, piece.stop.head, piece.payload, seals=piece.seals)
@@ -219,7 +217,7 @@ class Log:
         """
         before = self._writer.durable
         is_new_file = self._writer.sync()
-        if is_new_file or (self._writer.durable != before and self._opens_segment()):
+        if is_new_file or (self._writer.durable != before and self._writer.opens_segment):
             self.note_durable()
         return self.durable
 
@@ -232,10 +230,8 @@ class Log:
         self._writer.check()
         if committed_id == self._marks.commit_note:
             return
-        try:
+        with self._passing_over_full_disk("writing the commit note"):
             self._marks.note_commit(committed_id)
-        except OSError as error:
-            self._pass_over_full_disk("writing the commit note", error)
 
     def note_durable(self) -> None:
         """Note the durable mark and sync it, if the log moved since the last one.
@@ -250,10 +246,8 @@ class Log:
         # Damage never lowers what was known to be durable, nor makes up what was lost.
         if self.damage if noted is None else mark.head.position <= noted.head.position:
             return
-        try:
+        with self._passing_over_full_disk("noting the durable mark"):
             marks.note_durable(mark)
-        except OSError as error:
-            self._pass_over_full_disk("noting the durable mark", error)
 
     def cut(self, to: Head) -> CutReport:
         """Move everything behind `to`, a batch end of the log, to the quarantine (R14).
@@ -268,25 +262,16 @@ class Log:
         self._writer.check()
         if to == self.head and not self.damage:
             return CutReport(to, "nothing is behind it", ())
-        reason = f"the log was cut back from {self.head} to {to}"
+        was, contents = self.head, self._contents
         with self._failing(f"nothing was cut behind {to}"):
-            plan = cutting.plan_cut(self._contents, to)
+            plan = cutting.plan_cut(contents, to)
             if plan is None:
                 raise StorageError(f"the log does not hold the batch end {to}; nothing was cut")
-            moved = cutting.copy_away(self._contents, plan)
-        try:
-            cutting.lower_marks(self._marks, plan)
-            self._recent.clear()
-            self._contents.replace(plan.kept, to, ())
-            self._writer.close()
-            cutting.remove(self._contents, plan)
-        except SyncFailedError as error:
-            self._writer.failure = str(error)
-            raise
-        except OSError as error:
-            self._writer.fail(f"cutting the log back to {to}", error)
+            moved = cutting.copy_away(contents, plan)
+        self._recent.clear()
+        cutting.carry_out(contents, self._marks, self._writer, plan)
         self._start_writer(plan.end)
-        return CutReport(to, reason, moved)
+        return CutReport(to, f"the log was cut back from {was} to {to}", moved)
 
     def repair(self, damage: Damage, payload: bytes) -> Head:
         """Put `payload`, from another node, in the place of a damaged range (R13).
@@ -353,15 +338,6 @@ class Log:
 
     # --- inside ---------------------------------------------------------------------------
 
-    def _pass_over_full_disk(self, what: str, error: OSError) -> None:
-        """End everything, unless a mark only found no space (where disks copy on write).
-
-        A mark that stays low costs nothing but work at the next start, and the next one
-        noted repairs it; a node that ends because its disk is full would cost the reads.
-        """
-        if error.errno not in _NO_SPACE:
-            self._writer.fail(what, error)
-
     def _recover(self, suspects: frozenset[str]) -> None:
         contents = self._contents
         assert contents.log_id is not None
@@ -391,15 +367,24 @@ class Log:
             self._writer.failure = str(error)
             raise
         except OSError as error:
-            raise _translated(error, what) from error
+            raise refused_by_disk(error, what) from error
+
+    @contextmanager
+    def _passing_over_full_disk(self, what: str) -> Iterator[None]:
+        """End everything, unless a mark only found no space (where disks copy on write).
+
+        A mark that stays low costs nothing but work at the next start, and the next one
+        noted repairs it; a node that ends because its disk is full would cost the reads.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                self._writer.fail(what, error)
 
     def _start_writer(self, end: Place) -> None:
         self._writer.close()
         self._writer = Writer(self._contents, end)
-
-    def _opens_segment(self) -> bool:
-        segments = self._contents.segments
-        return not segments or segments[-1].is_sealed
 
     def _refuse_damage(self) -> None:
         self._writer.check()
@@ -410,9 +395,3 @@ class Log:
 @lru_cache(maxsize=2)
 def _parsed(time: bytes) -> int:
     return parse_time(time) if time else 0
-
-
-def _translated(error: OSError, what: str) -> StorageError:
-    if error.errno in _NO_SPACE:
-        return DiskFullError(f"{what}: {error}; free some space")
-    return StorageError(f"{what}: {error}")

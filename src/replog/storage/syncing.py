@@ -1,13 +1,24 @@
-"""Making files and names durable, or saying that nothing is known any more.
+"""What a refusing disk means: a failed sync, a full disk, anything else.
 
-DISK. Each of these is called once: a second fdatasync after a failed one reports success
-while the data is gone, so no failure is ever retried (Failing, section 3 of the design).
+DISK. A sync is called once: a second fdatasync after a failed one reports success while
+the data is gone, so no failure is ever retried (Failing, section 3 of the design).
 """
 
 from __future__ import annotations
 
-from replog.core.errors import SyncFailedError
+import errno
+
+from replog.core.errors import DiskFullError, StorageError, SyncFailedError
 from replog.storage.filesystem import File, Filesystem
+
+NO_SPACE = (errno.ENOSPC, errno.EDQUOT)
+
+
+def refused_by_disk(error: OSError, what: str) -> StorageError:
+    """Return what to raise where the disk refused before anything counted on it."""
+    if error.errno in NO_SPACE:
+        return DiskFullError(f"{what}: {error}; free some space")
+    return StorageError(f"{what}: {error}")
 
 
 def sync_file(file: File) -> None:

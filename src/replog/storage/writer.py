@@ -49,6 +49,14 @@ class Writer:
 
     After a failed sync, or a failed write that could not be taken back, what stands on the
     disk is unknown: `failure` says why, and every later call raises (Failing, section 3).
+
+    It goes by what it wrote itself, not by what `Contents` shows: there a reader may take
+    damaged segments away at any moment.
+
+    Attributes:
+        end: where the log ends, as it was written.
+        durable: up to where a completed fdatasync covers it.
+        opens_segment: the next batch is the first of a new file.
     """
 
     def __init__(self, contents: Contents, end: Place) -> None:
@@ -58,7 +66,9 @@ class Writer:
         self.end = end
         self.durable = end
         segments = contents.segments
-        self.durable_first_id = segments[-1].first_id if segments else EntryId(0)
+        self._last = segments[-1] if segments else None
+        self.durable_first_id = EntryId(0) if self._last is None else self._last.first_id
+        self.opens_segment = self._last is None or self._last.is_sealed
         self.failure: str | None = None
 
     def write(self, pieces: Sequence[Piece]) -> None:
@@ -85,6 +95,8 @@ class Writer:
             self._contents.extend(target.segment, stop=piece.stop, is_sealed=piece.seals)
             if target.is_new:
                 self._is_name_synced = False
+        self._last = targets[-1].segment
+        self.opens_segment = pieces[-1].seals
         self._keep(targets[-1])
         for target in targets[:-1]:
             target.file.close()
@@ -148,10 +160,10 @@ class Writer:
             assert not targets, piece.stop
             target = _Target(self._target.file, self._target.segment, end.offset, is_new=False)
         else:
-            segment = self._contents.segments[-1]
-            path = self._contents.layout.segment(segment.name)
+            assert self._last is not None, piece.stop
+            path = self._contents.layout.segment(self._last.name)
             file = self._contents.filesystem.open(path, writable=True)
-            target = _Target(file, segment, end.offset, is_new=False)
+            target = _Target(file, self._last, end.offset, is_new=False)
         targets.append(target)
         return target
 
