@@ -327,6 +327,8 @@ def test_a_master_with_an_emptied_directory_does_not_begin_anew_but_is_restored(
             empty = await nodes.master("s1", "s2")
             outcome = await empty.append("no")
             assert isinstance(outcome, Refused)
+            assert outcome.reason is RefusalReason.LOG_FOUND_ELSEWHERE
+            assert "replog restore" in outcome.detail
             assert empty.node.health().log_id is None, "it has not begun a log of its own"
             await nodes.stop("master")
             shutil.rmtree(master.directory)
