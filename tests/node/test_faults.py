@@ -224,6 +224,30 @@ def test_rot_found_while_reading_breaks_the_read_off_and_is_repaired(tmp_path: P
     asyncio.run(story())
 
 
+def test_rot_found_while_a_secondary_catches_up_is_repaired_from_another_one(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            await nodes.secondary("s1")
+            master = await nodes.master("s1", "s2")
+            for number in range(20):
+                await master.stored(*(f"{number} {'x' * 1000}" for _ in range(1000)), w=2)
+            await nodes.stop("s1")
+            await nodes.stop("master")
+            rot(master, b'"5 xxx')
+            master = await nodes.master("s1", "s2")
+            await master.ready()
+            s2 = await nodes.secondary("s2")
+            await until(lambda: bool(master.node.health().damage), "found on the way out")
+            s1 = await nodes.secondary("s1")
+            await master.ready()
+            await master.stored("after")
+            assert s2.segments() == s1.segments() == master.segments()
+
+    asyncio.run(story())
+
+
 def test_a_read_in_the_middle_is_broken_off_by_a_stop(tmp_path: Path) -> None:
     async def story() -> None:
         async with Nodes(tmp_path) as nodes:

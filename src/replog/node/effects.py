@@ -35,6 +35,7 @@ from replog.core.effects import (
     Show,
     StoreEpoch,
     StoreLogId,
+    StoreLossSettled,
     StoreMembers,
 )
 from replog.core.entry import EntryId, Head
@@ -114,7 +115,9 @@ class Performer:
                 reading = self.reads.pop(request, None)
                 if reading is not None and not reading.done():
                     reading.set_result(ReadPoint(committed_id, has_master))
-            case Persist() | PersistBatches() | StoreEpoch() | StoreLogId() | StoreMembers():
+            case Persist() | PersistBatches():
+                self._writer.submit(effect)
+            case StoreEpoch() | StoreLogId() | StoreMembers() | StoreLossSettled():
                 self._writer.submit(effect)
             case CutLog() | Repair():
                 self._writer.submit(effect)
@@ -129,14 +132,13 @@ class Performer:
                     link,
                     partial(self._contains, heads),
                     lambda present: self._handle(LookedUp(link, heads, present)),
-                    is_asked=True,
                 )
             case AnswerProbe():
                 around = partial(self._disk_log.around, effect.id)
-                self._in_thread(effect.link, around, partial(self._around, effect), is_asked=True)
+                self._in_thread(effect.link, around, partial(self._around, effect))
             case AnswerFetch():
                 fetch, fetched = partial(self._fetch, effect), partial(self._fetched, effect)
-                self._in_thread(effect.link, fetch, fetched, is_asked=True)
+                self._in_thread(effect.link, fetch, fetched)
             case _:
                 assert_never(effect)
 
@@ -159,12 +161,17 @@ class Performer:
     # --- what is read from the log ------------------------------------------------------
 
     def _in_thread(
-        self, link: LinkId, read: Callable[[], T], then: Callable[[T], None], *, is_asked: bool
+        self,
+        link: LinkId,
+        read: Callable[[], T],
+        then: Callable[[T], None],
+        *,
+        damaged: Callable[[], None] | None = None,
     ) -> None:
         """Run `read` in a thread, then `then` on the loop with what it returned.
 
-        Where the log cannot be read there is no answer. `is_asked` says that somebody waits
-        for one on `link`: it is ended, and the next one begins from a hello.
+        Where the log cannot be read there is no answer: the link is ended, and the next one
+        begins from a hello. Where that is damage, `damaged` may answer instead.
         """
 
         def done(reading: asyncio.Future[T]) -> None:
@@ -174,13 +181,16 @@ class Performer:
             if error is None:
                 then(reading.result())
                 return
-            if isinstance(error, DamagedLogError):
+            is_damage = isinstance(error, DamagedLogError)
+            if is_damage:
                 self.tell_damage()
-            if not isinstance(error, (ReplogError, OSError)):
+            if is_damage and damaged is not None:
+                damaged()
+            elif isinstance(error, (ReplogError, OSError)):
+                self._cannot_read(link, error)
+            else:
                 _log.error("a defect in the program", exc_info=error)
                 self._failed(f"{type(error).__name__}: {error}")
-            elif is_asked or not isinstance(error, DamagedLogError):
-                self._cannot_read(link, error)
 
         self._loop.run_in_executor(self._threads, read).add_done_callback(done)
 
@@ -227,27 +237,40 @@ class Performer:
             through=effect.through,
             size_max=effect.size_max,
         )
-        if self._disk_log.head.last_id - effect.after.last_id <= HOT_ENTRIES:
-            try:
-                self._batches_read(effect, read())
-            except DamagedLogError:
-                self.tell_damage()
-            except (ReplogError, OSError) as error:
-                self._cannot_read(effect.link, error)
-        else:
-            # After damage the core has this link wait for the repair, which needs it (R13).
-            then = partial(self._batches_read, effect)
-            self._in_thread(effect.link, read, then, is_asked=False)
+        if self._disk_log.head.last_id - effect.after.last_id > HOT_ENTRIES:
+            then, damaged = partial(self._batches_read, effect), partial(self._none_read, effect)
+            self._in_thread(effect.link, read, then, damaged=damaged)
+            return
+        try:
+            self._batches_read(effect, read())
+        except DamagedLogError:
+            self.tell_damage()
+            self._none_read(effect)
+        except (ReplogError, OSError) as error:
+            self._cannot_read(effect.link, error)
 
     def _batches_read(self, effect: SendBatches, batches: tuple[Head, bytes] | None) -> None:
         link = self.links.get(effect.link)
         if link is None:
             return
-        assert batches is not None, f"no batch follows on {effect.after}"
+        if batches is None:
+            # The range turned out damaged since it was asked for. If it is repaired already,
+            # nothing would ask again on this link.
+            if self._disk_log.damage:
+                self.tell_damage()
+                self._none_read(effect)
+            else:
+                link.close(f"nothing followed on {effect.after}: ask again")
+            return
         head, payload = batches
         message = Batches(effect.epoch, effect.after, head, effect.committed_id, payload)
         size = link.send(message)
         self._handle(BatchesSent(effect.link, head, size, effect.committed_id, effect.after))
+
+    def _none_read(self, effect: SendBatches) -> None:
+        """Answer that nothing could be read; `DamageFound` has said why (R13)."""
+        after = effect.after
+        self._handle(BatchesSent(effect.link, after, 0, effect.committed_id, after))
 
     def _fetch(self, effect: AnswerFetch) -> tuple[bool, list[Batches]]:
         """Read what was asked for: whether its beginning is known, and the batches."""
