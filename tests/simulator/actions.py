@@ -52,14 +52,12 @@ def restart(world: World, node: SimNode) -> None:
 
 
 def cut(world: World, node: SimNode) -> None:
-    secondary = world.random.choice(world.nodes[1:])
-    if world.network.cut(world.nodes[0], secondary):
+    if world.network.cut(world.master, world.random.choice(world.secondaries)):
         world.count("cut connection")
 
 
 def pause(world: World, node: SimNode) -> None:
-    secondary = world.random.choice(world.nodes[1:])
-    pair = [world.nodes[0], secondary]
+    pair = [world.master, world.random.choice(world.secondaries)]
     world.random.shuffle(pair)
     world.faults.pause(pair[0], pair[1])
 
@@ -118,6 +116,7 @@ _DO: dict[str, Callable[[World, SimNode], None]] = {
     "rot": lambda world, node: world.faults.rot(node),
     "lose tail": lambda world, node: world.faults.lose_tail(node),
     "lose tail, one lags": lambda world, node: world.faults.lose_tail_with_a_laggard(),
+    "hand over": lambda world, node: world.faults.hand_over(),
     "fill disk": fill_disk,
     "free disk": free_disk,
     "fail sync": fail_sync,

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 
 from replog.core.entry import ticks
 from replog.core.events import DelayChanged, StopRequested
+from replog.core.master import Master
+from replog.core.secondary import Secondary
 from replog.node.views import Role
 from tests.simulator.clock import seconds
 from tests.simulator.invariants import SEGMENTS
@@ -113,7 +115,7 @@ class Faults:
     def wipe(self, node: SimNode) -> None:
         """A secondary gets a new, empty disk."""
         world = self.world
-        if node.role is Role.MASTER or self.is_hurt():
+        if node is world.master or self.is_hurt():
             return
         if node.process is not None:
             self.kill(node)
@@ -184,12 +186,8 @@ class Faults:
         master that takes the other one's silence for an answer forgets acknowledged entries.
         """
         world = self.world
-        master, others = world.master, list(world.nodes[1:])
-        heads = set()
-        for node in world.nodes:
-            world.judge.check_disk(node.name)
-            heads.add(world.judge.nodes[node.name].view.hash)
-        if self.is_hurt() or master.writer is None or len(others) < 2 or len(heads) > 1:
+        master, others = world.master, world.secondaries
+        if self.is_hurt() or master.writer is None or len(others) < 2 or not world.is_level():
             return
         world.count("tail lost with a laggard")
         world.network.resume()
@@ -207,6 +205,36 @@ class Faults:
         for _ in range(5):
             world.run_for(seconds(1.0))
             world.clients.append(concern=1)
+
+    def hand_over(self) -> None:
+        """An operator makes a secondary the master, and the old master a secondary.
+
+        All hold the same log and nobody waits, so nothing may get lost. The old master runs
+        on for a while, half the time: it must notice that another one reigns (R8).
+        """
+        world = self.world
+        old = world.master
+        world.network.resume()
+        world.run_for(seconds(0.5))
+        if self.is_hurt() or world.clients.waiting or not world.is_level():
+            return
+        if not world.judge.committed_id:
+            return
+        if any(node.process is None for node in world.nodes) or not world.is_idle(old):
+            return
+        world.count("hand over")
+        new = world.random.choice(world.secondaries)
+        self.kill(new)
+        if world.random.random() < 0.5:
+            self.kill(old)
+        old.role, new.role = Role.SECONDARY, Role.MASTER  # from their next start on
+        new.secondaries = tuple(node for node in world.nodes if node is not new)
+        world.master = new
+        new.takes_over = True
+        world.start(new)
+        world.run_for(world.random.randint(0, seconds(6.0)))
+        if isinstance(old.core, Master):
+            self.kill(old)
 
     def _cut_off(self, node: SimNode) -> None:
         """Hold everything between the master and a secondary."""
@@ -233,7 +261,7 @@ class Faults:
             start = 0
             for batch in scan(bytes(inode.durable), prev=prev, last_id=last_id):
                 is_elsewhere = any(ends.get(batch.last_id) == batch.hash for ends in others)
-                is_marked = batch.last_id <= node.marked_id or node.role is Role.SECONDARY
+                is_marked = batch.last_id <= node.marked_id or node is not world.master
                 if is_elsewhere and is_marked:
                     offset = world.random.randrange(start, batch.stop)
                     places.append(Place(name, offset, batch.last_id))
@@ -257,7 +285,7 @@ class Faults:
             node.dies_of_power = self.world.random.random() < 0.5
 
     def change_delay(self, node: SimNode) -> None:
-        if node.role is Role.SECONDARY and node.process is not None:
+        if isinstance(node.core, Secondary):
             delay = ticks(self.world.random.choice((0.0, 0.0, 0.03, 0.5)))
             self.world.at(node, lambda: node.deliver(DelayChanged(delay)))
 

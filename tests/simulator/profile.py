@@ -30,6 +30,7 @@ ACTIONS: dict[str, float] = {
     "rot": 1.5,
     "lose tail": 1.0,
     "lose tail, one lags": 1.0,
+    "hand over": 0.6,
     "fill disk": 0.7,
     "free disk": 2.0,
     "fail sync": 0.8,

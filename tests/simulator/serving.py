@@ -79,10 +79,17 @@ class SimReader:
         if seen is None or not seen.end.is_open:
             return
         run = self._log.read_batches(effect.after, through=effect.through, size_max=effect.size_max)
-        assert run is not None, f"no batch follows on {effect.after}"
+        if run is None:  # damaged, as this process has found meanwhile (R13)
+            assert self._log.damage, f"no batch follows on {effect.after}"
+            self.tell_damage()
+            sent = BatchesSent(effect.link, effect.after, 0, effect.committed_id, effect.after)
+            self._node.deliver(sent)
+            return
         head, payload = run
         self._node.send(
             effect.link,
             Batches(effect.epoch, effect.after, head, effect.committed_id, payload),
         )
-        self._node.deliver(BatchesSent(effect.link, head, len(payload), effect.committed_id))
+        self._node.deliver(
+            BatchesSent(effect.link, head, len(payload), effect.committed_id, effect.after)
+        )

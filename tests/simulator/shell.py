@@ -52,6 +52,8 @@ from replog.core.messages import (
     Acknowledgement,
     Batches,
     Message,
+    Refusal,
+    RefusalKind,
     StreamStart,
 )
 from replog.core.secondary import Secondary
@@ -87,6 +89,7 @@ class LinkSeen:
 
     Attributes:
         acknowledged: at a master, the last id that counts on this link for now.
+        is_known: the core was told of it; a master takes no links and hears of none.
     """
 
     end: End
@@ -94,6 +97,7 @@ class LinkSeen:
     opened_at: int
     secondary: SecondaryIndex | None
     acknowledged: int | None = None
+    is_known: bool = True
 
 
 class SimNode:
@@ -102,6 +106,7 @@ class SimNode:
     Attributes:
         process: number of the running process, None while there is none.
         disk_changed_at: when the disk was last wiped or rotted.
+        takes_over: its operator starts it with --take-over until its reign is stored.
         sync_hook: where set, says how long the next sync takes, and may do more.
     """
 
@@ -125,22 +130,23 @@ class SimNode:
         self.reader: SimReader | None = None
         self.marked_id = 0
         self.dies_of_power = False
+        self.takes_over = False
         self.sync_hook: Callable[[], int] | None = None
 
     # --- life ---------------------------------------------------------------------------
 
-    def start(self, *, take_over: bool = False, accept_loss: bool = False) -> None:
+    def start(self, *, accept_loss: bool = False) -> None:
         """Start a process: recover the log, make a core, tick, dial."""
         assert self.process is None
         self._processes += 1
         self.process = self._processes
         self.links = {}
-        self._guarded(lambda: self._open(take_over=take_over, accept_loss=accept_loss))
+        self._guarded(lambda: self._open(accept_loss=accept_loss))
 
-    def _open(self, *, take_over: bool, accept_loss: bool) -> None:
+    def _open(self, *, accept_loss: bool) -> None:
         world = self.world
         node_id = NodeId(f"{self.name}.{self.disks}")
-        self.directory = self._open_directory(node_id, take_over=take_over)
+        self.directory = self._open_directory(node_id, accept_loss=accept_loss)
         log, state = self.directory.log, self.directory.state
         self.writer = SimWriter(self, self.directory)
         self.reader = SimReader(self, log)
@@ -159,7 +165,7 @@ class SimNode:
                 secondaries=tuple(node.url for node in self.secondaries),
                 default_concern=world.default_concern,
                 requires_quorum=world.requires_quorum,
-                take_over=take_over,
+                take_over=self.takes_over,
                 accept_loss=accept_loss,
                 now=self.now,
             )
@@ -182,7 +188,7 @@ class SimNode:
         for index in range(len(self.secondaries) if self.role is Role.MASTER else 0):
             self._dial(SecondaryIndex(index), first=True)
 
-    def _open_directory(self, node_id: NodeId, *, take_over: bool) -> DataDirectory:
+    def _open_directory(self, node_id: NodeId, *, accept_loss: bool) -> DataDirectory:
         """Do what `replog.node.directory` does, with our node ids and segment size."""
         self.disk.make_directory(DATA)
         lock = self.disk.lock(LOCK)
@@ -198,6 +204,8 @@ class SimNode:
             log_id=state.log_id,
             segment_bytes_max=self.world.profile.segment_bytes_max,
         )
+        if accept_loss and log.damage:
+            log.cut(log.head)
         if state.role != self.role.value:
             state = replace(state, role=self.role.value)
             store_node_state(self.disk, STATE, state)
@@ -209,6 +217,10 @@ class SimNode:
         self.core = None
         self.directory = None
         self.writer = self.reader = None
+
+    @property
+    def is_disk_idle(self) -> bool:
+        return self.writer is not None and self.writer.is_idle
 
     @property
     def now(self) -> Tick:
@@ -243,6 +255,8 @@ class SimNode:
         if not isinstance(event, Ticked):
             self._perform_all(None, core.step(Ticked(self.now)))
         if self.core is core:
+            if isinstance(event, LinkClosed):
+                self.links[event.link].acknowledged = None
             effects = core.step(event)
             self._perform_all(event, effects)
             self.world.stepped(self, event, effects)
@@ -273,15 +287,23 @@ class SimNode:
     def link_opened(self, end: End, secondary: SecondaryIndex | None) -> LinkId:
         self._next_link += 1
         link = LinkId(self._next_link)
-        self.links[link] = LinkSeen(end, BatchVerifier(), self.world.clock.now, secondary)
+        seen = LinkSeen(end, BatchVerifier(), self.world.clock.now, secondary)
+        self.links[link] = seen
         end.link = link
-        self._guarded(lambda: self.deliver(LinkOpened(link, secondary)))
+        if secondary is None and isinstance(self.core, Master):
+            detail = "this node is a master; it takes no links"
+            self.send(link, Refusal(RefusalKind.NOT_A_SECONDARY, detail))
+            self.close_link(link, detail)
+            seen.is_known = False
+        else:
+            self._guarded(lambda: self.deliver(LinkOpened(link, secondary)))
         return link
 
     def link_closed(self, end: End, reason: str) -> None:
         assert end.link is not None
         link, seen = end.link, self.links[end.link]
-        seen.acknowledged = None
+        if not seen.is_known:
+            return
         self._guarded(lambda: self.deliver(LinkClosed(link, reason)))
         if seen.secondary is not None and self.process is not None:
             self._dial(seen.secondary)
@@ -297,6 +319,8 @@ class SimNode:
         if not end.is_open and not self.world.late_bytes_reach_the_core:
             return
         link, seen = end.link, self.links[end.link]
+        if not seen.is_known:
+            return
         if self.world.encodes_messages:
             message = wire.decode(wire.encode(message))
         event: Event = Received(link, message)

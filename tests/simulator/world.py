@@ -14,6 +14,7 @@ from random import Random
 from replog.core.effects import AnswerRead, AppendOutcome, Effect, Persist, Repair, Send, StoreEpoch
 from replog.core.entry import Epoch, Head, Tick, ticks
 from replog.core.events import Event, Persisted, RequestId
+from replog.core.master import Master
 from replog.core.messages import Refusal
 from replog.node.views import Role
 from tests.simulator.clients import Clients
@@ -28,6 +29,7 @@ from tests.simulator.trace import brief
 
 WALL_CLOCK_MS = 1_800_000_000_000
 CALLBACKS_MAX = 200_000
+OPERATOR_AFTER = seconds(12.0)
 
 
 @dataclass(slots=True)
@@ -82,11 +84,28 @@ class World:
         self.master.secondaries = tuple(self.nodes[1:])
         for node in self.nodes:
             self.judge.add_node(node.name, node.disk)
-        for node, delay in zip(self.nodes[1:], profile.delays, strict=True):
+        for node, delay in zip(self.nodes, (0.0, *profile.delays), strict=True):
             self.delays[node.name] = ticks(delay)
 
     def node(self, name: str) -> SimNode:
         return next(node for node in self.nodes if node.name == name)
+
+    @property
+    def secondaries(self) -> list[SimNode]:
+        return [node for node in self.nodes if node is not self.master]
+
+    def is_level(self) -> bool:
+        """Whether all disks hold the same log."""
+        hashes = set()
+        for node in self.nodes:
+            self.judge.check_disk(node.name)
+            hashes.add(self.judge.nodes[node.name].view.hash)
+        return len(hashes) == 1
+
+    def is_idle(self, node: SimNode) -> bool:
+        """Whether nothing is on its way to this node's disk."""
+        log = node.directory.log if node.directory is not None else None
+        return log is not None and log.head == log.durable and node.is_disk_idle
 
     # --- time ---------------------------------------------------------------------------
 
@@ -142,6 +161,26 @@ class World:
             if node.process is None:
                 self.start_later(node, within=1000)
             self._scrub_on(node)
+        self.clock.after(OPERATOR_AFTER, self._operate)
+
+    def _operate(self) -> None:
+        """What an operator does about a master that says it needs one.
+
+        A torn end that looks like damage, and that nobody has: the log cannot tell whether
+        it was acknowledged and rotted, or never synced (Opening rule 1). The judge knows,
+        and forgives no lost entry. And a reign that the old master contested as it left.
+        """
+        master = self.master
+        if isinstance(master.core, Master) and master.process is not None:
+            damage = master.core.facts.damage
+            is_lost = bool(damage) and damage[0].last_id is None
+            is_contested = bool(master.core.reign.superseded)
+            if is_lost or is_contested:
+                self.count("loss accepted" if is_lost else "reign taken over again")
+                self.end_process(master, lost_power=False)
+                master.takes_over |= is_contested
+                self.start(master, accept_loss=is_lost)
+        self.clock.after(OPERATOR_AFTER, self._operate)
 
     def _scrub_on(self, node: SimNode) -> None:
         """The scrubber finds what rotted in a sealed segment, in time."""
@@ -151,9 +190,10 @@ class World:
 
     # --- processes ----------------------------------------------------------------------
 
-    def start(self, node: SimNode) -> None:
-        self.note(node, "starts")
-        node.start()
+    def start(self, node: SimNode, *, accept_loss: bool = False) -> None:
+        flags = " --take-over" * node.takes_over + " --accept-loss" * accept_loss
+        self.note(node, f"starts as {node.role}{flags}")
+        node.start(accept_loss=accept_loss)
 
     def end_process(self, node: SimNode, *, lost_power: bool) -> None:
         """Kill -9, or no power: what the disk keeps differs, and who is told."""
@@ -204,7 +244,7 @@ class World:
     def shows(self, node: SimNode, committed_id: int) -> None:
         assert node.directory is not None
         log = node.directory.log
-        if node.role is Role.MASTER:
+        if isinstance(node.core, Master):
             self.judge.master_shows(node.name, committed_id, log.durable.hash)
         else:
             self.judge.secondary_shows(node.name, committed_id, log.durable.hash)

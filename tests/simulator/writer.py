@@ -60,6 +60,10 @@ class SimWriter:
         self._is_writing = False
         self._has_failed = False
 
+    @property
+    def is_idle(self) -> bool:
+        return not self._jobs
+
     def submit(self, job: Job) -> None:
         self._jobs.append(job)
         if not self._is_writing:
@@ -166,6 +170,7 @@ class SimWriter:
         match effect:
             case StoreEpoch(epoch, owner):
                 self._directory.store(epoch=epoch, epoch_owner=owner)
+                self._node.takes_over &= owner != self._directory.state.node_id
                 yield self._world.event_time()
                 self._node.deliver(EpochStored(epoch))
             case StoreLogId(log_id):
