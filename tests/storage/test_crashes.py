@@ -263,3 +263,25 @@ def test_a_crash_anywhere_while_cutting_leaves_a_log_between_both_ends(to: int) 
             assert content in kept, batch.span.first_id
         assert rest == original().head
     assert died > 3 * len(SEEDS)
+
+
+@pytest.mark.parametrize("to", [0, 1, 3, 4, 6, 8, 10])
+def test_what_was_cut_stays_cut_when_the_power_fails_right_after(to: int) -> None:
+    target = original().heads[to]
+    for seed in SEEDS:
+        disk = disk_with(original().files, seed)
+        open_log(disk, is_master=False).cut(target)
+        disk.lose_power()
+        log = open_log(disk, is_master=False)
+        assert (log.head, log.damage, log.cuts) == (target, (), ())
+
+
+def test_what_an_open_cut_stays_cut_when_the_power_fails_right_after() -> None:
+    torn = dict(original().files)
+    path = original().segments[-1]
+    torn[path] = torn[path][:-30]
+    for seed in SEEDS:
+        disk = disk_with(torn, seed)
+        assert len(open_log(disk).cuts) == 1
+        disk.lose_power()
+        assert open_log(disk).cuts == ()

@@ -163,6 +163,34 @@ def test_a_log_may_begin_with_batches_without_entries() -> None:
     assert log.contains(heads[0])
 
 
+def test_a_segment_may_begin_with_batches_without_entries() -> None:
+    disk = SimFilesystem(Random(0))
+    log = open_log(disk, segment_bytes_max=600)
+    heads = [GENESIS, append_durably(log, "one"), append_durably(log, "two")]
+    assert len(files_of(disk)) == 1
+    heads += [append_durably(log, epoch=epoch) for epoch in (2, 5)]
+    assert len(files_of(disk)) == 2
+    for opened in both(disk, log):
+        assert all(opened.contains(head) for head in heads)
+        assert opened.around(EntryId(1)) == (heads[1], heads[2])
+        assert opened.around(EntryId(2)) == (heads[4], None)
+    log = open_log(disk)
+    heads.append(append_durably(log, "three", epoch=5))
+    for opened in both(disk, log):
+        assert all(opened.contains(head) for head in heads)
+        assert opened.around(EntryId(2)) == (heads[4], heads[5])
+        for after, end in pairwise(heads):
+            found = opened.read_batches(after, through=EntryId(3), size_max=1)
+            assert found is not None
+            assert found[0] == end
+    log = open_log(disk)
+    for end in reversed(heads):
+        log.cut(end)
+        assert log.head == end
+        log = reopened(disk, log)
+        assert (log.head, log.damage) == (end, ())
+
+
 def test_a_batch_that_is_too_long_is_refused_and_nothing_of_it_stored() -> None:
     disk, log = filled()
     before = everything(disk)

@@ -129,3 +129,21 @@ def test_files_with_other_names_are_left_alone() -> None:
     check(original, disk, log, least=original.head)
     assert log.damage == ()
     assert everything(disk) == files
+
+
+@BOTH
+def test_the_name_of_the_last_file_tells_how_far_the_log_went(is_master: bool) -> None:
+    """Its maker knew that the batch before it was durable, whatever the marks say now."""
+    original = small(is_closed=True)
+    disk = SimFilesystem(Random(0))
+    append_durably(open_log(disk), *texts(1)[0])
+    files = changed(original.files, MARKS, everything(disk)[MARKS])
+    files = changed(files, original.segments[-1], b"")
+    last = original.segments[-2]
+    for batch in [batch for batch in original.batches if batch.path == last]:
+        short = changed(files, last, original.files[last][: batch.span.start])
+        disk, log = opened(short, is_master=is_master)
+        assert log.head == batch.before
+        sealed = max(b.span.last_id for b in original.batches if b.path == last)
+        assert log.damage[0].claimed_id == sealed
+        assert files_of(disk) == {p: c for p, c in short.items() if p != MARKS}

@@ -5,7 +5,7 @@ DISK. Shared by the one writer thread and any number of readers.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
 from threading import Lock
@@ -78,6 +78,12 @@ class Contents:
         if at < 0 or id > segments[at].stop.head.last_id:
             return None
         return segments[at]
+
+    def beginning_behind(self, id: EntryId) -> Segment | None:
+        """Return the segment that begins with the entry behind `id`, if there is one."""
+        segments = self.segments
+        at = bisect_left(segments, id + 1, key=_first_id)
+        return segments[at] if at < len(segments) and segments[at].first_id == id + 1 else None
 
     def used(self, segment: Segment) -> None:
         """Keep the index of `segment` for now, and free that of the least used one."""

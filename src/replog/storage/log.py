@@ -252,6 +252,8 @@ class Log:
     def cut(self, to: Head) -> CutReport:
         """Move everything behind `to`, a batch end of the log, to the quarantine (R14).
 
+        What stays is durable afterwards.
+
         Damage behind `to` goes with it. Whether anything may be cut is the core's to say.
 
         Raises:
@@ -261,6 +263,7 @@ class Log:
         """
         self._writer.check()
         if to == self.head and not self.damage:
+            self.sync()
             return CutReport(to, "nothing is behind it", ())
         was, contents = self.head, self._contents
         with self._failing(f"nothing was cut behind {to}"):

@@ -104,21 +104,21 @@ def _end_of(contents: Contents, head: Head) -> tuple[Segment, int] | None:
     For an end between two segments it is the beginning of the later one; at the end of
     the log it is the end of the last one.
     """
-    segments = contents.segments
-    for segment in segments:
-        if segment.start.head == head:
-            return segment, 0
-    if segments and segments[-1].stop.head == head:
-        return segments[-1], segments[-1].stop.offset
-    if head.last_id == 0:
-        holder = segments[0] if segments else None
-    else:
-        holder = contents.holding(head.last_id)
-    if holder is None:
-        return None
-    with Opened(contents, holder) as opened:
-        offset = opened.offset_of_end(head)
-    return None if offset is None else (holder, offset)
+    behind = contents.beginning_behind(head.last_id)
+    if behind is not None and behind.start.head == head:
+        return behind, 0
+    last = contents.segments[-1] if contents.segments else None
+    if last is not None and last.stop.head == head:
+        return last, last.stop.offset
+    # Batches that only open an epoch may stand at either side of a segment's beginning.
+    for segment in (contents.holding(head.last_id), behind):
+        if segment is None:
+            continue
+        with Opened(contents, segment) as opened:
+            offset = opened.offset_of_end(head)
+        if offset is not None:
+            return segment, offset
+    return None
 
 
 def _read_batches(
@@ -211,6 +211,7 @@ class Opened:
 
     def point_before(self, id: EntryId) -> tuple[int, Head]:
         """Return a batch end below `id`, or the segment's start; all up to `id` is verified."""
+        assert id <= self.segment.stop.head.last_id, (id, self.segment.name)
         while self.segment.verified.head.last_id < id:
             self.verify(self.segment.verified.offset + 1)
         return self.segment.index.before(id)

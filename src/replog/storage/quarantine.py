@@ -11,7 +11,7 @@ from replog.core.entry import Head
 from replog.storage.filesystem import Filesystem
 from replog.storage.layout import Layout, quarantine_name
 from replog.storage.salvage import read_what_can_be_read
-from replog.storage.syncing import sync_file, sync_names
+from replog.storage.syncing import make_names, sync_file, sync_names
 
 _COPY_BYTES = 1024 * 1024
 
@@ -55,7 +55,8 @@ def quarantine(
     """
     if offset >= stop:
         return ()
-    filesystem.make_directory(layout.quarantine)
+    if not filesystem.exists(layout.quarantine):
+        make_names(filesystem, layout.quarantine)
     path = _free_path(filesystem, layout, segment, offset=offset, reason=reason)
     source = filesystem.open(layout.segment(segment), writable=False)
     try:

@@ -45,6 +45,21 @@ def sync_names(filesystem: Filesystem, directory: str) -> None:
         raise SyncFailedError(sync_failure(f"fsync of {directory}", error)) from error
 
 
+def make_names(filesystem: Filesystem, directory: str) -> None:
+    """Make a directory, its name durable.
+
+    Raises:
+        OSError: there was no space, or no permission: it is not there.
+        SyncFailedError: as `sync_file`.
+    """
+    try:
+        filesystem.make_directory(directory)
+    except OSError as error:
+        if error.errno != errno.EIO:
+            raise
+        raise SyncFailedError(sync_failure(f"fsync above {directory}", error)) from error
+
+
 def sync_failure(what: str, error: OSError) -> str:
     return (
         f"{what} failed ({error}): what is on the disk is unknown. This node must end; "

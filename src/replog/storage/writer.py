@@ -74,8 +74,8 @@ class Writer:
     def write(self, pieces: Sequence[Piece]) -> None:
         """Write all of `pieces`, or nothing: what was written before a failure is cut back.
 
-        A batch that seals its segment is durable before the next file is made †: that a
-        file exists proves that the one before it is whole.
+        A batch that seals its segment is durable before the next file is made †, and so is
+        the name of its file: that a file exists proves that the one before it is whole.
 
         Raises:
             DiskFullError: nothing of `pieces` is in the log, and that is durable.
@@ -152,6 +152,8 @@ class Writer:
             before = targets[-1] if targets else self._target
             if before is not None and (targets or self.durable != self.end):
                 self._sync_file(before.file)
+                if not self._is_name_synced or (targets and before.is_new):
+                    self._sync_names()
             segment = Segment(Place(0, end.head, end.time), Place(0, end.head, end.time))
             path = self._contents.layout.segment(segment.name)
             file = self._contents.filesystem.open(path, writable=True, create=True)
