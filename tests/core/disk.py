@@ -70,6 +70,7 @@ class Disk:
     log_id: LogId | None = None
     members: tuple[str, ...] = ()
     note: EntryId = EntryId(0)
+    is_loss_unsettled: bool = False
     is_full: bool = False
     damage: list[Damage] = field(default_factory=list)
 

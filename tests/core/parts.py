@@ -83,6 +83,7 @@ def new_master(
         epoch_owner=disk.owner,
         head=disk.good_head,
         damage=tuple(disk.damage),
+        is_loss_unsettled=disk.is_loss_unsettled,
         is_shared=bool(disk.members),
         url="http://m",
         secondaries=urls,

@@ -13,6 +13,7 @@ from replog.core.effects import (
     Refused,
     Send,
     SendBatches,
+    StoreLossSettled,
 )
 from replog.core.entry import GENESIS, NO_EPOCH, EntryId, Epoch, Head, LogId, NodeId, Tick
 from replog.core.events import (
@@ -21,6 +22,7 @@ from replog.core.events import (
     CutDone,
     DamageFound,
     DamageRepaired,
+    DialFailed,
     EpochStored,
     LinkId,
     LinkOpened,
@@ -28,6 +30,7 @@ from replog.core.events import (
     Received,
     RequestId,
     SecondaryIndex,
+    Ticked,
 )
 from replog.core.master import Master
 from replog.core.messages import (
@@ -66,7 +69,13 @@ def hello(log_id: LogId | None, *, epoch: int, owner: str) -> Hello:
     return Hello(1, NodeId("s"), log_id, Epoch(epoch), NodeId(owner), 0.0)
 
 
-def a_master(*, log_id: LogId | None, last_id: int = 0, take_over: bool = False) -> Master:
+def a_master(
+    *,
+    log_id: LogId | None,
+    last_id: int = 0,
+    take_over: bool = False,
+    is_loss_unsettled: bool = False,
+) -> Master:
     return Master(
         node_id=NodeId("m"),
         log_id=log_id,
@@ -78,6 +87,7 @@ def a_master(*, log_id: LogId | None, last_id: int = 0, take_over: bool = False)
         url="http://m",
         secondaries=("http://s",),
         take_over=take_over,
+        is_loss_unsettled=is_loss_unsettled,
         now=Tick(0),
     )
 
@@ -206,3 +216,20 @@ def test_a_stream_that_met_damage_goes_on_after_the_repair() -> None:
     effects = master.step(DamageRepaired(damage(1, 2), head(10)))
     (asked,) = asked_to_send(effects)
     assert (asked.after, asked.through) == (GENESIS, EntryId(10))
+
+
+def test_a_master_hears_everybody_although_its_damage_was_mended_before_a_restart() -> None:
+    master = a_master(log_id=LOG, last_id=10, is_loss_unsettled=True)
+    master.step(DialFailed(SecondaryIndex(0), "refused"))
+    master.step(EpochStored(Epoch(2)))
+    master.step(Ticked(Tick(10_000)))
+    outcome = appended(master)
+    assert isinstance(outcome, Refused)
+    assert outcome.reason is RefusalReason.DAMAGED
+    assert "http://s" in outcome.detail
+
+    master.step(LinkOpened(LINK, SecondaryIndex(0)))
+    master.step(Received(LINK, hello(LOG, epoch=1, owner="m")))
+    effects = master.step(Received(LINK, Report(head(10), EntryId(10))))
+    assert StoreLossSettled() in effects, "and not asked for again at the next start"
+    assert appended(master) == "waits"

@@ -236,6 +236,8 @@ class World:
                     disk.log_id = LogId(log_id)
                 case do.StoreMembers(urls):
                     disk.members = urls
+                case do.StoreLossSettled():
+                    disk.is_loss_unsettled = False
                 case do.NoteCommit(committed_id):
                     disk.note = max(disk.note, committed_id)
                 case do.Show(committed_id):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ from replog.core.effects import (
     Show,
     StoreEpoch,
     StoreLogId,
+    StoreLossSettled,
     StoreMembers,
 )
 from replog.core.entry import LogId, NodeId, Tick
@@ -57,13 +58,11 @@ from replog.core.messages import (
     StreamStart,
 )
 from replog.core.secondary import Secondary
-from replog.node.directory import DataDirectory, committed_note
+from replog.node.directory import DataDirectory, committed_note, open_directory
 from replog.node.inbound import BatchVerifier
 from replog.node.views import Role
 from replog.replication import wire
 from replog.storage.batch import BadBatch
-from replog.storage.log import Log
-from replog.storage.node_state import NodeState, load_node_state, store_node_state
 from tests.simulator.clock import UNITS_PER_TICK, seconds
 from tests.simulator.disk import NodeDied, SimFilesystem
 from tests.simulator.network import End
@@ -146,7 +145,15 @@ class SimNode:
     def _open(self, *, accept_loss: bool) -> None:
         world = self.world
         node_id = NodeId(f"{self.name}.{self.disks}")
-        self.directory = self._open_directory(node_id, accept_loss=accept_loss)
+        self.directory = open_directory(
+            self.disk,
+            DATA,
+            role=self.role,
+            take_over=True,
+            accept_loss=accept_loss,
+            new_id=lambda: node_id,
+            segment_bytes_max=world.profile.segment_bytes_max,
+        )
         log, state = self.directory.log, self.directory.state
         self.writer = SimWriter(self, self.directory)
         self.reader = SimReader(self, log)
@@ -160,6 +167,7 @@ class SimNode:
                 epoch_owner=state.epoch_owner,
                 head=log.durable,
                 damage=log.damage,
+                is_loss_unsettled=state.is_loss_unsettled,
                 url=self.url,
                 is_shared=bool(state.members),
                 secondaries=tuple(node.url for node in self.secondaries),
@@ -187,29 +195,6 @@ class SimNode:
         self._note_durable()
         for index in range(len(self.secondaries) if self.role is Role.MASTER else 0):
             self._dial(SecondaryIndex(index), first=True)
-
-    def _open_directory(self, node_id: NodeId, *, accept_loss: bool) -> DataDirectory:
-        """Do what `replog.node.directory` does, with our node ids and segment size."""
-        self.disk.make_directory(DATA)
-        lock = self.disk.lock(LOCK)
-        state = load_node_state(self.disk, STATE)
-        if state is None:
-            state = NodeState(node_id=node_id)
-            store_node_state(self.disk, STATE, state)
-        was_master = state.role == Role.MASTER.value
-        log = Log.open(
-            self.disk,
-            DATA,
-            is_master=was_master or self.role is Role.MASTER,
-            log_id=state.log_id,
-            segment_bytes_max=self.world.profile.segment_bytes_max,
-        )
-        if accept_loss and log.damage:
-            log.cut(log.head)
-        if state.role != self.role.value:
-            state = replace(state, role=self.role.value)
-            store_node_state(self.disk, STATE, state)
-        return DataDirectory(self.disk, DATA, lock, state, log)
 
     def stopped(self) -> None:
         """The process is gone, however it ended; the disk is another matter."""
@@ -355,7 +340,7 @@ class SimNode:
                 if isinstance(effect, Persist):
                     self.world.ids_given(effect)
                 self.writer.perform(effect)
-            case StoreEpoch() | StoreLogId() | StoreMembers():
+            case StoreEpoch() | StoreLogId() | StoreMembers() | StoreLossSettled():
                 self.writer.perform(effect)
             case CloseLink(link, reason):
                 self.close_link(link, reason)

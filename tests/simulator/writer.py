@@ -17,6 +17,7 @@ from replog.core.effects import (
     Repair,
     StoreEpoch,
     StoreLogId,
+    StoreLossSettled,
     StoreMembers,
 )
 from replog.core.entry import LogId
@@ -46,7 +47,8 @@ if TYPE_CHECKING:
 
 Job = Generator[int, None, None]
 
-DiskEffect = Persist | PersistBatches | StoreEpoch | StoreLogId | StoreMembers | CutLog | Repair
+StoreEffect = StoreEpoch | StoreLogId | StoreMembers | StoreLossSettled
+DiskEffect = Persist | PersistBatches | StoreEffect | CutLog | Repair
 
 
 class SimWriter:
@@ -105,7 +107,7 @@ class SimWriter:
         match effect:
             case Persist() | PersistBatches():
                 self.submit(self._do_persist(effect))
-            case StoreEpoch() | StoreLogId() | StoreMembers():
+            case StoreEpoch() | StoreLogId() | StoreMembers() | StoreLossSettled():
                 self.submit(self._do_store(effect))
             case CutLog():
                 self.submit(self._do_cut(effect))
@@ -166,7 +168,7 @@ class SimWriter:
         self._world.batch_made(self._node, effect.epoch, encoded.payload, before)
         return Written(encoded.head, len(encoded.payload))
 
-    def _do_store(self, effect: StoreEpoch | StoreLogId | StoreMembers) -> Job:
+    def _do_store(self, effect: StoreEffect) -> Job:
         match effect:
             case StoreEpoch(epoch, owner):
                 self._directory.store(epoch=epoch, epoch_owner=owner)
@@ -178,6 +180,8 @@ class SimWriter:
                 self._directory.log.set_log_id(LogId(log_id))
             case StoreMembers(urls):
                 self._directory.store(members=urls)
+            case StoreLossSettled():
+                self._directory.store(is_loss_unsettled=False)
 
     def _do_cut(self, effect: CutLog) -> Job:
         self._directory.log.cut(effect.to)

@@ -67,6 +67,11 @@ class StoreMembers:
 
 
 @dataclass(frozen=True, slots=True)
+class StoreLossSettled:
+    """Forget, durably, that damage was found: every secondary was heard since (R8)."""
+
+
+@dataclass(frozen=True, slots=True)
 class CutLog:
     """Move everything after `to` to the quarantine; comes back as `CutDone` (R14)."""
 
@@ -259,6 +264,7 @@ Effect = (
     | StoreEpoch
     | StoreLogId
     | StoreMembers
+    | StoreLossSettled
     | CutLog
     | NoteCommit
     | Show

@@ -8,7 +8,15 @@ from __future__ import annotations
 from replog.core.admission import DISK_FULL_PAUSE, foreign_detail, superseded_detail
 from replog.core.adoption import Adoption, announce, choose_donor, extending, reach
 from replog.core.damage import damage_line
-from replog.core.effects import Effect, Level, Say, StoreEpoch, StoreLogId, StoreMembers
+from replog.core.effects import (
+    Effect,
+    Level,
+    Say,
+    StoreEpoch,
+    StoreLogId,
+    StoreLossSettled,
+    StoreMembers,
+)
 from replog.core.entry import Epoch, LogId, Tick, ticks
 from replog.core.events import DamageRepaired
 from replog.core.facts import MasterFacts
@@ -133,6 +141,9 @@ class Leadership:
         if self._facts.now < self._adopt_until and self._is_more_elsewhere():
             return
         self.reign.phase = Phase.SERVING
+        if self.reign.must_hear_all:
+            self.reign.must_hear_all = False
+            out.append(StoreLossSettled())
         out.append(Say(Level.INFO, f"serving from entry {self._facts.durable.last_id} on"))
 
     def _is_waiting_for_proof(self) -> bool:

@@ -81,6 +81,8 @@ class Master:
         epoch, epoch_owner: the highest epoch stored in the directory.
         head: durable head of the log, after recovery; below any damage.
         damage: what recovery found and could not mend (R13), in order of ids.
+        is_loss_unsettled: whether damage was found at an earlier start, and not every
+            secondary was heard since (R8).
         is_shared: whether a secondary was ever proven to share the log: members are noted.
         url: under which clients and secondaries reach this node.
         secondaries: URLs of the configured secondaries.
@@ -101,6 +103,7 @@ class Master:
         epoch_owner: NodeId | None,
         head: Head,
         damage: tuple[Damage, ...] = (),
+        is_loss_unsettled: bool = False,
         is_shared: bool,
         url: str,
         secondaries: tuple[str, ...],
@@ -127,7 +130,7 @@ class Master:
             secondaries=len(secondaries),
             is_fresh=log_id is None,
             take_over=take_over,
-            must_hear_all=bool(damage) and not accept_loss,
+            must_hear_all=(bool(damage) or is_loss_unsettled) and not accept_loss,
             is_shared=is_shared,
         )
         self.replicas = Replicas(self.facts, secondaries)

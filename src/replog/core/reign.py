@@ -34,7 +34,8 @@ class Reign:
     Attributes:
         epoch, owner: the highest epoch stored in this directory, and whose it is.
         is_fresh: the directory held no log when the node started.
-        must_hear_all: damage was found at open and loss is not accepted (R8).
+        must_hear_all: damage was found at this start or an earlier one, not every secondary
+            was heard since, and loss is not accepted (R8).
         heard: the first word of each secondary that said one; None where its dial failed.
         claimed: the epoch of this reign, from the moment on that it is being stored.
         superseded: why another master reigns, "" where none does.

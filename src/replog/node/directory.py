@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import secrets
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
@@ -14,7 +15,7 @@ from replog.core.entry import EntryId, Epoch, LogId, NodeId
 from replog.core.errors import ConfigurationError, StorageError
 from replog.node.views import Role
 from replog.storage.filesystem import File, Filesystem
-from replog.storage.log import Log
+from replog.storage.log import SEGMENT_BYTES_MAX, Log
 from replog.storage.node_state import NodeState, load_node_state, store_node_state
 
 LOCK_NAME: Final = "lock"
@@ -49,6 +50,7 @@ class DataDirectory:
         epoch: Epoch | None = None,
         epoch_owner: NodeId | None = None,
         members: tuple[str, ...] | None = None,
+        is_loss_unsettled: bool | None = None,
     ) -> None:
         """Change node.json durably; what is None stays as it is."""
         state = self.state
@@ -58,6 +60,9 @@ class DataDirectory:
             epoch=state.epoch if epoch is None else epoch,
             epoch_owner=state.epoch_owner if epoch_owner is None else epoch_owner,
             members=state.members if members is None else members,
+            is_loss_unsettled=(
+                state.is_loss_unsettled if is_loss_unsettled is None else is_loss_unsettled
+            ),
         )
         if changed != state:
             store_state(self._filesystem, self.path, changed)
@@ -76,12 +81,21 @@ class DataDirectory:
 
 
 def open_directory(
-    filesystem: Filesystem, path: str, *, role: Role, take_over: bool, accept_loss: bool = False
+    filesystem: Filesystem,
+    path: str,
+    *,
+    role: Role,
+    take_over: bool,
+    accept_loss: bool = False,
+    new_id: Callable[[], NodeId] | None = None,
+    segment_bytes_max: int = SEGMENT_BYTES_MAX,
 ) -> DataDirectory:
     """Open the data directory at `path`, or make it, for a node of this role.
 
     The lock first, then the role, then the log: a directory that another process has, or
-    that this role must not take, is left as it is.
+    that this role must not take, is left as it is. With `accept_loss` a master's damage, and
+    what is behind it, goes to the quarantine: the operator gives up what nobody can mend.
+    `new_id` makes the node_id of a new directory.
 
     Raises:
         DirectoryLockedError: another process has it open.
@@ -90,17 +104,31 @@ def open_directory(
     """
     lock = lock_directory(filesystem, path)
     try:
-        state = _state_for(filesystem, path, role=role, take_over=take_over)
+        state = _state_for(
+            filesystem, path, role=role, take_over=take_over, new_id=new_id or new_node_id
+        )
         # What a master's directory holds after its durable mark may have been answered to
         # clients: it is cut by a master's rules until it has followed another master.
         was_master = state.role == Role.MASTER.value
         log = Log.open(
-            filesystem, path, is_master=was_master or role is Role.MASTER, log_id=state.log_id
+            filesystem,
+            path,
+            is_master=was_master or role is Role.MASTER,
+            log_id=state.log_id,
+            segment_bytes_max=segment_bytes_max,
         )
         if accept_loss and role is Role.MASTER and log.damage:
             log.cuts = (*log.cuts, log.cut(log.head))
-        if state.role != role.value:
-            state = replace(state, role=role.value)
+        # R8: before any of it is mended, since the log is whole then after a restart, while a
+        # secondary that was not heard may still hold more of what was lost.
+        is_unsettled = bool(log.damage) or (state.is_loss_unsettled and not accept_loss)
+        opened = replace(
+            state,
+            role=role.value,
+            is_loss_unsettled=is_unsettled if role is Role.MASTER else state.is_loss_unsettled,
+        )
+        if opened != state:
+            state = opened
             store_state(filesystem, path, state)
     except BaseException:
         lock.close()
@@ -147,11 +175,18 @@ def lock_directory(filesystem: Filesystem, path: str) -> File:
         ) from error
 
 
-def _state_for(filesystem: Filesystem, path: str, *, role: Role, take_over: bool) -> NodeState:
+def _state_for(
+    filesystem: Filesystem,
+    path: str,
+    *,
+    role: Role,
+    take_over: bool,
+    new_id: Callable[[], NodeId],
+) -> NodeState:
     """Return what node.json says, or what a new one says; the new one is durable."""
     state = load_state(filesystem, path)
     if state is None:
-        state = NodeState(node_id=new_node_id())
+        state = NodeState(node_id=new_id())
         store_state(filesystem, path, state)
     if role is Role.MASTER and state.role == Role.SECONDARY.value and not take_over:
         raise ConfigurationError(

@@ -168,6 +168,7 @@ class Node:
             epoch_owner=state.epoch_owner,
             head=log.durable,
             damage=log.damage,
+            is_loss_unsettled=state.is_loss_unsettled,
             is_shared=bool(state.members),
             url=settings.advertise_url,
             secondaries=settings.secondaries,

@@ -23,6 +23,7 @@ from replog.core.effects import (
     Repair,
     StoreEpoch,
     StoreLogId,
+    StoreLossSettled,
     StoreMembers,
 )
 from replog.core.entry import LogId
@@ -69,6 +70,7 @@ Job = (
     | StoreEpoch
     | StoreLogId
     | StoreMembers
+    | StoreLossSettled
     | CutLog
     | Repair
     | NoteDurable
@@ -173,6 +175,8 @@ class Writer:
                 self._log.set_log_id(LogId(log_id))
             case StoreMembers(urls):
                 self._directory.store(members=urls)
+            case StoreLossSettled():
+                self._directory.store(is_loss_unsettled=False)
             case CutLog(to):
                 report = self._log.cut(to)
                 files = [moved.path for moved in report.quarantined]

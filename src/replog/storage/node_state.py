@@ -35,6 +35,8 @@ class NodeState:
         epoch: the highest it has stored; it refuses lower ones (R8).
         epoch_owner: the node_id of that epoch's master; None while `epoch` is 0.
         members: URLs of all nodes, the master's first: what a restore asks for (R9).
+        is_loss_unsettled: damage was found when a master opened this log, and not every
+            secondary has been heard since: what was lost may be there (R8).
     """
 
     format: int = FORMAT
@@ -44,6 +46,7 @@ class NodeState:
     epoch: Epoch = Epoch(0)
     epoch_owner: NodeId | None = None
     members: tuple[str, ...] = ()
+    is_loss_unsettled: bool = False
 
 
 class _Document(msgspec.Struct, frozen=True):
@@ -54,6 +57,7 @@ class _Document(msgspec.Struct, frozen=True):
     epoch: int
     epoch_owner: str | None
     members: tuple[str, ...]
+    is_loss_unsettled: bool
     check: str
 
 
@@ -84,6 +88,7 @@ def load_node_state(filesystem: Filesystem, path: str) -> NodeState | None:
         epoch=Epoch(document.epoch),
         epoch_owner=None if document.epoch_owner is None else NodeId(document.epoch_owner),
         members=document.members,
+        is_loss_unsettled=document.is_loss_unsettled,
     )
     # The whole file is compared, not the check alone: spaces and names are covered too.
     if data != _encode(state):
@@ -110,6 +115,7 @@ def _encode(state: NodeState) -> bytes:
         "epoch": state.epoch,
         "epoch_owner": state.epoch_owner,
         "members": state.members,
+        "is_loss_unsettled": state.is_loss_unsettled,
     }
     members["check"] = sha256(msgspec.json.encode(members)).hexdigest()
     return json.dumps(members, ensure_ascii=False, indent=2).encode() + b"\n"
