@@ -276,6 +276,24 @@ def test_what_was_cut_stays_cut_when_the_power_fails_right_after(to: int) -> Non
         assert (log.head, log.damage, log.cuts) == (target, (), ())
 
 
+@pytest.mark.parametrize("to", [0, 3, 6, 10])
+def test_after_a_cut_either_line_of_the_marks_may_be_lost(to: int) -> None:
+    """An older, higher mark that came to light again would turn the cut into damage."""
+    target = original().heads[to]
+    disk = disk_with(original().files)
+    log = open_log(disk, is_master=False)
+    log.note_commit(EntryId(target.last_id))
+    log.cut(target)
+    log.close()
+    files = everything(disk)
+    path = "data/marks"
+    for block in range(4):
+        start, stop = block * 4096, (block + 1) * 4096
+        marks = files[path][:start] + bytes(4096) + files[path][stop:]
+        log = open_log(disk_with({**files, path: marks}), is_master=False)
+        assert (log.head, log.damage, log.cuts) == (target, (), ())
+
+
 def test_what_an_open_cut_stays_cut_when_the_power_fails_right_after() -> None:
     torn = dict(original().files)
     path = original().segments[-1]

@@ -163,6 +163,16 @@ def test_a_log_may_begin_with_batches_without_entries() -> None:
     assert log.contains(heads[0])
 
 
+def test_a_range_in_the_middle_of_a_long_batch_is_found() -> None:
+    log = open_log(SimFilesystem(Random(0)), segment_bytes_max=10_000_000)
+    append_durably(log, *[f"{n} " + "x" * (n * 7 % 100) for n in range(1, 15_000)])
+    lines = read(log).splitlines(keepends=True)
+    for first in range(1, 15_000, 97):
+        last = min(first + first % 5, 14_999)
+        assert read(log, first, last) == b"".join(lines[first - 1 : last])
+    assert log.around(EntryId(7000)) == (GENESIS, log.head)
+
+
 def test_a_segment_may_begin_with_batches_without_entries() -> None:
     disk = SimFilesystem(Random(0))
     log = open_log(disk, segment_bytes_max=600)

@@ -147,3 +147,23 @@ def test_the_name_of_the_last_file_tells_how_far_the_log_went(is_master: bool) -
         sealed = max(b.span.last_id for b in original.batches if b.path == last)
         assert log.damage[0].claimed_id == sealed
         assert files_of(disk) == {p: c for p, c in short.items() if p != MARKS}
+
+
+def test_two_segments_of_a_log_that_went_another_way_are_damage_at_open() -> None:
+    originals = []
+    for word in ("entry", "other"):
+        disk = SimFilesystem(Random(0))
+        log = open_log(disk, segment_bytes_max=700)
+        for number in range(8):
+            append_durably(log, f"{word} {number}")
+        log.close()
+        originals.append(Original(everything(disk)))
+    ours, theirs = originals
+    assert ours.segments == theirs.segments
+    assert len(ours.segments) == 4
+    files = ours.files
+    for path in ours.segments[1:3]:
+        files = changed(files, path, theirs.files[path])
+    _, log = opened(files, is_master=True)
+    assert log.head == ours.heads[2]
+    assert (log.damage[0].segment, log.damage[0].last_id) == (f"{3:020d}.ndjson", 6)

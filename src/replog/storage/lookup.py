@@ -6,6 +6,7 @@ says where to look.
 
 from __future__ import annotations
 
+import errno
 from binascii import unhexlify
 from collections.abc import Callable
 from typing import Self, TypeVar
@@ -18,6 +19,9 @@ from replog.storage.lines import HEADER_BEGINNING, TRAILER_BEGINNING, LineError,
 from replog.storage.segment import Segment
 
 _WINDOW_BYTES = 256 * 1024
+_LINE_BEGINNING_BYTES = 32
+"""At least what `{"id":N,` and the newline before it have."""
+
 _BEGINNING_BYTES = 4096
 """Enough for a header line and the id of the line behind it."""
 _NEXT_TRAILER = b"\n" + TRAILER_BEGINNING
@@ -175,6 +179,8 @@ class Opened:
         try:
             data = self.file().read_at(start, stop - start)
         except OSError as error:
+            if error.errno != errno.EIO:
+                raise StorageError(f"cannot read {segment.name}: {error}") from error
             raise self.rotten() from error
         if segment.is_retired:
             raise Retired
@@ -231,6 +237,18 @@ class Opened:
             if offset + size >= self.segment.stop.offset:
                 raise self.rotten()
             size *= 2
+
+    def offset_of_line(self, id: EntryId) -> int:
+        """Return where the line of `id` begins, in constant memory."""
+        offset, _ = self.point_before(id)
+        while True:
+            window = self.read(offset, offset + _WINDOW_BYTES)
+            at = _find_line(window, id)
+            if at is not None:
+                return offset + at + 1
+            if offset + len(window) >= self.segment.stop.offset:
+                raise self.rotten()
+            offset += len(window) - _LINE_BEGINNING_BYTES
 
     def trailer(self, window: bytes, start: int) -> tuple[int, Head]:
         """Return the end and the head of the trailer that begins at `start`."""

@@ -5,15 +5,20 @@ DISK.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
 
 from replog.core.entry import GENESIS, Head, LogId
 from replog.storage.filesystem import File
+from replog.storage.lines import BATCH_BYTES_MAX
 from replog.storage.run import scan_run
 from replog.storage.span import BatchSpan
 
 STRETCH_BYTES = 1024 * 1024
 """Read and verified in one go: large enough that calls cost nothing, small enough for P10."""
+
+_WHOLE_BATCH_BYTES = BATCH_BYTES_MAX + 1
+"""So many bytes hold a whole batch, or show that it is longer than one may be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,14 +56,12 @@ class Stretch:
     """Good batches that were read in one go, and the bad one behind them, if one is.
 
     Attributes:
-        payload: the bytes of exactly `[start.offset, stop.offset)`.
         batches: what is in it; their offsets count from `start.offset`.
         seals: the last batch ends the segment.
     """
 
     start: Place
     stop: Place
-    payload: bytes
     batches: tuple[BatchSpan, ...]
     seals: bool
     bad: Bad | None
@@ -77,7 +80,11 @@ def read_stretch(
         try:
             payload = file.read_at(start.offset, wanted)
         except OSError as error:
-            return _unreadable(start, error)
+            if error.errno != errno.EIO:
+                raise
+            reason = f"it cannot be read ({error.strerror})"
+            bad_place = Bad(start.offset, reason, is_unfinished=False)
+            return Stretch(start, start, (), seals=False, bad=bad_place)
         scan = scan_run(
             payload,
             after=start.head,
@@ -89,20 +96,13 @@ def read_stretch(
         is_all = start.offset + wanted == stop_offset
         if bad is not None and bad.is_unfinished and not is_all:
             if not run.batches:
-                size *= 2
+                size = min(size * 2, _WHOLE_BATCH_BYTES)
                 continue
             bad = None
         return Stretch(
             start,
             Place(start.offset + run.stop, run.head, run.last_time),
-            payload[: run.stop],
             run.batches,
             run.seals,
             None if bad is None else Bad(start.offset + bad.offset, bad.reason, bad.is_unfinished),
         )
-
-
-def _unreadable(start: Place, error: OSError) -> Stretch:
-    reason = f"it cannot be read ({error.strerror})"
-    bad = Bad(start.offset, reason, is_unfinished=False)
-    return Stretch(start, start, b"", (), seals=False, bad=bad)

@@ -74,9 +74,7 @@ class EntryReader:
             self._offset = 0
         else:
             try:
-                offset, _ = opened.point_before(self._next_id)
-                _, at = opened.window_with(self._next_id, offset)
-                self._offset = offset + at + 1
+                self._offset = opened.offset_of_line(self._next_id)
             except BaseException:
                 opened.__exit__()
                 raise
