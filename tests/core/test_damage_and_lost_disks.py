@@ -9,10 +9,12 @@ from replog.core.effects import (
     CutLog,
     Effect,
     LookUp,
+    NoteCommit,
     RefusalReason,
     Refused,
     Send,
     SendBatches,
+    Show,
     StoreLossSettled,
 )
 from replog.core.entry import GENESIS, NO_EPOCH, EntryId, Epoch, Head, LogId, NodeId, Tick
@@ -27,6 +29,7 @@ from replog.core.events import (
     LinkId,
     LinkOpened,
     LookedUp,
+    Persisted,
     Received,
     RequestId,
     SecondaryIndex,
@@ -233,3 +236,22 @@ def test_a_master_hears_everybody_although_its_damage_was_mended_before_a_restar
     effects = master.step(Received(LINK, Report(head(10), EntryId(10))))
     assert StoreLossSettled() in effects, "and not asked for again at the next start"
     assert appended(master) == "waits"
+
+
+def test_a_master_notes_what_it_shows_at_its_start() -> None:
+    """Simulator seed 1349: killed and started as a secondary, it showed less than before."""
+    effects = a_master(log_id=LOG, last_id=9).start()
+    assert effects[:2] == [NoteCommit(EntryId(9)), Show(EntryId(9))]
+
+
+def test_damage_does_not_take_the_note_of_a_master_back() -> None:
+    """What it hides was committed all the same, and the next start must know how far."""
+    master = a_master(log_id=LOG, last_id=9)
+    master.start()
+    master.step(DamageFound(damage(4, 5)))
+    effects = master.step(Persisted(head(10)))
+    assert Show(EntryId(3)) in effects
+    assert not [effect for effect in effects if isinstance(effect, NoteCommit)]
+    effects = master.step(DamageRepaired(damage(4, 5), head(10)))
+    noted = effects.index(NoteCommit(EntryId(10)))
+    assert effects[noted + 1] == Show(EntryId(10))

@@ -76,6 +76,7 @@ class Master:
 
     Args:
         node_id: of this data directory.
+        reign_id: of this run; no two runs, on whatever copies of a directory, share one.
         log_id: of the log in it; None where the directory is empty.
         fresh_log_id: what a new log would be called (R9).
         epoch, epoch_owner: the highest epoch stored in the directory.
@@ -97,6 +98,7 @@ class Master:
         self,
         *,
         node_id: NodeId,
+        reign_id: ReignId = NO_REIGN,
         log_id: LogId | None,
         fresh_log_id: LogId,
         epoch: Epoch,
@@ -115,6 +117,7 @@ class Master:
     ) -> None:
         self.facts = MasterFacts(
             node_id=node_id,
+            reign_id=reign_id,
             log_id=log_id,
             url=url,
             written=head,
@@ -124,6 +127,7 @@ class Master:
         )
         self.reign = Reign(
             node_id=node_id,
+            reign_id=reign_id,
             epoch=epoch,
             owner=epoch_owner,
             started=now,
@@ -145,7 +149,8 @@ class Master:
 
     def start(self) -> list[Effect]:
         """Return what a master does before its first event."""
-        out: list[Effect] = [Show(self.facts.good_id)]
+        out: list[Effect] = []
+        self._show(out)
         if self.reign.superseded:
             out.append(Say(Level.ERROR, f"read-only: {superseded_detail(self.reign)}"))
         out += [Say(Level.ERROR, damage_line(damage)) for damage in self.facts.damage]
@@ -221,7 +226,7 @@ class Master:
                 self.leadership.damage_found(event.damage, out)
             case DamageRepaired():
                 self.leadership.damage_repaired(event, out)
-                out.append(Show(self.facts.good_id))
+                self._show(out)
                 self._answer_met(out)
             case RepairFailed():
                 self.leadership.repair_failed(event.reason, out)
@@ -311,7 +316,7 @@ class Master:
         facts.is_persisting = False
         facts.written = facts.durable = head
         self.admission.disk_took_a_batch()
-        out += [NoteCommit(facts.good_id), Show(facts.good_id)]
+        self._show(out)
         if self.leadership.adopted(out):
             self.replicas.tell_committed(out, batch_follows=False)
             return
@@ -322,6 +327,15 @@ class Master:
         self.replicas.tell_committed(out, batch_follows=batch_follows)
         if self.admission.is_stopping:
             self._answer_all_pending(out)
+
+    def _show(self, out: list[Effect]) -> None:
+        """Note what is committed, then show it: a kill must not take back what was seen.
+
+        What damage hides was committed all the same: the note stays where it is.
+        """
+        if not self.facts.damage:
+            out.append(NoteCommit(self.facts.good_id))
+        out.append(Show(self.facts.good_id))
 
     def _persist_refused(self, reason: str, out: list[Effect]) -> None:
         """The disk was full and nothing was left behind: proved not stored."""
