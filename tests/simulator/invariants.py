@@ -214,7 +214,7 @@ class Judge:
     def _shows(self, record: NodeRecord, committed_id: int) -> None:
         promise(
             "P3",
-            committed_id >= record.shown,
+            record.is_rotten or committed_id >= record.shown,
             f"{record.name} showed {record.shown} and shows {committed_id} now",
         )
         record.shown = committed_id
