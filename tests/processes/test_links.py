@@ -76,6 +76,25 @@ def test_a_link_that_breaks_over_and_over_under_load_loses_nothing(tmp_path: Pat
         stories.check_history(cluster, load.acknowledged.messages | {1: "before"})
 
 
+def test_a_link_that_opens_while_the_master_stops_does_not_hold_the_stop_up(
+    tmp_path: Path,
+) -> None:
+    """S2 is paused, so its link takes a while to close; in that while S1's dial succeeds."""
+    with ProcessCluster(tmp_path) as cluster, Proxy(cluster.node[S1].port) as proxy:
+        cluster.master.options = ("--secondary", proxy.url, "--secondary", cluster.url(S2))
+        cluster.start_all()
+        stories.append(cluster, "before", w="all")
+        proxy.holds_new = True
+        proxy.passages[-1].hang_up_dialler()
+        wait_until(
+            lambda: bool(proxy.passages[-1].held), "the master dials", explain=cluster.explain
+        )
+        cluster.node[S2].send(signal.SIGSTOP)
+        cluster.master.send(signal.SIGTERM)
+        proxy.passages[-1].release()
+        assert cluster.master.wait_ended(10) == 0
+
+
 def test_a_paused_secondary_is_suspected_then_unhealthy_then_healthy_and_holds_up_nobody(
     tmp_path: Path,
 ) -> None:

@@ -74,6 +74,8 @@ class Proxy:
         self._target = ("127.0.0.1", port)
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
+        self.holds_new = False
+        """Whether connections that come hold back what their dialler sends, from the start."""
         self.passages: list[Passage] = []
         self._threads: list[threading.Thread] = []
         self._accepting = threading.Thread(target=self._accept)
@@ -111,6 +113,7 @@ class Proxy:
                     dialler.close()
                     continue
                 passage = Passage(dialler, listener)
+                passage.is_holding = self.holds_new
                 self.passages.append(passage)
                 for pump in (passage.pump_to_listener, passage.pump_to_dialler):
                     thread = threading.Thread(target=pump, daemon=True)
