@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from replog.core import effects as do
-from replog.core.entry import EntryId, LogId, Tick
+from replog.core.entry import NO_REIGN, EntryId, LogId, Tick
 from replog.core.master import Master
 from replog.core.messages import Message
 from replog.core.secondary import Secondary
@@ -77,6 +77,7 @@ def new_master(
     """Return the core of a master that starts from `disk`."""
     return Master(
         node_id=disk.node_id,
+        reign_id=NO_REIGN,
         log_id=disk.log_id,
         fresh_log_id=LogId("log"),
         epoch=disk.epoch,

@@ -10,16 +10,20 @@ import pytest
 from replog.core import effects as do
 from replog.core import events as ev
 from replog.core.effects import RefusalReason, Refused, Stored
-from replog.core.entry import Epoch, LogId, NodeId
+from replog.core.entry import Epoch, LogId, NodeId, ReignId, Tick
 from replog.core.events import LinkId, SecondaryIndex
 from replog.core.messages import (
+    Hello,
     Refusal,
     RefusalKind,
+    Welcome,
 )
 from replog.core.progress import LinkState
 from replog.core.reign import Phase
 from tests.core.desk import sent
+from tests.core.disk import Disk
 from tests.core.greetings import LOG, dormant, greet, hello, refusal
+from tests.core.parts import new_master, new_secondary
 from tests.core.world import World, serving_world
 
 # --- R8: epochs -----------------------------------------------------------------------------
@@ -167,3 +171,27 @@ def test_a_shared_log_goes_on_beside_a_foreign_secondary() -> None:
     world.settle()
     assert isinstance(world.outcome(request), Stored)
     assert world.master.replicas.peers[1].shown_state is LinkState.DIVERGED
+
+
+def test_of_two_runs_on_copies_of_one_directory_a_secondary_follows_one() -> None:
+    secondary = new_secondary(Disk(NodeId("s")), now=Tick(0))
+    refusals = []
+    for link, reign in ((LinkId(1), "first"), (LinkId(2), "second"), (LinkId(3), "first")):
+        secondary.step(ev.LinkOpened(link))
+        welcome = Welcome(LogId("log"), NodeId("m"), Epoch(2), "http://m", (), ReignId(reign))
+        effects = secondary.step(ev.Received(link, welcome))
+        refusals += [word for word in sent(effects) if isinstance(word, Refusal)]
+        secondary.step(ev.EpochStored(Epoch(2)))
+    (refusal,) = refusals
+    assert refusal.kind is RefusalKind.STALE_EPOCH
+    assert refusal.epoch_owner == "m/first"
+
+
+def test_the_next_run_of_a_master_goes_on_behind_the_epochs_of_its_earlier_ones() -> None:
+    disk = Disk(NodeId("m"), log_id=LogId("log"), epoch=Epoch(2), owner=NodeId("m/earlier"))
+    disk.members = ("http://m", "http://s0")
+    master = new_master(disk, ("http://s0",))
+    master.step(ev.LinkOpened(LinkId(1), SecondaryIndex(0)))
+    hello = Hello(1, NodeId("s"), LogId("log"), Epoch(2), NodeId("m/earlier"), 0.0)
+    effects = master.step(ev.Received(LinkId(1), hello))
+    assert do.StoreEpoch(Epoch(3), NodeId("m")) in effects

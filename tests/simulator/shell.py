@@ -35,7 +35,7 @@ from replog.core.effects import (
     StoreLossSettled,
     StoreMembers,
 )
-from replog.core.entry import LogId, NodeId, Tick
+from replog.core.entry import LogId, NodeId, ReignId, Tick
 from replog.core.errors import FormatError, ReplogError
 from replog.core.events import (
     DialFailed,
@@ -161,6 +161,7 @@ class SimNode:
         if self.role is Role.MASTER:
             self.core = Master(
                 node_id=state.node_id,
+                reign_id=ReignId(f"{self.process}"),
                 log_id=state.log_id,
                 fresh_log_id=LogId(f"log-{self.name}-{self.process}"),
                 epoch=state.epoch,

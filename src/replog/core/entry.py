@@ -26,6 +26,11 @@ NO_ENTRY = EntryId(0)
 NO_EPOCH = Epoch(0)
 """Below every epoch that a master opens."""
 
+ReignId = NewType("ReignId", str)
+"""One run of one master. Two processes on copies of a directory share a node_id, not this."""
+
+NO_REIGN = ReignId("")
+
 TICK_S = 0.01
 """Seconds a tick: fine enough for an injected delay, coarse enough to cost nothing."""
 
@@ -35,6 +40,16 @@ HASH_BYTES = 32
 def ticks(seconds: float) -> Tick:
     """Return `seconds` as ticks, rounded up so that a wait is never cut short."""
     return Tick(-int(-seconds // TICK_S))
+
+
+def epoch_owner(node_id: NodeId, reign: ReignId) -> NodeId:
+    """Return whose an epoch is that `node_id` opens in the run `reign` (R8)."""
+    return NodeId(f"{node_id}/{reign}") if reign else node_id
+
+
+def node_of(owner: NodeId) -> NodeId:
+    """Return the node behind an epoch's owner, whichever its run."""
+    return NodeId(owner.partition("/")[0])
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from replog.core.entry import NO_ENTRY, EntryId, Epoch, Head, LogId, NodeId, Tick
+from replog.core.entry import NO_ENTRY, EntryId, Epoch, Head, LogId, NodeId, ReignId, Tick
 from replog.core.events import LinkId
 from replog.core.intake import Intake
 from replog.core.mending import Mending
@@ -28,6 +28,7 @@ class MasterFacts:
     """
 
     node_id: NodeId
+    reign_id: ReignId
     log_id: LogId | None
     url: str
     written: Head

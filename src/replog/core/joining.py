@@ -16,7 +16,7 @@ from replog.core.effects import (
     StoreLogId,
     StoreMembers,
 )
-from replog.core.entry import NO_ENTRY, TICK_S, EntryId, Epoch, Head, Tick
+from replog.core.entry import NO_ENTRY, TICK_S, EntryId, Epoch, Head, Tick, epoch_owner
 from replog.core.events import LinkId
 from replog.core.facts import LinkPhase, SecondaryFacts
 from replog.core.health import PeerHealth
@@ -111,11 +111,12 @@ class Joining:
         if facts.members != welcome.members:
             facts.members = welcome.members
             out.append(StoreMembers(welcome.members))
-        if (facts.epoch, facts.epoch_owner) != (welcome.epoch, welcome.node_id):
+        owner = epoch_owner(welcome.node_id, welcome.reign)
+        if (facts.epoch, facts.epoch_owner) != (welcome.epoch, owner):
             facts.epoch = welcome.epoch
-            facts.epoch_owner = welcome.node_id
+            facts.epoch_owner = owner
             self._is_epoch_stored = False
-            out.append(StoreEpoch(welcome.epoch, welcome.node_id))
+            out.append(StoreEpoch(welcome.epoch, owner))
         self.rejoin(out)
 
     def _refusal(self, welcome: Welcome) -> Refusal | None:
@@ -126,7 +127,8 @@ class Joining:
             detail = f"this node holds log {facts.log_id}, not {welcome.log_id}"
             return Refusal(RefusalKind.OTHER_LOG, detail)
         is_same_epoch = welcome.epoch == facts.epoch and facts.epoch_owner is not None
-        if welcome.epoch < facts.epoch or (is_same_epoch and welcome.node_id != facts.epoch_owner):
+        owner = epoch_owner(welcome.node_id, welcome.reign)
+        if welcome.epoch < facts.epoch or (is_same_epoch and owner != facts.epoch_owner):
             detail = f"epoch {facts.epoch} of node {facts.epoch_owner} is known here"
             return Refusal(RefusalKind.STALE_EPOCH, detail, facts.epoch, facts.epoch_owner)
         return None

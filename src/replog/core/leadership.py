@@ -94,12 +94,12 @@ class Leadership:
             self._facts.log_id = self._fresh_log_id
             out.append(StoreLogId(self._fresh_log_id))
         reign.claimed = reign.next_epoch()
-        out.append(StoreEpoch(reign.claimed, reign.node_id))
+        out.append(StoreEpoch(reign.claimed, reign.own))
 
     def epoch_opened(self, epoch: Epoch, out: list[Effect]) -> None:
         """The epoch is durable: tell it to who has greeted (R8)."""
         self.reign.epoch = epoch
-        self.reign.owner = self.reign.node_id
+        self.reign.owner = self.reign.own
         self.reign.phase = Phase.ADOPTING
         self._replicas.epoch = epoch
         self._adopt_until = Tick(self._facts.now + GATHER_MAX)

@@ -24,7 +24,7 @@ from replog.core.effects import (
     Show,
     Stored,
 )
-from replog.core.entry import EntryId, Epoch, Head, LogId, NodeId, Tick
+from replog.core.entry import NO_REIGN, EntryId, Epoch, Head, LogId, NodeId, ReignId, Tick
 from replog.core.events import (
     AppendRequested,
     BatchesSent,

@@ -28,7 +28,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from replog.core.entry import NO_EPOCH, EntryId, Epoch, Head, LogId, NodeId
+from replog.core.entry import NO_EPOCH, NO_REIGN, EntryId, Epoch, Head, LogId, NodeId, ReignId
 
 FORMAT = 1
 """The format of the log and of the links: another one is refused (R2)."""
@@ -84,6 +84,7 @@ class Welcome:
     """The master's answer: its epoch, stored durably before this is sent (R8).
 
     `members` are the URLs of all nodes, the master's first: what a restore needs (R9).
+    `reign` tells this run of the node from one on a copy of its directory.
     """
 
     log_id: LogId
@@ -91,6 +92,7 @@ class Welcome:
     epoch: Epoch
     url: str
     members: tuple[str, ...]
+    reign: ReignId = NO_REIGN
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from replog.core.entry import NO_EPOCH, Epoch, NodeId, Tick, ticks
+from replog.core.entry import NO_EPOCH, Epoch, NodeId, ReignId, Tick, epoch_owner, node_of, ticks
 from replog.core.events import SecondaryIndex
 from replog.core.messages import Hello
 
@@ -44,6 +44,7 @@ class Reign:
     """
 
     node_id: NodeId
+    reign_id: ReignId
     epoch: Epoch
     owner: NodeId | None
     started: Tick
@@ -59,8 +60,14 @@ class Reign:
     foreign: str = ""
 
     def __post_init__(self) -> None:
-        if self.owner not in (None, self.node_id) and not self.take_over:
+        is_other = self.owner is not None and node_of(self.owner) != self.node_id
+        if is_other and not self.take_over:
             self.superseded = f"this directory follows epoch {self.epoch} of another master"
+
+    @property
+    def own(self) -> NodeId:
+        """Whose the epochs of this run are: a copy of this directory opens others (R8)."""
+        return epoch_owner(self.node_id, self.reign_id)
 
     def hear(self, index: SecondaryIndex, hello: Hello) -> None:
         """Take in a secondary's first word: it may name another master's epoch (R8)."""
@@ -70,11 +77,11 @@ class Reign:
         if self.is_fresh and self.phase is Phase.GATHERING:
             return  # R9: with nothing of its own it begins no reign where another log is.
         if self.phase is Phase.GATHERING:
-            is_other = hello.epoch_owner != self.node_id and hello.epoch >= self.epoch
+            is_other = node_of(hello.epoch_owner) != self.node_id and hello.epoch >= self.epoch
             if is_other and not self.take_over:
                 self.supersede(hello.epoch, hello.epoch_owner)
         elif hello.epoch > self.claimed or (
-            hello.epoch == self.claimed and hello.epoch_owner != self.node_id
+            hello.epoch == self.claimed and hello.epoch_owner != self.own
         ):
             # The same owner with a higher epoch is a copy of this directory that reigns.
             self.supersede(hello.epoch, hello.epoch_owner)

@@ -142,7 +142,12 @@ class Replicas:
         peer.state = LinkState.PROVING
         self.contact(peer, out)
         out.append(
-            Send(peer.link, Welcome(facts.log_id, facts.node_id, self.epoch, facts.url, members))
+            Send(
+                peer.link,
+                Welcome(
+                    facts.log_id, facts.node_id, self.epoch, facts.url, members, facts.reign_id
+                ),
+            )
         )
 
     # --- proof --------------------------------------------------------------------------

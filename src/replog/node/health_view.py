@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from replog.core.entry import TICK_S, EntryId, Tick
+from replog.core.entry import TICK_S, EntryId, Tick, node_of
 from replog.core.health import PeerHealth
 from replog.core.master import Master
 from replog.core.messages import Damage
@@ -73,6 +73,7 @@ def _secondary(core: Master, peer: Peer) -> SecondaryHealth:
 
 def secondary_health(core: Secondary, *, shown: EntryId, is_stopping: bool) -> Health:
     """Return a secondary's view of itself and of its master."""
+    owner = core.facts.epoch_owner
     return Health(
         role=Role.SECONDARY,
         status=_secondary_status(core, is_stopping=is_stopping),
@@ -86,7 +87,7 @@ def secondary_health(core: Secondary, *, shown: EntryId, is_stopping: bool) -> H
         delay_s=core.delay * TICK_S,
         master=MasterHealth(
             url=core.facts.master_url,
-            node_id=core.facts.epoch_owner,
+            node_id=None if owner is None else node_of(owner),
             health=core.health.state.value.upper() if core.health.ever_heard else "UNHEALTHY",
             link=core.facts.phase.value,
             last_contact_s=_silence_s(core.health, core.facts.now),

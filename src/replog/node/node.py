@@ -19,7 +19,7 @@ from starlette.websockets import WebSocket
 
 from replog.config import Settings
 from replog.core.effects import AppendOutcome
-from replog.core.entry import TICK_S, EntryId, LogId, Tick, ticks
+from replog.core.entry import TICK_S, EntryId, LogId, ReignId, Tick, ticks
 from replog.core.errors import DamagedLogError
 from replog.core.events import (
     AppendRequested,
@@ -162,6 +162,7 @@ class Node:
         state, log = self._directory.state, self._disk_log
         return Master(
             node_id=state.node_id,
+            reign_id=ReignId(secrets.token_hex(4)),
             log_id=state.log_id,
             fresh_log_id=LogId(secrets.token_hex(16)),
             epoch=state.epoch,

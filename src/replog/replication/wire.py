@@ -23,7 +23,7 @@ from typing import Annotated, Final, assert_never
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from replog.core.entry import EntryId, Epoch, Head, LogId, NodeId
+from replog.core.entry import EntryId, Epoch, Head, LogId, NodeId, ReignId
 from replog.core.errors import WireError
 from replog.core.messages import (
     Acknowledgement,
@@ -92,6 +92,7 @@ class _WelcomeForm(_Form, frozen=True, tag="welcome"):
     epoch: _Count
     url: str
     members: tuple[str, ...]
+    reign: str = ""
 
 
 class _ReportForm(_Form, frozen=True, tag="report"):
@@ -263,8 +264,8 @@ def _control_form(message: Message) -> _Form:
             return _HeartbeatForm(epoch=epoch, delay_s=delay_s)
         case Hello(format_, node_id, log_id, epoch, epoch_owner, delay_s, members):
             return _HelloForm(format_, node_id, log_id, epoch, epoch_owner, delay_s, members)
-        case Welcome(log_id, node_id, epoch, url, members):
-            return _WelcomeForm(log_id, node_id, epoch, url, members)
+        case Welcome(log_id, node_id, epoch, url, members, reign):
+            return _WelcomeForm(log_id, node_id, epoch, url, members, reign)
         case Report(head, committed_id, damage):
             return _ReportForm(
                 head=_head_form(head),
@@ -322,6 +323,7 @@ def _control_message(form: _ControlForm) -> Message:
                 epoch=Epoch(form.epoch),
                 url=form.url,
                 members=form.members,
+                reign=ReignId(form.reign),
             )
         case _ReportForm():
             return Report(
