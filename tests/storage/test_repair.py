@@ -95,6 +95,9 @@ def spoiled() -> Iterator[tuple[str, Files]]:
     for one, other in ((0, 1), (1, 2), (0, 2)):
         swapped = changed(files, paths[one], files[paths[other]])
         yield f"{one} and {other} swapped", changed(swapped, paths[other], files[paths[one]])
+    for stray in (2, 9):  # a segment that somebody renamed
+        renamed = changed(files, f"{SEGMENTS}/{stray:020d}.ndjson", files[paths[1]])
+        yield f"segment at {stray}", changed(renamed, paths[1], None)
     for lost in (paths[:2], paths[1:], paths):
         left = {path: content for path, content in files.items() if path not in lost}
         yield f"{len(lost)} segments lost", left
@@ -322,7 +325,11 @@ def test_rot_in_two_segments_is_found_and_repaired_whatever_is_found_first() -> 
         rot(disk, second)
         for _ in range(4):
             log.scrub_next()
-        assert log.head == original().batches[min(first, second)].before
+        both = sorted((first, second))
+        assert [damage.before for damage in log.damage] == [
+            original().batches[at].before for at in both
+        ]
+        assert log.head == log.damage[0].before
         repaired(log)
         read_what_is_good(log)
         repaired(log)

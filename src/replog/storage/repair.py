@@ -90,7 +90,8 @@ def plan_repair(
             raise BadBatch(0, f"it ends at {end.head}, which is not where good batches go on")
     elif not _passes_mark(parts, damage.before, marks):
         raise BadBatch(0, "it does not hold the batch of the durable mark")
-    return _plan(contents, found.files, parts, stop)
+    kept = [run.file.name for run in found.runs if run.stop.head.position <= start.head.position]
+    return _plan(contents, found.files, parts, stop, last_kept=kept[-1] if kept else "")
 
 
 def _start(found: Survey, damage: Damage, gap: Gap | None) -> Place:
@@ -151,7 +152,12 @@ def _passes_mark(parts: Sequence[_Part], before: Head, marks: Marks) -> bool:
 
 
 def _plan(
-    contents: Contents, files: tuple[Found, ...], parts: list[_Part], stop: GoodRun | None
+    contents: Contents,
+    files: tuple[Found, ...],
+    parts: list[_Part],
+    stop: GoodRun | None,
+    *,
+    last_kept: str,
 ) -> RepairPlan:
     by_name = {found.name: found for found in files}
     first, last = parts[0], parts[-1]
@@ -162,7 +168,9 @@ def _plan(
         raise BadBatch(0, "its segments do not begin where those of this log do")
     replaced: list[_Keep] = []
     for found in files:
-        if found.name < first.name or (stop_name is not None and found.name > stop_name):
+        if stop_name is not None and found.name > stop_name:
+            continue
+        if found.name <= last_kept and found.name != first.name:
             continue
         begin = first.start.offset if found.name == first.name else 0
         end = stop_offset if found.name == stop_name else found.size
@@ -173,7 +181,7 @@ def _plan(
     removed = tuple(
         found.name
         for found in files
-        if found.name > first.name
+        if found.name > last_kept
         and found.name not in new_names
         and found.name != stop_name
         and (found.first_id <= last_id if stop_name is None else found.name < stop_name)

@@ -5,6 +5,7 @@ DISK.
 
 from __future__ import annotations
 
+import re
 from binascii import unhexlify
 from dataclasses import dataclass
 
@@ -26,6 +27,7 @@ from replog.storage.salvage import read_what_can_be_read
 from replog.storage.segment import Segment
 
 _HEADER_READ_BYTES = 512
+_ENTRY_ID = re.compile(rb'\{"id":([1-9][0-9]{0,15}),')
 _TAIL_READ_BYTES = 1024
 _SEARCH_BYTES_MAX = 128 * 1024 * 1024
 """Good batches behind a bad one are looked for in files up to this size."""
@@ -147,6 +149,9 @@ def scan(file: File, found: Found, before: Place, *, log_id: LogId) -> FileScan:
     The first run follows on `before` where the file's header says so, else on what the
     header says itself: whether the runs meet is for the caller to see.
     """
+    if _is_anothers(file, found):
+        reason = "it is not the segment that its name says"
+        return FileScan((), (Bad(0, reason, is_unfinished=False),))
     runs: list[GoodRun] = []
     bad: list[Bad] = []
     start = _start(file, found, before)
@@ -162,6 +167,22 @@ def scan(file: File, found: Found, before: Place, *, log_id: LogId) -> FileScan:
         if again is None:
             return FileScan(tuple(runs), tuple(bad))
         start = again
+
+
+def _is_anothers(file: File, found: Found) -> bool:
+    """Say whether a file stands under a wrong name: its header and its first entry say so.
+
+    Rot changes one of the two; good batches in such a file are good somewhere else.
+    """
+    try:
+        beginning = file.read_at(0, _HEADER_READ_BYTES)
+        stop = beginning.find(b"\n") + 1
+        header = parse_header(beginning[:stop])
+    except (OSError, LineError):
+        return False
+    entry = _ENTRY_ID.match(beginning, stop)
+    own = found.first_id
+    return header.first_id != own and entry is not None and int(entry[1]) != own
 
 
 def _start(file: File, found: Found, before: Place) -> Place:
