@@ -336,6 +336,8 @@ class SimFilesystem:
         for name in list(directory.unsynced):
             count = len(directory.unsynced[name])
             kept = self._random.choice((0, count, self._random.randint(0, count)))
+            if self.keeps_unsynced is not None:
+                kept = round(self.keeps_unsynced * count)
             if kept < count:
                 self.count("lost name")
             directory.keep(name, kept)

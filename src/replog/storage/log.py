@@ -205,10 +205,12 @@ class Log:
         self._writer.write(pieces)
         for piece, after in zip(pieces, (end, *(piece.stop for piece in pieces)), strict=False):
             self._recent.add(after.head, piece.stop.head, piece.payload, seals=piece.seals)
-        return self.head
+        return self._writer.end.head
 
     def sync(self) -> Head:
-        """Make everything written durable, in one fdatasync; return the durable head.
+        """Make everything written durable, in one fdatasync; return where that ends.
+
+        Damage that a read finds meanwhile lowers `durable`, and not what this returns.
 
         The name of a new file is made durable too, and then, as at each seal, the mark.
 
@@ -219,7 +221,7 @@ class Log:
         is_new_file = self._writer.sync()
         if is_new_file or (self._writer.durable != before and self._writer.opens_segment):
             self.note_durable()
-        return self.durable
+        return self._writer.durable.head
 
     def note_commit(self, committed_id: EntryId) -> None:
         """Note what is committed, unsynced: before anything is shown because of it (R7).

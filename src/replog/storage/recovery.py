@@ -103,6 +103,9 @@ def recover(
         OSError, SyncFailedError: the disk refused; nothing may be served.
         FormatError: a batch says that this version must not read it.
     """
+    # Rule 3 for names: a repair or a cut may have died between its rename or removal and
+    # the directory's sync, and the names seen here may be the page cache's alone.
+    sync_names(filesystem, layout.segments)
     found = survey(filesystem, layout, log_id=log_id, mark=marks.durable, suspects=suspects)
     bad_end = _remainder(found, marks) if not is_master else None
     if bad_end is not None:
@@ -263,7 +266,6 @@ def _write_again(
         sync_file(file)
     finally:
         file.close()
-    sync_names(filesystem, layout.segments)
 
 
 def _write_over_itself(file: File, offset: int, stop: int) -> None:
