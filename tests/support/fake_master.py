@@ -139,3 +139,5 @@ async def _next(connection: Connection) -> Message:
             message = wire.decode(await connection.receive())
             if not isinstance(message, Heartbeat):
                 return message
+            # A master that says nothing for 5 s is no master (R11), however slow the machine.
+            await connection.send(wire.encode(Heartbeat(message.epoch)))
