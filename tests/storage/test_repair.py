@@ -325,9 +325,10 @@ def test_rot_in_two_segments_is_found_and_repaired_whatever_is_found_first() -> 
         rot(disk, second)
         for _ in range(4):
             log.scrub_next()
-        both = sorted((first, second))
+        # Behind damage nothing is served, so nothing is looked at either.
+        named = [1] if first == 1 else [1, first]
         assert [damage.before for damage in log.damage] == [
-            original().batches[at].before for at in both
+            original().batches[at].before for at in named
         ]
         assert log.head == log.damage[0].before
         repaired(log)
