@@ -53,6 +53,7 @@ class NodeLinks:
         self._verifiers: dict[LinkId, BatchVerifier] = {}
         self._running: dict[LinkId, Link] = {}
         self._names: dict[LinkId, str] = {}
+        self._is_ending = False
         self._all_ended = asyncio.Event()
         self._all_ended.set()
 
@@ -64,7 +65,8 @@ class NodeLinks:
         return self._names.get(link, f"link {link}")
 
     async def close_all(self) -> None:
-        """End every link, and return when each has ended."""
+        """End every link, also one whose dial succeeds meanwhile; return when each has ended."""
+        self._is_ending = True
         for link in list(self._running.values()):
             link.close("the node stops")
         await self._all_ended.wait()
@@ -84,6 +86,9 @@ class NodeLinks:
         self._running[link.id] = link
         self._all_ended.clear()
         self._names[link.id] = link.name
+        if self._is_ending:
+            link.close("the node stops")
+            return
         if secondary is None and self._role is Role.MASTER:
             link.send(
                 Refusal(RefusalKind.NOT_A_SECONDARY, "this node is a master; it takes no links")
