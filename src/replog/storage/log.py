@@ -210,9 +210,8 @@ class Log:
     def sync(self) -> Head:
         """Make everything written durable, in one fdatasync; return where that ends.
 
-        Damage that a read finds meanwhile lowers `durable`, and not what this returns.
-
-        The name of a new file is made durable too, and then, as at each seal, the mark.
+        Damage that a read finds meanwhile lowers `durable`, and not what this returns. The
+        name of a new file is made durable too, and then, as at each seal, the mark.
 
         Raises:
             SyncFailedError: unknown what is on the disk; the node must end. Never retried.
@@ -254,9 +253,8 @@ class Log:
     def cut(self, to: Head) -> CutReport:
         """Move everything behind `to`, a batch end of the log, to the quarantine (R14).
 
-        What stays is durable afterwards.
-
-        Damage behind `to` goes with it. Whether anything may be cut is the core's to say.
+        What stays is durable afterwards; damage behind `to` goes with the rest. Whether
+        anything may be cut is the core's to say.
 
         Raises:
             StorageError: `to` is no batch end here, or the quarantine could not be written:
