@@ -284,13 +284,13 @@ def test_a_delay_is_latency_not_throughput_and_delays_batches_only() -> None:
     assert not persists(desk.receive(frame([LOG[0]])))
     desk.step(ev.Ticked(Tick(50)))
     assert not persists(desk.receive(frame([LOG[1]])))
-    assert not persists(desk.step(ev.Ticked(Tick(99))))
-    assert persists(desk.step(ev.Ticked(Tick(100)))) == [do.PersistBatches((frame([LOG[0]]),))]
+    assert not persists(desk.step(ev.Ticked(Tick(100))))
+    assert persists(desk.step(ev.Ticked(Tick(101)))) == [do.PersistBatches((frame([LOG[0]]),))]
     desk.step(ev.Persisted(LOG[0].head))
     assert desk.core.visible == 0
     desk.receive(CommitNews(Epoch(1), EntryId(1)))
     assert desk.core.visible == 1, "news are not delayed"
-    assert persists(desk.step(ev.Ticked(Tick(150)))) == [do.PersistBatches((frame([LOG[1]]),))]
+    assert persists(desk.step(ev.Ticked(Tick(151)))) == [do.PersistBatches((frame([LOG[1]]),))]
 
 
 def test_a_full_disk_is_tried_again_in_order_and_said_once() -> None:
@@ -322,7 +322,7 @@ def test_what_a_delay_holds_back_is_dropped_with_its_link() -> None:
     desk.receive(frame([LOG[0]]))
     desk.step(ev.LinkClosed(LINK, "gone"))
     desk.stream(link=LinkId(2))
-    assert not persists(desk.step(ev.Ticked(Tick(100))))
+    assert not persists(desk.step(ev.Ticked(Tick(101))))
 
 
 @pytest.mark.parametrize("epoch", [0, 2])

@@ -12,7 +12,7 @@ from replog.core.effects import Effect, PersistBatches
 from replog.core.entry import GENESIS, Head, Tick, ticks
 from replog.core.messages import Batches
 
-STORE_BYTES = 8 * 1024 * 1024
+STORE_BYTES = 4 * 1024 * 1024
 """Most bytes that one fdatasync covers, unless one message alone is larger."""
 RETRY_AFTER = ticks(1.0)
 """How long a full disk is left alone before the same batches are tried again."""
@@ -52,7 +52,8 @@ class Intake:
         assert batches.after == self.expected, (batches.after, self.expected)
         self.expected = batches.head
         if delay or self.held:
-            self.held.append((Tick(now + delay), batches))
+            # One tick more: `now` may be almost a tick old, and a wait is never cut short.
+            self.held.append((Tick(now + delay + 1), batches))
         else:
             self.ready.append(batches)
 
