@@ -15,9 +15,10 @@ from replog.core.health import Health, PeerHealth
 from replog.core.messages import Hello, Report
 from replog.core.rejoin import CommonSearch
 
-WINDOW_BYTES = 8 * 1024 * 1024
-"""Bytes on their way to one secondary: about 20 ms of a fast disk, small beside a node."""
-WINDOW_BYTES_MAX = 128 * 1024 * 1024
+WINDOW_BYTES = 4 * 1024 * 1024
+"""Bytes on their way to one secondary: about 10 ms of a fast disk, small beside a node."""
+WINDOW_BYTES_MAX = 32 * 1024 * 1024
+"""However long the injected delay: the secondary holds as much in memory (P10)."""
 
 
 class LinkState(StrEnum):
