@@ -117,20 +117,20 @@ class Clients:
         if append is None:  # hung up: nobody hears it
             return
         world.count(f"answer: {type(outcome).__name__}")
-        world.judge.append_answered(
-            append, outcome, nodes=len(world.nodes), excused=world.excused(node, append)
-        )
+        excused = world.excused(node, append)
+        world.judge.append_answered(append, outcome, nodes=len(world.nodes), excused=excused)
         if isinstance(outcome, Stored):
             counted = world.counted_for(node, outcome.last_id)
             promise("R10", outcome.acks <= len(counted), f"{outcome}, linked are {counted}")
         if isinstance(outcome, Pending):
             urls = {each.url: each.name for each in world.nodes}
-            if not world.excused(node, append):
+            if not excused:
                 world.judge.pending_answered(outcome, urls, append)
         if isinstance(outcome, Stored):
             self.stored.append(append)
             for name in world.counted_for(node, outcome.last_id):
-                world.judge.counts(name, outcome.last_id)
+                if name not in excused:
+                    world.judge.counts(name, outcome.last_id)
 
     def read_answered(self, node: SimNode, answer: AnswerRead) -> None:
         read = self.reads.pop(answer.request, None)
