@@ -115,3 +115,11 @@ def test_a_header_in_the_middle_of_a_segment_or_none_at_its_beginning_is_refused
     log.close()
     log = open_log(disk)
     assert (log.head.last_id, log.damage) == (3, ())
+
+
+def test_batches_that_were_cut_are_not_read_from_memory() -> None:
+    log = open_log(SimFilesystem(Random(0)), is_master=False)
+    heads = [append_durably(log, text) for text in ("one", "two", "three")]
+    log.cut(heads[0])
+    assert log.read_batches(heads[0], through=heads[2].last_id, size_max=1000) is None
+    assert log.read_batches(heads[1], through=heads[2].last_id, size_max=1000) is None
