@@ -46,7 +46,9 @@ def run(
     except Exception as error:
         given = "" if steps is None else f" --steps {steps}"
         given += "" if focus is None else f' --focus "{focus}"'
-        error.add_note(f"repeat it with: python -m tests.simulator --seed {seed}{given} --trace")
+        error.add_note(
+            f"repeat it with: .venv/bin/python -m tests.simulator --seed {seed}{given} --trace"
+        )
         raise
     return Outcome(
         seed, world.steps, world.all_counts(), trace.hash() if trace is not None else None

@@ -6,7 +6,7 @@ usual rate every history would look the same (swarm testing, Groce et al. 2012).
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
 
 from replog.core.write_concern import WriteConcern
@@ -112,4 +112,24 @@ def draw(random: Random, *, steps: int | None, focus: str | None = None) -> Prof
         ),
         late_bytes_reach_the_core=random.random() < 0.5,
         encodes_messages=random.random() < 0.1,
+    )
+
+
+def quiet(*, secondaries: int) -> Profile:
+    """Return a profile for a story: everything is quick, and nothing happens by itself."""
+    return replace(
+        draw(Random(0), steps=0),
+        secondaries=secondaries,
+        actions={},
+        latency=(1, 30),
+        write=(0, 5),
+        sync=(1, 20),
+        event=(0, 5),
+        read=(0, 5),
+        tick=(500, 1500),
+        restart=(0, 10**12),
+        segment_bytes_max=1500,
+        default_concern="all",
+        requires_quorum=False,
+        delays=(0.0,) * secondaries,
     )
