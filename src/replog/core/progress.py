@@ -56,6 +56,7 @@ class Peer:
             last one is `sent`, and `in_flight` is the sum of the sizes.
         is_sending: a `SendBatches` has not come back yet.
         acknowledged: durable head on the present link; None while nothing is proven (R6).
+        last_known: durable head that it told last, on whatever link; for people only.
         told_committed: commit news that has been sent on this link.
     """
 

@@ -57,18 +57,29 @@ def _master_status(core: Master, *, is_stopping: bool) -> str:
 
 
 def _secondary(core: Master, peer: Peer) -> SecondaryHealth:
-    is_proven = peer.acknowledged is not None
     health = peer.health
+    last_id = _last_known_id(peer)
     return SecondaryHealth(
         url=peer.url,
         node_id=peer.node_id,
         health=health.state.value.upper(),
         link=peer.shown_state.value,
-        last_id=peer.counted_id if is_proven else None,
-        lag=max(0, core.facts.durable.last_id - peer.counted_id) if is_proven else None,
+        last_id=last_id,
+        lag=None if last_id is None else max(0, core.facts.durable.last_id - last_id),
         last_contact_s=_silence_s(health, core.facts.now),
         delay_s=peer.delay_s if health.ever_heard else None,
     )
+
+
+def _last_known_id(peer: Peer) -> EntryId | None:
+    """Return what is proven on the present link; without one, what was told last.
+
+    The latter is shown to people, who want to know how far behind a lost secondary is; for a
+    write concern it does not count (R6).
+    """
+    if peer.acknowledged is not None:
+        return peer.counted_id
+    return None if peer.last_known is None else peer.last_known.last_id
 
 
 def secondary_health(core: Secondary, *, shown: EntryId, is_stopping: bool) -> Health:

@@ -57,9 +57,9 @@ class SecondaryHealth:
         health: "HEALTHY", "SUSPECTED" or "UNHEALTHY" (R11).
         link: state of the connection for people: "down", "joining", "streaming",
             "diverged", "refused" …
-        last_id: its last durable id as proven on the present link; None while unknown (R6).
-        lag: entries of the master's durable log that it is not known to hold; None while
-            `last_id` is.
+        last_id: its last durable id as proven on the present link, or without one as it was
+            told last, which counts for no write concern (R6); None where it never spoke.
+        lag: entries of the master's durable log behind `last_id`; None while that is.
         last_contact_s: seconds since it was last heard; None if never.
         delay_s: its injected latency as it said last (R12); None if never heard.
     """
