@@ -27,10 +27,10 @@ log = logging.getLogger("replog.http")
 
 BACKLOG = 2048
 
-STOP_GRACE_S = 0.5
+STOP_GRACE_S = 0.3
 """How long running answers may take after a stop; then they are broken off."""
 
-_CLOSE_S = 0.2
+_CLOSE_S = 0.1
 """How long the requests of dropped connections may take to end."""
 
 _POLL_S = 0.005

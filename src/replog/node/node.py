@@ -57,7 +57,7 @@ NOTE_DURABLE_EVERY: Final = ticks(1.0)
 SCRUB_EVERY: Final = ticks(30.0)
 """One sealed segment (16 MiB, about 0.1 s of one core) at a time: 1 GiB in half an hour."""
 READING_THREADS: Final = 4
-STOP_WITHIN_S: Final = 0.3
+STOP_WITHIN_S: Final = 0.2
 """What a stop gives the disk for its last batch, and again for its last note. A node that
 ends without them loses nothing: the next start verifies the batches after the last note."""
 
