@@ -101,7 +101,10 @@ def test_a_connection_that_breaks_leaves_the_outcome_open_and_says_so(node: Scri
     result = append(node, "x")
     assert result.exit_code == 5
     assert "broke off" in result.stderr
-    assert "the entry may be stored or not" in result.stderr
+    assert result.stderr.endswith(
+        "the entry may be stored or not; look before you append it again:\n"
+        f"  replog get --url {node.url}\n"
+    )
 
 
 def test_no_node_there_is_its_own_exit_code() -> None:
@@ -146,6 +149,18 @@ def test_where_it_breaks_off_the_last_stored_line_is_named(node: ScriptedNode) -
     assert (result.exit_code, result.stdout) == (1, "5\n6\n")
     assert result.stderr == (
         "replog: line 3: No quorum: Bring nodes back. (HTTP 503)\n  stored last: line 2, as id 6\n"
+    )
+
+
+def test_a_line_without_an_answer_is_in_doubt_and_named(node: ScriptedNode) -> None:
+    node.stored(5, 6)
+    node.answers.append(Answer(b"{", size=100))
+    result = append(node, "-", stdin="a\nb\nc\nd\n")
+    assert (result.exit_code, result.stdout) == (5, "5\n6\n")
+    assert result.stderr.startswith(f"replog: line 3: the connection to {node.url} broke off")
+    assert result.stderr.endswith(
+        "\n  stored last: line 2, as id 6; line 3 was under way and may be stored: "
+        f"look before you append it again:\n  replog get --from 7 --url {node.url}\n"
     )
 
 

@@ -6,13 +6,35 @@ NETWORK.
 from __future__ import annotations
 
 import json
+import shlex
+import signal
+import subprocess
+import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import MASTER, S1, S2, ProcessCluster, answers, call, replog
-from tests.support.waiting import wait_until
+from tests.support.cluster import (
+    MASTER,
+    S1,
+    S2,
+    ProcessCluster,
+    answers,
+    call,
+    clean_environment,
+    replog,
+)
+from tests.support.waiting import DEADLINE_S, wait_until
+
+INTERRUPTIBLE = """
+import signal
+from replog.cli.main import main
+signal.signal(signal.SIGINT, signal.default_int_handler)
+main()
+"""
+"""Ctrl-C reaches it also where these tests run in the background of a shell, which ignores it."""
 
 
 @pytest.fixture
@@ -64,6 +86,84 @@ def test_an_append_that_lacks_a_node_says_which_and_that_it_is_stored(
     assert (result.returncode, result.stdout) == (4, "1\n")
     assert result.stderr.startswith(f"… 1 is stored on 2 of 3 nodes, not yet on {cluster.url(S2)}")
     assert result.stderr.endswith("It will get there by itself.\n")
+
+
+@contextmanager
+def appending(cluster: ProcessCluster, text: str) -> Iterator[subprocess.Popen[str]]:
+    """`replog append` under way; it is ended with the test."""
+    command = [sys.executable, "-c", INTERRUPTIBLE, "append", text, "--url", cluster.url(MASTER)]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(
+        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=clean_environment()
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def wait_shown(cluster: ProcessCluster, last_id: int) -> None:
+    def ids() -> list[int]:
+        return [row["id"] for row in call("GET", f"{cluster.url(MASTER)}/logs").json()]
+
+    wait_until(lambda: last_id in ids(), f"{last_id} is stored", explain=cluster.explain)
+
+
+def looked_up(said: str) -> str:
+    """Return what the command that ends `said` prints."""
+    command = shlex.split(said.splitlines()[-1])
+    assert command[:2] == ["replog", "get"]
+    return replog(*command[1:]).stdout
+
+
+def test_ctrl_c_while_an_append_waits_says_that_it_may_be_stored_and_how_to_see_it(
+    cluster: ProcessCluster,
+) -> None:
+    cluster.stop(S2)
+    with appending(cluster, "x") as process:
+        wait_shown(cluster, 1)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr.startswith("stopped: the entry was under way and may be stored; look before")
+    assert looked_up(stderr) == "1\tx\n"
+
+
+def test_ctrl_c_while_a_line_waits_tells_it_from_those_that_are_stored(
+    cluster: ProcessCluster,
+) -> None:
+    with appending(cluster, "-") as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        process.stdin.write("a\n")
+        process.stdin.flush()
+        assert process.stdout.readline() == "1\n"
+        cluster.stop(S2)
+        process.stdin.write("b\n")
+        process.stdin.flush()
+        wait_shown(cluster, 2)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, stdout) == (130, "")
+    assert stderr.startswith(
+        "stopped: stored last: line 1, as id 1; line 2 was under way and may be stored: look"
+    )
+    assert looked_up(stderr) == "2\tb\n"
+
+
+def test_a_master_killed_while_an_append_waits_leaves_it_in_doubt(
+    cluster: ProcessCluster,
+) -> None:
+    cluster.stop(S2)
+    with appending(cluster, "x") as process:
+        wait_shown(cluster, 1)
+        cluster.kill(MASTER)
+        stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, stdout) == (5, "")
+    assert "the entry may be stored or not; look before you append it again:" in stderr
+    cluster.start(MASTER)
+    wait_until(lambda: answers(f"{cluster.url(MASTER)}/livez"), "it is back")
+    assert looked_up(stderr) == "1\tx\n"
 
 
 def test_refusals_name_the_way_out(cluster: ProcessCluster) -> None:

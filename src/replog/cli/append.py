@@ -16,6 +16,7 @@ from replog.cli.options import DEFAULT_URL, JsonOption, UrlOption
 from replog.cli.output import (
     CommandError,
     ExitCode,
+    InDoubtError,
     count,
     duration,
     fail,
@@ -59,7 +60,8 @@ def append(
     replog append x -w all --timeout 1            exit code 4 where it is stored, not yet on all
     seq 1000 | replog append -                    a line is an entry; -- before a TEXT with dashes
 
-    Piped, it prints the id alone.
+    Piped, it prints the id alone. Where no answer came (Ctrl-C, a connection that broke off) it
+    says what may be stored and how to see it: look before you append it again.
     """
     from replog.cli.http_client import NodeClient
 
@@ -92,7 +94,13 @@ def _append_one(node: NodeClient, text: str, wanted: Wanted) -> None:
     except UnicodeEncodeError:
         fail("TEXT is not UTF-8: a log holds text", ExitCode.USAGE)
     started = time.monotonic()
-    answer = node.append(text, concern=wanted.concern, timeout=wanted.timeout)
+    try:
+        answer = node.append(text, concern=wanted.concern, timeout=wanted.timeout)
+    except KeyboardInterrupt:  # P3: it has left, and nobody takes it back
+        note(f"stopped: the entry was under way and may be stored; {_how_to_see(node)}")
+        raise
+    except InDoubtError as error:
+        raise CommandError(f"{error}; {_how_to_see(node)}", error.code) from error
     took = time.monotonic() - started
     if wanted.as_json:
         print(answer.body.decode(), flush=True)
@@ -104,6 +112,16 @@ def _append_one(node: NodeClient, text: str, wanted: Wanted) -> None:
     if answer.is_pending:
         note(_explain_pending(node, answer))
         raise typer.Exit(ExitCode.WRITE_CONCERN_NOT_MET)
+
+
+def _how_to_see(node: NodeClient, *, after: int = 0) -> str:
+    """Return the way to learn of an entry without an answer.
+
+    Args:
+        after: the last id that is known to stand before the entry; 0 for none.
+    """
+    first = f" --from {after + 1}" if after else ""
+    return f"look before you append it again:\n  replog get{first} --url {node.url}"
 
 
 def _nodes(answer: Appended) -> str:
@@ -152,6 +170,7 @@ class LineByLine:
         self._lines = 0
         self._pending = 0
         self._first_id = self._last_id = 0
+        self._is_under_way = False
 
     def run(self, stream: BinaryIO) -> None:
         try:
@@ -162,6 +181,7 @@ class LineByLine:
             note(f"stopped: {self._stored_so_far()}")
             raise
         except CommandError as error:
+            self._is_under_way = isinstance(error, InDoubtError)
             self._end_progress()
             raise CommandError(
                 f"line {self._lines + 1}: {error}\n  {self._stored_so_far()}", error.code
@@ -174,7 +194,9 @@ class LineByLine:
             text = line.removesuffix(b"\n").decode()
         except UnicodeDecodeError as error:
             fail(f"is not UTF-8 at its byte {error.start}: nothing was sent", ExitCode.USAGE)
+        self._is_under_way = True
         answer = self._node.append(text, concern=self._wanted.concern, timeout=self._wanted.timeout)
+        self._is_under_way = False
         self._lines += 1
         self._pending += answer.is_pending
         self._first_id = self._first_id or answer.id
@@ -198,9 +220,13 @@ class LineByLine:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
     def _stored_so_far(self) -> str:
-        if self._lines == 0:
-            return "no line was stored before it"
-        return f"stored last: line {self._lines}, as id {self._last_id}"
+        known = "no line was stored before it"
+        if self._lines:
+            known = f"stored last: line {self._lines}, as id {self._last_id}"
+        if not self._is_under_way:
+            return known
+        doubt = f"line {self._lines + 1} was under way and may be stored"
+        return f"{known}; {doubt}: {_how_to_see(self._node, after=self._last_id)}"
 
     def _summary(self) -> None:
         took = duration(time.monotonic() - self._started)

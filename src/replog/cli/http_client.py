@@ -14,7 +14,7 @@ from typing import Self
 
 import httpx2
 
-from replog.cli.output import CommandError, ExitCode, fail
+from replog.cli.output import CommandError, ExitCode, InDoubtError, fail
 
 CONNECT_TIMEOUT_S = 5.0
 
@@ -85,8 +85,9 @@ class NodeClient:
         """Append one entry and wait for its write concern.
 
         Raises:
-            CommandError: refused, or the answer did not come; the text says whether the
-                entry may be stored all the same.
+            InDoubtError: the connection broke off before the answer; the entry may be stored.
+            CommandError: refused, or no node was reached; nothing was stored.
+            KeyboardInterrupt: no answer came; the entry may be stored.
         """
         body: dict[str, object] = {"message": message}
         if concern is not None:
@@ -98,7 +99,10 @@ class NodeClient:
         try:
             answer = self._http.post("/logs", content=content.encode(), headers=headers)
         except httpx2.HTTPError as error:
-            raise self._unreached(error, "the entry may be stored or not") from error
+            unreached = self._unreached(error, "the entry may be stored or not")
+            if _is_refused(error):
+                raise unreached from error
+            raise InDoubtError(str(unreached), unreached.code) from error
         if answer.status_code not in {200, 202}:
             raise problem(answer)
         return self._appended(answer)
@@ -145,12 +149,17 @@ class NodeClient:
         )
 
     def _unreached(self, error: httpx2.HTTPError, doubt: str) -> CommandError:
-        if isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout):
+        if _is_refused(error):
             text = f"no node answers at {self.url} ({error}); is it running? `replog up` starts one"
         else:
             reason = str(error) or type(error).__name__
             text = f"the connection to {self.url} broke off ({reason}): {doubt}"
         return CommandError(text, ExitCode.NO_NODE_REACHABLE)
+
+
+def _is_refused(error: httpx2.HTTPError) -> bool:
+    """Return whether there was no connection at all, so that no request can have left."""
+    return isinstance(error, httpx2.ConnectError | httpx2.ConnectTimeout)
 
 
 def problem(answer: httpx2.Response) -> CommandError:

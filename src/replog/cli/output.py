@@ -39,6 +39,10 @@ class CommandError(Exception):
         self.code = code
 
 
+class InDoubtError(CommandError):
+    """No answer came to an append: its entry may be stored (P3)."""
+
+
 @dataclass(frozen=True, slots=True)
 class Style:
     """Colours of one stream; every method returns its text unchanged where there are none."""
