@@ -22,7 +22,7 @@ from replog.core.events import (
     ReceivedBad,
     SecondaryIndex,
 )
-from replog.core.messages import Batches, Message, Refusal, RefusalKind
+from replog.core.messages import Batches, Message, Refusal, RefusalKind, Welcome
 from replog.node.inbound import BatchVerifier
 from replog.node.views import Role
 from replog.replication.link import Link
@@ -61,7 +61,7 @@ class NodeLinks:
         return SecondaryIndex(index)
 
     def name(self, link: LinkId) -> str:
-        """Return the URL or address at the other end of a link, also of a recent one."""
+        """Return the URL at the other end of a link; an address until its master has told it."""
         return self._names.get(link, f"link {link}")
 
     async def close_all(self) -> None:
@@ -111,15 +111,20 @@ class NodeLinks:
                 return
             if link.id not in self._open:
                 return  # R2: it was closed while its bytes were verified
+        elif isinstance(message, Welcome):
+            # Until now it was the ephemeral port from which the master had dialled.
+            self._names[link.id] = message.url
         self._handle(Received(link.id, message))
 
     def received_bad(self, link: Link, reason: str) -> None:
-        _log.error("bad bytes from %s: %s", link.name, reason, extra={"link": link.id})
+        name = self._names.get(link.id, link.name)
+        _log.error("bad bytes from %s: %s", name, reason, extra={"link": link.id})
         if link.id in self._open:
             self._handle(ReceivedBad(link.id, reason))
 
     def link_closed(self, link: Link, reason: str) -> None:
-        _log.debug("link %d to %s ended: %s", link.id, link.name, reason, extra={"link": link.id})
+        name = self._names.get(link.id, link.name)
+        _log.debug("link %d to %s ended: %s", link.id, name, reason, extra={"link": link.id})
         self._running.pop(link.id, None)
         self._verifiers.pop(link.id, None)
         self._open.pop(link.id, None)
