@@ -35,26 +35,42 @@ class PlainFormatter(logging.Formatter):
         return f"{line}\n{trace}" if (trace := _trace(self, record)) else line
 
 
-class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time (UTC), level, node, logger, message, and a trace."""
+_OF_EVERY_RECORD = frozenset(logging.makeLogRecord({}).__dict__) | {
+    "message",
+    "asctime",
+    "taskName",
+}
+"""What is no `extra` of a record; `taskName` came with Python 3.12."""
 
-    def __init__(self, *, node: str) -> None:
+
+class JsonFormatter(logging.Formatter):
+    """One JSON object a line: time (UTC), level, node, url, logger, message, extras, a trace.
+
+    An `extra` of a record is a member of its own; it never takes the place of another one.
+    """
+
+    def __init__(self, *, node: str, url: str) -> None:
         super().__init__()
         self._node = node
+        self._url = url
 
     def format(self, record: logging.LogRecord) -> str:
         second = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        members = {
+        members: dict[str, object] = {
             "time": f"{second}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "node": self._node,
+            "url": self._url,
             "logger": record.name,
             "message": record.getMessage(),
         }
         if trace := _trace(self, record):
             members["trace"] = trace
+        for name, value in record.__dict__.items():
+            if name not in _OF_EVERY_RECORD:
+                members.setdefault(name, value)
         # ASCII, so that a lone surrogate in a message cannot break the writer.
-        return json.dumps(members, separators=(",", ":"))
+        return json.dumps(members, separators=(",", ":"), default=str)
 
 
 def _one_line(record: logging.LogRecord) -> str:
@@ -74,17 +90,22 @@ def set_up_logging(
     level: int,
     is_json: bool,
     node: str,
+    url: str,
     stream: TextIO | None = None,
     environment: Mapping[str, str] = os.environ,
 ) -> None:
     """Send the records of this process to `stream` (stderr) as lines for people or as JSON.
 
     `level` (of `logging`) holds for the node's own records; libraries are heard from WARNING on.
+
+    Args:
+        node: what people call this node: in a plain line it stands alone, being short.
+        url: what tells this node from the others of its role; every JSON line has both.
     """
     stream = sys.stderr if stream is None else stream
     handler = logging.StreamHandler(stream)
     if is_json:
-        handler.setFormatter(JsonFormatter(node=node))
+        handler.setFormatter(JsonFormatter(node=node, url=url))
     else:
         coloured = stream.isatty() and not environment.get("NO_COLOR")
         handler.setFormatter(PlainFormatter(node=node, is_coloured=coloured))

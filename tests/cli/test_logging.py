@@ -37,6 +37,7 @@ def logged(text: str, *, to: io.StringIO, is_json: bool = False, no_color: str =
         level=logging.INFO,
         is_json=is_json,
         node="master",
+        url="http://a:1",
         stream=to,
         environment={"NO_COLOR": no_color},
     )
@@ -71,15 +72,35 @@ def test_json_lines_are_one_object_each_with_the_same_facts() -> None:
     assert members == {
         "level": "warning",
         "node": "master",
+        "url": "http://a:1",
         "logger": "replog.node",
         "message": 'a "quote"\n',
+    }
+
+
+def test_the_extras_of_a_record_are_members_and_take_no_others_place() -> None:
+    stream = io.StringIO()
+    set_up_logging(level=logging.INFO, is_json=True, node="n", url="http://a:1", stream=stream)
+    extra = {"entry_id": 7, "files": ["a", "b"], "url": "http://b:1", "odd": {1}}
+    logging.getLogger("replog.node").warning("cut off", extra=extra)
+    members = json.loads(stream.getvalue())
+    assert members.pop("time")
+    assert members == {
+        "level": "warning",
+        "node": "n",
+        "url": "http://a:1",
+        "logger": "replog.node",
+        "message": "cut off",
+        "entry_id": 7,
+        "files": ["a", "b"],
+        "odd": "{1}",
     }
 
 
 @pytest.mark.parametrize("is_json", [False, True])
 def test_a_defect_keeps_its_traceback(is_json: bool) -> None:
     stream = io.StringIO()
-    set_up_logging(level=logging.INFO, is_json=is_json, node="n", stream=stream)
+    set_up_logging(level=logging.INFO, is_json=is_json, node="n", url="u", stream=stream)
     try:
         divmod(1, 0)
     except ZeroDivisionError:
@@ -89,7 +110,7 @@ def test_a_defect_keeps_its_traceback(is_json: bool) -> None:
 
 def test_libraries_are_heard_from_warnings_on() -> None:
     stream = io.StringIO()
-    set_up_logging(level=logging.DEBUG, is_json=False, node="n", stream=stream)
+    set_up_logging(level=logging.DEBUG, is_json=False, node="n", url="u", stream=stream)
     logging.getLogger("uvicorn.error").info("startup")
     logging.getLogger("replog.node").debug("an entry")
     logging.getLogger("uvicorn.error").warning("odd")

@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.cluster import Node, answers, call, free_ports
+from tests.support.cluster import MASTER, S1, S2, Node, ProcessCluster, answers, call, free_ports
 from tests.support.waiting import wait_until
 
 AWAY = "http://127.0.0.1:9"
@@ -62,14 +62,59 @@ def test_json_logs_are_an_object_a_line_and_start_with_the_configuration(tmp_pat
     with master(tmp_path, "--log-format", "json") as node:
         call("POST", f"{node.url}/logs", body='{"message":"m"}')
     first, *rest = [json.loads(line) for line in node.said().splitlines()]
-    assert first.keys() == {"time", "level", "node", "logger", "message"}
+    assert first.keys() == {"time", "level", "node", "url", "logger", "message"}
+    assert (first["node"], first["url"]) == ("master", node.url)
     assert f"port={node.port}" in first["message"]
     assert f"data_dir={node.data}" in first["message"]
     assert rest
 
 
-def test_the_life_of_an_entry_can_be_followed_at_debug(tmp_path: Path) -> None:
-    with master(tmp_path, "--log-level", "debug") as node:
-        before = len(node.said().splitlines())
-        call("POST", f"{node.url}/logs", body='{"message":"m"}')
-    assert any("DEBUG" in line and "1" in line for line in node.said().splitlines()[before:])
+def test_the_life_of_an_entry_can_be_followed_at_debug_over_all_nodes(tmp_path: Path) -> None:
+    noisy = ("--log-level", "debug", "--log-format", "json")
+    with ProcessCluster(
+        tmp_path, master_options=noisy, secondary_options={S1: noisy, S2: noisy}
+    ) as cluster:
+        cluster.start_all()
+
+        def life(node: str, entry_id: int) -> list[tuple[str, str]]:
+            """Return the entry's steps at the node as (step, what the line says of it)."""
+            lines = [json.loads(line) for line in cluster.node[node].said().splitlines()]
+            assert {line["url"] for line in lines} == {cluster.url(node)}
+            return [
+                (line["step"], line["message"].removeprefix(f"entry {entry_id}: "))
+                for line in lines
+                if line["logger"] == "replog.entry" and line["entry_id"] == entry_id
+            ]
+
+        url = cluster.url(MASTER)
+        for message in ("one", "two", "three"):
+            body = json.dumps({"message": message})
+            assert call("POST", f"{url}/logs", body=body).status_code == 200
+        for node in (S1, S2):
+            wait_shown(cluster, life, node)
+            told = [text for _, text in life(node, 2)]
+            stored = [f"received from {url}", "written", "stored", f"acknowledged to {url}"]
+            assert [text for text in told if text in stored] == stored
+            assert sorted(set(told) - set(stored)) == ["committed", "shown"]
+        told = [text for _, text in life(MASTER, 2)]
+        sent = [f"sent to {cluster.url(node)}" for node in (S1, S2)]
+        acknowledged = [f"acknowledged by {cluster.url(node)}" for node in (S1, S2)]
+        own = ["appended", "written", "stored", "committed", "shown", "answered"]
+        assert sorted(told) == sorted(own + sent + acknowledged)
+        assert [step for step, _ in life(MASTER, 2)].count("sent") == 2
+        for earlier, later in [
+            ("appended", "written"),
+            ("written", "stored"),
+            ("stored", "committed"),
+            *zip(sent, acknowledged, strict=True),
+            *((text, "answered") for text in acknowledged),
+        ]:
+            assert told.index(earlier) < told.index(later)
+
+
+def wait_shown(
+    cluster: ProcessCluster, life: Callable[[str, int], list[tuple[str, str]]], node: str
+) -> None:
+    wait_until(
+        lambda: ("shown", "shown") in life(node, 2), f"{node} shows it", explain=cluster.explain
+    )

@@ -58,6 +58,7 @@ def run(settings: Settings, *, name: str, parent: Parent) -> None:
         level=logging.getLevelNamesMapping()[settings.log_level.upper()],
         is_json=settings.log_format == "json",
         node=name,
+        url=settings.advertise_url,
     )
     for variable in unknown_variables(os.environ):
         _log.warning("%s is in the environment, and is no setting of replog", variable)

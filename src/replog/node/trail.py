@@ -55,13 +55,16 @@ class Trail:
                 self._durable = _step("stored", self._durable, head.last_id)
             case BatchesSent(link, head):
                 before = self._sent.get(link, EntryId(head.last_id - 1))
-                self._sent[link] = _step(f"sent to {self._link_name(link)}", before, head.last_id)
+                self._sent[link] = _step(
+                    "sent", before, head.last_id, more=f" to {self._link_name(link)}"
+                )
             case Received(link, Batches(_, after, head)):
-                _step(f"received from {self._link_name(link)}", after.last_id, head.last_id)
+                more = f" from {self._link_name(link)}"
+                _step("received", after.last_id, head.last_id, more=more)
             case Received(link, Acknowledgement(head)):
                 before = self._acknowledged.get(link, EntryId(head.last_id - 1))
                 self._acknowledged[link] = _step(
-                    f"acknowledged by {self._link_name(link)}", before, head.last_id
+                    "acknowledged", before, head.last_id, more=f" by {self._link_name(link)}"
                 )
             case _:
                 pass
@@ -79,23 +82,27 @@ class Trail:
                 case Send(link, Acknowledgement(head)):
                     before = self._acknowledged.get(link, EntryId(head.last_id - 1))
                     self._acknowledged[link] = _step(
-                        f"acknowledged to {self._link_name(link)}", before, head.last_id
+                        "acknowledged", before, head.last_id, more=f" to {self._link_name(link)}"
                     )
                 case AnswerAppend(_, Stored(first_id, last_id)):
                     _step("answered", EntryId(first_id - 1), last_id)
                 case AnswerAppend(_, Pending(first_id, last_id)):
-                    _step("answered as pending", EntryId(first_id - 1), last_id)
+                    _step("answered", EntryId(first_id - 1), last_id, more=" as pending")
                 case _:
                     pass
 
 
-def _step(step: str, before: EntryId, last: EntryId) -> EntryId:
-    """Write that every entry after `before` up to `last` made this step; return `last`."""
+def _step(step: str, before: EntryId, last: EntryId, *, more: str = "") -> EntryId:
+    """Write that every entry after `before` up to `last` made this step; return `last`.
+
+    Args:
+        more: what the line says after the step, which stands alone in the record's `step`.
+    """
     if last - before > SINGLY_MAX:
-        _log.debug(
-            "entries %d to %d: %s", before + 1, last, step, extra={"step": step, "entry_id": last}
-        )
+        extra = {"step": step, "entry_id": last}
+        _log.debug("entries %d to %d: %s%s", before + 1, last, step, more, extra=extra)
         return last
     for entry_id in range(before + 1, last + 1):
-        _log.debug("entry %d: %s", entry_id, step, extra={"step": step, "entry_id": entry_id})
+        extra = {"step": step, "entry_id": entry_id}
+        _log.debug("entry %d: %s%s", entry_id, step, more, extra=extra)
     return max(before, last)
