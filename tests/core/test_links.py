@@ -11,7 +11,7 @@ import pytest
 
 from replog.core import effects as do
 from replog.core import events as ev
-from replog.core.effects import RefusalReason, Stored
+from replog.core.effects import RefusalReason, Refused, Stored
 from replog.core.entry import GENESIS, EntryId, LogId, Tick
 from replog.core.messages import (
     Acknowledgement,
@@ -64,7 +64,13 @@ def test_a_quorum_out_of_reach_refuses_before_storing_and_recovers() -> None:
     world = serving_world(quorum=True)
     world.cut(1)
     world.cut(2)
-    assert refusal(world.outcome(world.append("x"))) is RefusalReason.NO_QUORUM
+    refused = world.outcome(world.append("x"))
+    assert refusal(refused) is RefusalReason.NO_QUORUM
+    assert isinstance(refused, Refused)
+    assert refused.detail == (
+        "1 of 3 nodes are reachable, 2 are required, and nothing was stored; start the missing "
+        "nodes (http://s1, http://s2) or mend the way to them: it recovers by itself"
+    )
     assert not world.nodes[0].jobs
     world.dial(1)
     world.settle()

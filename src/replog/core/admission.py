@@ -91,10 +91,12 @@ class Admission:
         if reign.phase is Phase.SERVING and self._requires_quorum:
             reachable = self._replicas.reachable()
             if reachable < self.quorum_required:
+                away = ", ".join(peer.url for peer in self._replicas.peers if not peer.takes_part)
                 return Refused(
                     RefusalReason.NO_QUORUM,
                     f"{reachable} of {self.nodes} nodes are reachable, "
-                    f"{self.quorum_required} are required",
+                    f"{self.quorum_required} are required, and nothing was stored; start the "
+                    f"missing nodes ({away}) or mend the way to them: it recovers by itself",
                 )
         return None
 

@@ -86,6 +86,11 @@ class Peer:
     said_health: Health | None = None
 
     @property
+    def takes_part(self) -> bool:
+        """Whether it counts for a quorum right now (R11)."""
+        return self.state is LinkState.STREAMING and self.health.state is Health.HEALTHY
+
+    @property
     def shown_state(self) -> LinkState:
         """The state for people: a verdict outlives the link on which it fell."""
         if self.verdict is not None and self.state in {LinkState.DOWN, LinkState.GREETING}:

@@ -392,7 +392,4 @@ class Replicas:
 
     def reachable(self) -> int:
         """Nodes that take part right now, the master counted (R11)."""
-        return 1 + sum(
-            peer.state is LinkState.STREAMING and peer.health.state is Health.HEALTHY
-            for peer in self.peers
-        )
+        return 1 + sum(peer.takes_part for peer in self.peers)
