@@ -100,6 +100,16 @@ def test_an_empty_variable_is_not_set_as_compose_means_it() -> None:
     assert load(MASTER | {"REPLOG_PORT": "", "REPLOG_SECONDARIES": ""}).port == 8000
 
 
+@pytest.mark.parametrize("name", ["take_over", "accept_loss"])
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", True), ("yes", True), ("True", True), ("0", False), ("NO", False), ("false", False)],
+)
+def test_a_switch_takes_what_people_write_for_it(name: str, text: str, value: bool) -> None:
+    settings = load(MASTER | {f"REPLOG_{name.upper()}": text})
+    assert getattr(settings, name) is value
+
+
 def test_secondaries_are_separated_by_commas_and_may_end_in_a_slash() -> None:
     settings = load(MASTER | {"REPLOG_SECONDARIES": "http://b:1/, http://c:1"})
     assert settings.secondaries == ("http://b:1", "http://c:1")
@@ -126,7 +136,7 @@ def test_secondaries_are_separated_by_commas_and_may_end_in_a_slash() -> None:
         ("write_concern", "1.0"),
         ("advertise_url", "ftp://a"),
         ("quorum", "all"),
-        ("take_over", "yes"),
+        ("take_over", "on"),
         ("delay", "-1"),
         ("delay", "nan"),
         ("delay", "inf"),

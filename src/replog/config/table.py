@@ -113,14 +113,14 @@ QUORUM: Setting[Quorum] = Setting(
 TAKE_OVER = Setting(
     name="take_over",
     parse=texts.truth,
-    expects="true or false",
+    expects="true or false, yes or no, 1 or 0",
     default=False,
     help="reign although another master did before, or this directory was a secondary's (R8)",
 )
 ACCEPT_LOSS = Setting(
     name="accept_loss",
     parse=texts.truth,
-    expects="true or false",
+    expects="true or false, yes or no, 1 or 0",
     default=False,
     help="start as master on a damaged log without hearing every secondary first (R8)",
 )

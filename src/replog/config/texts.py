@@ -14,6 +14,8 @@ from replog.core.write_concern import WriteConcern
 
 T = TypeVar("T")
 
+_TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
 
 def choice(*values: T) -> Callable[[str], T]:
     by_text = {str(value): value for value in values}
@@ -80,4 +82,7 @@ def optional(parse: Callable[[str], T]) -> Callable[[str], T | None]:
 
 
 def truth(text: str) -> bool:
-    return choice(True, False)(text.capitalize())  # noqa: FBT003 - the two values themselves
+    value = _TRUTHS.get(text.lower())
+    if value is None:
+        raise ValueError(text)
+    return value
