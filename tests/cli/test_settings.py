@@ -12,6 +12,7 @@ import pytest
 from replog.config import Settings
 from replog.config.load import UsageError, load_settings, unknown_variables
 from replog.config.table import TABLE
+from replog.config.texts import shown
 from replog.core.errors import ConfigurationError
 
 MASTER = {"REPLOG_ROLE": "master", "REPLOG_DATA_DIR": "data"}
@@ -108,6 +109,23 @@ def test_an_empty_variable_is_not_set_as_compose_means_it() -> None:
 def test_a_switch_takes_what_people_write_for_it(name: str, text: str, value: bool) -> None:
     settings = load(MASTER | {f"REPLOG_{name.upper()}": text})
     assert getattr(settings, name) is value
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ((), "none"),
+        (None, "none"),
+        (("http://b:1", "http://c:1"), "http://b:1,http://c:1"),
+        (True, "true"),
+        (0.0, "0"),
+        (2.5, "2.5"),
+        (8000, "8000"),
+        ("all", "all"),
+    ],
+)
+def test_a_value_is_shown_to_people_as_they_would_write_it(value: object, text: str) -> None:
+    assert shown(value) == text
 
 
 def test_secondaries_are_separated_by_commas_and_may_end_in_a_slash() -> None:

@@ -66,6 +66,9 @@ def test_json_logs_are_an_object_a_line_and_start_with_the_configuration(tmp_pat
     assert (first["node"], first["url"]) == ("master", node.url)
     assert f"port={node.port}" in first["message"]
     assert f"data_dir={node.data}" in first["message"]
+    assert "secondaries=none, write_concern=all" in first["message"]
+    assert "take_over=false" in first["message"]
+    assert "default_timeout=none" in first["message"]
     assert rest
 
 

@@ -86,3 +86,14 @@ def truth(text: str) -> bool:
     if value is None:
         raise ValueError(text)
     return value
+
+
+def shown(value: object) -> str:
+    """Return the value of a setting for people: `none`, `true`, `http://b:1,http://c:1`."""
+    if value is None or value == ():
+        return "none"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, tuple):
+        return ",".join(map(shown, value))
+    return str(value).removesuffix(".0") if isinstance(value, float) else str(value)

@@ -18,6 +18,7 @@ from typing import Final
 from starlette.websockets import WebSocket
 
 from replog.config import Settings
+from replog.config.texts import shown
 from replog.core.effects import AppendOutcome
 from replog.core.entry import TICK_S, EntryId, LogId, ReignId, Tick, ticks
 from replog.core.errors import DamagedLogError
@@ -94,7 +95,7 @@ async def start_node(settings: Settings, *, filesystem: Filesystem | None = None
 
 
 def _effective(settings: Settings) -> str:
-    return ", ".join(f"{name}={value}" for name, value in asdict(settings).items())
+    return ", ".join(f"{name}={shown(value)}" for name, value in asdict(settings).items())
 
 
 class Node:
