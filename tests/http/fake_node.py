@@ -16,7 +16,7 @@ from replog.core.entry import GENESIS, EntryId, Epoch, LogId, NodeId
 from replog.core.errors import DamagedLogError
 from replog.core.write_concern import WriteConcern, copies_needed
 from replog.node.serving import ReadInterruptedError
-from replog.node.views import Health, QuorumHealth, ReadPoint, Role, SecondaryHealth
+from replog.node.views import Health, MasterHealth, QuorumHealth, ReadPoint, Role, SecondaryHealth
 from replog.storage.batch import entry_line
 
 URLS = ("http://127.0.0.1:8000", "http://127.0.0.1:8001", "http://127.0.0.1:8002")
@@ -151,6 +151,7 @@ class FakeNode:
             committed_id=last,
             secondaries=(),
             delay_s=self.delay_s,
+            master=MasterHealth(URLS[0], NodeId("c" * 32), "HEALTHY", "streaming", 0.1),
         )
 
     def readiness(self) -> tuple[str, ...]:

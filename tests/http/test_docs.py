@@ -21,6 +21,12 @@ def test_every_problem_is_in_the_table_with_its_status_and_the_reverse() -> None
     assert listed == {name: kind.status for name, kind in PROBLEMS.items()}
 
 
+def test_the_table_names_the_further_members_of_every_problem() -> None:
+    for _, name, rest in PROBLEM_ROW.findall(TEXT):
+        members = re.findall(r"`(\w+)`", rest.split(" | ")[1])
+        assert tuple(members) == PROBLEMS[name].members, name
+
+
 def test_the_table_says_where_a_retry_after_is_sent() -> None:
     for _, name, rest in PROBLEM_ROW.findall(TEXT):
         kind = PROBLEMS[name]

@@ -6,10 +6,12 @@ DISK. The real node is a master with two secondaries that are not there.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from replog.config.load import load_settings
@@ -17,10 +19,12 @@ from replog.core.effects import Pending, RefusalReason, Refused, Stored
 from replog.core.entry import EntryId
 from replog.http.cluster_routes import health_members
 from replog.http.facade import ServedNode
+from replog.http.schemas import SCHEMAS
 from replog.node.node import start_node
 from replog.node.views import Role
 from replog.storage.batch import encode_message
 from tests.http.fake_node import URLS, FakeNode
+from tests.http.schema_check import faults
 from tests.support.waiting import DEADLINE_S
 
 Story = Callable[[ServedNode, Callable[[], None]], Awaitable[None]]
@@ -131,5 +135,7 @@ def test_health_has_the_same_members(play: Callable[[Story], None]) -> None:
         expected = health_members(FakeNode().health())
         assert list(health_members(node.health())) == list(expected)
         assert len(node.health().secondaries) == 2
+        members = json.loads(msgspec.json.encode(health_members(node.health())))
+        assert faults(members, SCHEMAS["HealthOfMaster"], SCHEMAS) == []
 
     play(story)

@@ -14,8 +14,9 @@ from fastapi.responses import Response
 from replog.http.body import BytesInFlight, read_body, require_json
 from replog.http.facade import ServedNode
 from replog.http.json_body import decode_object, kind_of, quoted
-from replog.http.openapi import json_body, problem_responses
+from replog.http.openapi import answer, json_body, responses
 from replog.http.problems import PROBLEMS, Problem, ProblemError, refusal
+from replog.http.schemas import reference
 from replog.node.views import Health, Role
 
 REPLICATION_PATH = "/replication"
@@ -25,6 +26,13 @@ DELAY_S_MAX = 3600.0
 
 _DELAY_BODY_BYTES_MAX = 64 * 1024
 _DELAY_EXAMPLE = '{"seconds": 2.0}'
+
+_HEALTH_RESPONSES = responses(
+    answer(
+        "How the node is, and how it sees the others.",
+        {"oneOf": [reference("HealthOfMaster"), reference("HealthOfSecondary")]},
+    )
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +46,7 @@ def cluster_router(node: ServedNode) -> APIRouter:
     """Return the routes about nodes, served from `node`."""
     router = APIRouter(tags=["cluster"])
 
-    @router.get("/health", response_model=Health, summary="This node's view of the nodes")
+    @router.get("/health", responses=_HEALTH_RESPONSES, summary="This node's view of the nodes")
     async def health() -> Response:
         """Always 200 while the node runs: `status` and the members say how it is.
 
@@ -49,8 +57,9 @@ def cluster_router(node: ServedNode) -> APIRouter:
 
     @router.get(
         "/delay",
-        response_model=Delay,
-        responses=problem_responses("not-a-secondary"),
+        responses=responses(
+            answer("The delay of this secondary.", reference("Delay")), "not-a-secondary"
+        ),
         summary="A secondary's injected delay",
     )
     async def delay() -> Response:
@@ -60,9 +69,13 @@ def cluster_router(node: ServedNode) -> APIRouter:
 
     @router.put(
         "/delay",
-        response_model=Delay,
-        responses=problem_responses(
-            "malformed-json", "not-a-secondary", "too-large", "unsupported-media-type"
+        responses=responses(
+            answer("The delay from now on.", reference("Delay")),
+            "malformed-json",
+            "bad-field",
+            "not-a-secondary",
+            "too-large",
+            "unsupported-media-type",
         ),
         openapi_extra=json_body("DelayChange"),
         summary="Change a secondary's injected delay",

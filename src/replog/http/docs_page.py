@@ -100,9 +100,11 @@ def _parameters(operation: Mapping[str, object]) -> Iterator[str]:
 
 
 def _body(operation: Mapping[str, object]) -> Iterator[str]:
-    schema = _body_schema(_members(operation.get("requestBody", {})))
+    body = _members(operation.get("requestBody", {}))
+    schema = _body_schema(body)
     if schema:
-        yield f"<p>Body: JSON, {_reference(schema)}.</p>"
+        text = _marked(str(body.get("description", "")))
+        yield f"<p>Body: {_kind(schema)}. {text}</p>"
 
 
 def _responses(operation: Mapping[str, object]) -> Iterator[str]:
@@ -110,6 +112,10 @@ def _responses(operation: Mapping[str, object]) -> Iterator[str]:
     for status, value in _members(operation["responses"]).items():
         response = _members(value)
         meaning = _marked(str(response.get("description", "")))
+        content = _members(response.get("content", {}))
+        json_schema = _members(_members(content.get("application/json", {})).get("schema", {}))
+        if json_schema:
+            meaning += f" Body: {_kind(json_schema)}."
         headers = _members(response.get("headers", {}))
         for name, header in headers.items():
             text = _marked(str(_members(header).get("description", "")))
@@ -119,9 +125,46 @@ def _responses(operation: Mapping[str, object]) -> Iterator[str]:
 
 
 def _schemas(document: Mapping[str, object]) -> Iterator[str]:
-    for name, schema in _all_schemas(document).items():
-        text = json.dumps(schema, indent=2, ensure_ascii=False)
-        yield f'<h2 id="{escape(name)}">{escape(name)}</h2><pre>{escape(text)}</pre>'
+    for name, value in _all_schemas(document).items():
+        schema = _members(value)
+        yield f'<h2 id="{escape(name)}">{escape(name)}</h2>'
+        yield f"<p>{_marked(str(schema.get('description', '')))}</p>"
+        members = _members(schema.get("properties", {}))
+        if not members:
+            yield f"<p>{_kind(schema)}</p>"
+            continue
+        yield "<table><tr><th>Member</th><th>Type</th><th>Meaning</th></tr>"
+        for member, described in members.items():
+            meaning = _marked(str(_members(described).get("description", "")))
+            yield (
+                f"<tr><td><code>{escape(member)}</code></td>"
+                f"<td>{_kind(_members(described))}</td><td>{meaning}</td></tr>"
+            )
+        yield "</table>"
+
+
+def _kind(schema: Mapping[str, object]) -> str:
+    """Return what a value of `schema` is, in a few words with links."""
+    if "$ref" in schema:
+        return _reference(schema)
+    if "const" in schema:
+        return f"<code>{escape(json.dumps(schema['const']))}</code>"
+    of = schema.get("oneOf")
+    if isinstance(of, list):
+        return " or ".join(_kind(_members(one)) for one in of)
+    types = schema.get("type", "value")
+    or_null = " or null" if isinstance(types, list) else ""
+    words = schema.get("enum")
+    if isinstance(words, list):
+        return ", ".join(f"<code>{escape(str(word))}</code>" for word in words) + or_null
+    kind = escape(str(types[0] if isinstance(types, list) else types))
+    if kind == "array":
+        return f"array of {_kind(_members(schema.get('items', {})))}{or_null}"
+    lowest, highest = schema.get("minimum"), schema.get("maximum")
+    bounds = "" if lowest is None else f" from {lowest}"
+    if highest is not None:
+        bounds += f" to {highest}"
+    return f"{kind}{bounds}{or_null}"
 
 
 def _all_schemas(document: Mapping[str, object]) -> Mapping[str, object]:

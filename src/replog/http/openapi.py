@@ -8,18 +8,29 @@ from __future__ import annotations
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from replog.http.problems import PROBLEMS
-
-Schema = dict[str, object]
+from replog.http.problems import PROBLEMS, ProblemType
+from replog.http.query import NUMBER_MAX
+from replog.http.schemas import SCHEMAS, TIMEOUT, Schema, problem_of, reference
 
 DESCRIPTION = """\
 A replicated log: append at the master, read the same list at every node.
 
 Every error is an RFC 9457 problem (`application/problem+json`) whose `detail` says what to do
 and whose `type` is a path that this node serves. Unknown parameters and unknown JSON fields are
-refused by name. Every path that takes GET takes HEAD. `/replication` is a WebSocket between
-nodes and not for clients.
+refused by name. Every path that takes GET takes HEAD. A method that a path does not take is
+answered 405 `method-not-allowed` with `Allow`, a path that is none 404 `not-found`.
+`/replication` is a WebSocket between nodes and not for clients: a plain GET is answered 426
+`upgrade-required`.
 """
+
+EVERYWHERE = (
+    "bad-request",
+    "bad-parameter",
+    "request-timeout",
+    "headers-too-large",
+    "internal-error",
+)
+"""Problems that any request may get, whatever its path and method."""
 
 
 def openapi_document(app: FastAPI) -> dict[str, object]:
@@ -33,53 +44,98 @@ def openapi_document(app: FastAPI) -> dict[str, object]:
         for operation in item.values():
             operation["responses"].pop("422", None)  # this API answers 400 and says why
     document["paths"] = {"/logs": {"get": _READ, "head": _HEAD, "post": _APPEND}, **paths}
-    components = document.setdefault("components", {})
-    assert isinstance(components, dict)
-    schemas = components.setdefault("schemas", {})
-    schemas.pop("HTTPValidationError", None)
-    schemas.pop("ValidationError", None)
-    schemas.update(_SCHEMAS)
+    document["components"] = {
+        "schemas": dict(SCHEMAS),
+        "responses": {
+            "MethodNotAllowed": _problem_response([PROBLEMS["method-not-allowed"]]),
+            "NotFound": _problem_response([PROBLEMS["not-found"]]),
+            "UpgradeRequired": _problem_response([PROBLEMS["upgrade-required"]]),
+        },
+    }
     return document
 
 
-def problem_responses(*names: str) -> dict[int | str, dict[str, object]]:
-    """Return the responses of the problems `names`, by status."""
-    responses: dict[int | str, dict[str, object]] = {}
-    for name in names:
-        kind = PROBLEMS[name]
-        known = responses.get(kind.status)
-        description = f"`{name}`: {kind.title}"
-        if known is not None:
-            description = f"{known['description']}; {description}"
-        responses[kind.status] = {
-            "description": description,
-            "content": {"application/problem+json": {"schema": _reference("Problem")}},
-        }
-    return responses
+def responses(
+    success: dict[str, object], *names: str, has_body: bool = True
+) -> dict[int | str, dict[str, object]]:
+    """Return the responses of an operation: `success`, the problems `names`, and `EVERYWHERE`.
+
+    Args:
+        has_body: False for HEAD, whose problems are a status and headers.
+    """
+    of_status: dict[int, list[ProblemType]] = {}
+    for kind in PROBLEMS.values():  # in the order of the status
+        if kind.name in names or kind.name in EVERYWHERE:
+            of_status.setdefault(kind.status, []).append(kind)
+    described: dict[int | str, dict[str, object]] = {200: success}
+    for status, kinds in of_status.items():
+        described[status] = _problem_response(kinds)
+        if not has_body:
+            del described[status]["content"]
+    return described
+
+
+def _problem_response(kinds: list[ProblemType]) -> dict[str, object]:
+    """Return the response of the problems `kinds`, which share a status."""
+    response: dict[str, object] = {
+        "description": "; ".join(f"`{kind.name}`: {kind.title}" for kind in kinds)
+    }
+    headers: dict[str, str] = {}
+    if kinds[0].status == 405:
+        headers["Allow"] = "The methods that the path takes at this node."
+    if any(kind.retry_after_s is not None for kind in kinds):
+        headers["Retry-After"] = "Seconds to wait, where waiting helps."
+    if headers:
+        response["headers"] = _headers(headers)
+    schema = problem_of(kind.name for kind in kinds)
+    response["content"] = {"application/problem+json": {"schema": schema}}
+    return response
 
 
 def json_body(schema: str) -> dict[str, object]:
     """Return the `requestBody` of an operation that takes one JSON object."""
     return {
         "requestBody": {
+            "description": "JSON in UTF-8, not compressed. A charset may be given, and is UTF-8. "
+            "No content type at all, and the one that `curl -d` sends by itself "
+            "(`application/x-www-form-urlencoded`), are taken for the same JSON text, but not "
+            "from a browser page: with `Origin` or `Sec-Fetch-Site` they are refused.",
             "required": True,
-            "content": {"application/json": {"schema": _reference(schema)}},
+            "content": {
+                "application/json": {"schema": reference(schema)},
+                "application/x-www-form-urlencoded": {
+                    "schema": {
+                        "type": "string",
+                        "minLength": 1,
+                        "description": "The JSON text as it is, not a form.",
+                        "contentMediaType": "application/json",
+                        "contentSchema": reference(schema),
+                    }
+                },
+            },
         }
     }
 
 
-def _reference(schema: str) -> Schema:
-    return {"$ref": f"#/components/schemas/{schema}"}
+def answer(
+    description: str, schema: Schema, headers: dict[str, str] | None = None
+) -> dict[str, object]:
+    """Return a successful response that holds JSON."""
+    response: dict[str, object] = {"description": description}
+    if headers:
+        response["headers"] = _headers(headers)
+    response["content"] = {"application/json": {"schema": schema}}
+    return response
 
 
-def _answer(description: str, schema: Schema, headers: dict[str, str]) -> dict[str, object]:
+def page(description: str) -> dict[str, object]:
+    """Return a successful response that is text."""
+    return {"description": description, "content": {"text/plain": {"schema": {"type": "string"}}}}
+
+
+def _headers(texts: dict[str, str]) -> Schema:
     return {
-        "description": description,
-        "headers": {
-            name: {"description": text, "schema": {"type": "string"}}
-            for name, text in headers.items()
-        },
-        "content": {"application/json": {"schema": schema}},
+        name: {"description": text, "schema": {"type": "string"}} for name, text in texts.items()
     }
 
 
@@ -93,97 +149,9 @@ def _parameter(name: str, description: str, schema: Schema) -> dict[str, object]
     }
 
 
-def _text_keys(responses: dict[int | str, dict[str, object]]) -> dict[str, object]:
-    return {str(status): response for status, response in responses.items()}
+def _text_keys(described: dict[int | str, dict[str, object]]) -> dict[str, object]:
+    return {str(status): response for status, response in described.items()}
 
-
-_CONCERN: Schema = {
-    "description": "How many nodes, the master counted, must hold the entry on disk before the "
-    "answer: 1 to n (all configured nodes), majority, or all. The default is all, unless the "
-    "node is configured otherwise.",
-    "oneOf": [
-        {"type": "integer", "minimum": 1},
-        {"type": "string", "enum": ["majority", "all"]},
-    ],
-}
-
-_TIMEOUT: Schema = {
-    "description": "Seconds after which a waiting append is answered 202; 0 answers as soon as "
-    "the master has stored it. Without it there is no limit.",
-    "type": "number",
-    "minimum": 0,
-}
-
-_ENTRY: Schema = {
-    "type": "object",
-    "required": ["id", "message"],
-    "additionalProperties": False,
-    "properties": {
-        "id": {"type": "integer", "minimum": 1, "description": "Its place: 1, 2, 3 … no gaps."},
-        "message": {"type": "string"},
-    },
-}
-
-_SCHEMAS: dict[str, Schema] = {
-    "Entry": _ENTRY,
-    "Append": {
-        "type": "object",
-        "required": ["message"],
-        "additionalProperties": False,
-        "properties": {
-            "message": {"type": "string", "description": "At most 1 MiB of UTF-8 by default."},
-            "w": _CONCERN,
-            "write_concern": {"description": "Another spelling of w.", **_reference("Concern")},
-            "writeConcern": {"description": "Another spelling of w.", **_reference("Concern")},
-            "timeout": _TIMEOUT,
-        },
-        "example": {"message": "This is a test log entry."},
-    },
-    "Concern": _CONCERN,
-    "DelayChange": {
-        "type": "object",
-        "required": ["seconds"],
-        "additionalProperties": False,
-        "properties": {"seconds": {"type": "number", "minimum": 0, "maximum": 3600}},
-        "example": {"seconds": 2.0},
-    },
-    "Appended": {
-        "type": "object",
-        "required": ["status", "log"],
-        "properties": {
-            "status": {"type": "string", "const": "success"},
-            "log": _reference("Entry"),
-        },
-    },
-    "Pending": {
-        "type": "object",
-        "required": ["status", "log", "required", "acks"],
-        "properties": {
-            "status": {"type": "string", "const": "pending"},
-            "log": _reference("Entry"),
-            "required": {"type": "integer", "description": "Nodes that w asks for."},
-            "acks": {
-                "type": "array",
-                "items": {"type": "string"},
-                "description": "URLs of the nodes that hold it on disk, the master's first.",
-            },
-        },
-    },
-    "Problem": {
-        "type": "object",
-        "required": ["type", "title", "status", "detail", "retryable"],
-        "properties": {
-            "type": {"type": "string", "description": "A path of this node: cause and fix."},
-            "title": {"type": "string"},
-            "status": {"type": "integer"},
-            "detail": {"type": "string", "description": "What was got, and what to do."},
-            "retryable": {
-                "type": "boolean",
-                "description": "Nothing was stored, and the same request may succeed here later.",
-            },
-        },
-    },
-}
 
 _READ_HEADERS = {
     "Log-Committed": "The last committed id when the read began.",
@@ -193,11 +161,17 @@ _READ_HEADERS = {
 }
 
 _READ_PARAMETERS = [
-    _parameter("from", "The first id to read.", {"type": "integer", "minimum": 1, "default": 1}),
-    _parameter("limit", "How many entries at the most.", {"type": "integer", "minimum": 0}),
+    _parameter(
+        "from",
+        "The first id to read.",
+        {"type": "integer", "minimum": 1, "maximum": NUMBER_MAX, "default": 1},
+    ),
+    _parameter(
+        "limit",
+        "How many entries at the most.",
+        {"type": "integer", "minimum": 0, "maximum": NUMBER_MAX},
+    ),
 ]
-
-_READ_PROBLEMS = problem_responses("bad-parameter", "damaged")
 
 _READ: dict[str, object] = {
     "tags": ["log"],
@@ -207,14 +181,17 @@ _READ: dict[str, object] = {
     "ends early and valid.",
     "operationId": "read_log",
     "parameters": _READ_PARAMETERS,
-    "responses": {
-        "200": _answer(
-            "The entries; `[]` where there are none.",
-            {"type": "array", "items": _reference("Entry")},
-            _READ_HEADERS,
-        ),
-        **_text_keys(_READ_PROBLEMS),
-    },
+    "responses": _text_keys(
+        responses(
+            answer(
+                "The entries; `[]` where there are none.",
+                {"type": "array", "items": reference("Entry")},
+                _READ_HEADERS,
+            ),
+            "damaged",
+            "stopping",
+        )
+    ),
 }
 
 _HEAD: dict[str, object] = {
@@ -223,17 +200,34 @@ _HEAD: dict[str, object] = {
     "description": "The headers of GET /logs.",
     "operationId": "head_log",
     "parameters": _READ_PARAMETERS,
-    "responses": {
-        "200": {
-            "description": "The headers.",
-            "headers": {
-                name: {"description": text, "schema": {"type": "string"}}
-                for name, text in _READ_HEADERS.items()
-            },
-        },
-        **_text_keys(_READ_PROBLEMS),
-    },
+    "responses": _text_keys(
+        responses(
+            {"description": "The headers.", "headers": _headers(_READ_HEADERS)}, has_body=False
+        )
+    ),
 }
+
+_APPEND_RESPONSES = responses(
+    answer(
+        "Stored on w nodes.",
+        reference("Appended"),
+        {"Log-Acks": "How many of how many nodes hold it on disk: `3/3`."},
+    ),
+    "malformed-json",
+    "bad-field",
+    "bad-write-concern",
+    "not-the-master",
+    "too-large",
+    "unsupported-media-type",
+    "no-quorum",
+    "superseded",
+    "log-found-elsewhere",
+    "damaged",
+    "overloaded",
+    "stopping",
+    "disk-full",
+)
+_APPEND_RESPONSES[202] = answer("Stored, not yet on w nodes.", reference("Pending"))
 
 _APPEND: dict[str, object] = {
     "tags": ["log"],
@@ -242,37 +236,15 @@ _APPEND: dict[str, object] = {
     "done; 202, stored and not yet at w; a problem, refused and not stored.",
     "operationId": "append",
     "parameters": [
-        _parameter("w", "As in the body.", _reference("Concern")),
-        _parameter("write_concern", "Another spelling of w.", _reference("Concern")),
-        _parameter("writeConcern", "Another spelling of w.", _reference("Concern")),
-        _parameter("timeout", "As in the body.", _TIMEOUT),
+        _parameter("w", "As in the body; where both say it, they agree.", reference("Concern")),
+        _parameter(
+            "write_concern", "Another spelling of w. Only one may be used.", reference("Concern")
+        ),
+        _parameter(
+            "writeConcern", "Another spelling of w. Only one may be used.", reference("Concern")
+        ),
+        _parameter("timeout", "As in the body.", TIMEOUT),
     ],
     **json_body("Append"),
-    "responses": {
-        "200": _answer(
-            "Stored on w nodes.",
-            _reference("Appended"),
-            {"Log-Acks": "How many of how many nodes hold it on disk: `3/3`."},
-        ),
-        "202": _answer("Stored, not yet on w nodes.", _reference("Pending"), {}),
-        **_text_keys(
-            problem_responses(
-                "malformed-json",
-                "bad-field",
-                "bad-parameter",
-                "bad-write-concern",
-                "not-the-master",
-                "request-timeout",
-                "too-large",
-                "unsupported-media-type",
-                "no-quorum",
-                "superseded",
-                "log-found-elsewhere",
-                "damaged",
-                "overloaded",
-                "stopping",
-                "disk-full",
-            )
-        ),
-    },
+    "responses": _text_keys(dict(sorted(_APPEND_RESPONSES.items(), key=lambda one: int(one[0])))),
 }

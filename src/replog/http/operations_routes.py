@@ -6,16 +6,22 @@ NETWORK.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Path, Request
 from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 
 from replog.http.cluster_routes import json_response
 from replog.http.docs_page import docs_page
 from replog.http.facade import ServedNode
-from replog.http.openapi import openapi_document, problem_responses
+from replog.http.openapi import answer, openapi_document, page, responses
 from replog.http.problem_pages import problem_index, problem_page
 from replog.http.problems import PROBLEMS, refusal
+from replog.http.schemas import reference
+
+_PROBLEM_NAME = Path(
+    description="The last part of a problem's `type`.", json_schema_extra={"enum": [*PROBLEMS]}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,15 +43,20 @@ def operations_router(node: ServedNode) -> APIRouter:
     """Return the routes for operators and explorers of `node`."""
     router = APIRouter(tags=["operations"])
 
-    @router.get("/livez", response_model=Liveness, summary="Is the process well?")
+    @router.get(
+        "/livez",
+        responses=responses(answer("The process is well.", reference("Liveness"))),
+        summary="Is the process well?",
+    )
     async def livez() -> Response:
         """200 as long as the process answers; for a supervisor that restarts it."""
         return json_response(Liveness("alive"))
 
     @router.get(
         "/readyz",
-        response_model=Readiness,
-        responses=problem_responses("not-ready"),
+        responses=responses(
+            answer("The node serves in full.", reference("Readiness")), "not-ready"
+        ),
         summary="Does the node serve in full?",
     )
     async def readyz() -> Response:
@@ -57,7 +68,12 @@ def operations_router(node: ServedNode) -> APIRouter:
             )
         return json_response(Readiness("ready", ()))
 
-    @router.get("/problems", response_class=PlainTextResponse, summary="All problems")
+    @router.get(
+        "/problems",
+        response_class=PlainTextResponse,
+        responses=responses(page("The list, one problem a line.")),
+        summary="All problems",
+    )
     async def problems() -> Response:
         """Every problem that a node answers, with its status."""
         return _page(problem_index())
@@ -65,10 +81,10 @@ def operations_router(node: ServedNode) -> APIRouter:
     @router.get(
         "/problems/{name}",
         response_class=PlainTextResponse,
-        responses=problem_responses("not-found"),
+        responses=responses(page("Its status, cause and fix."), "not-found"),
         summary="One problem: its cause and its fix",
     )
-    async def problem(name: str) -> Response:
+    async def problem(name: Annotated[str, _PROBLEM_NAME]) -> Response:
         """The page that a problem's `type` points to."""
         if name not in PROBLEMS:
             raise refusal("not-found", "There is no such problem. GET /problems lists all.")

@@ -27,6 +27,7 @@ class ProblemType:
     Attributes:
         is_retryable: nothing was stored, and the same request may succeed at this node later
             without anybody changing it.
+        members: what its answers carry beside the five of every problem.
         retry_after_s: what `Retry-After` says; None where waiting alone does not help.
     """
 
@@ -37,6 +38,7 @@ class ProblemType:
     fix: str
     is_retryable: bool = False
     retry_after_s: int | None = None
+    members: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +61,7 @@ class Problem:
         return self.kind.status
 
     def body(self) -> bytes:
+        assert self.members.keys() <= set(self.kind.members), self
         return msgspec.json.encode(
             {
                 "type": type_path(self.kind.name),
@@ -123,6 +126,7 @@ _TYPES = (
         "by name, so that a misspelt write concern is never ignored.",
         'POST /logs takes "message" (a string), and may take "w" and "timeout". PUT /delay takes '
         '"seconds" (a number).',
+        members=("field",),
     ),
     ProblemType(
         "bad-parameter",
@@ -131,6 +135,7 @@ _TYPES = (
         "A parameter is unknown, given twice, or has a value that it cannot have. Unknown "
         "parameters are refused by name, so that a misspelt one is never ignored.",
         "POST /logs takes w and timeout; GET /logs takes from and limit; other paths take none.",
+        members=("parameter",),
     ),
     ProblemType(
         RefusalReason.BAD_WRITE_CONCERN.value,
@@ -163,6 +168,7 @@ _TYPES = (
         "This node is a secondary: it follows the master's log and serves reads.",
         "Append at the URL in the member `master`. It is null as long as this secondary has not "
         "been found by its master.",
+        members=("master",),
     ),
     ProblemType(
         "request-timeout",
@@ -189,6 +195,7 @@ _TYPES = (
         "can take as JSON. Nothing was stored.",
         "Split the message, or store it elsewhere and append its address. The operator sets the "
         "limit.",
+        members=("limit",),
     ),
     ProblemType(
         "unsupported-media-type",
@@ -287,6 +294,7 @@ _TYPES = (
         "Wait, or do what the reasons say. GET /livez says whether the process itself is well.",
         is_retryable=True,
         retry_after_s=1,
+        members=("reasons",),
     ),
     ProblemType(
         RefusalReason.DISK_FULL.value,
