@@ -75,7 +75,9 @@ def test_every_planned_node_has_settings_that_load() -> None:
         assert (settings.role, settings.data_dir) == (node.role, node.data_dir)
 
 
-@pytest.mark.parametrize("text", ["1", "0=1", "3=1", "1=-1", "1=x", "=", "1=nan", "1=inf"])
+@pytest.mark.parametrize(
+    "text", ["1", "0=1", "3=1", "1=-1", "1=x", "=", "1=nan", "1=inf", "1=3600.1"]
+)
 def test_a_delay_that_is_none_is_usage(text: str) -> None:
     with pytest.raises(CommandError, match="expected N=SECONDS"):
         parse_delays([text], secondaries=2)

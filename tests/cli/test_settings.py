@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
+from replog.cli.up import parse_delays
 from replog.config import Settings
 from replog.config.load import UsageError, load_settings, unknown_variables
-from replog.config.table import TABLE
+from replog.config.table import DELAY, DELAY_S_MAX, TABLE
 from replog.config.texts import shown
 from replog.core.errors import ConfigurationError
 
@@ -39,6 +40,13 @@ def test_defaults_are_those_of_the_documents() -> None:
     assert settings.message_bytes_max == 1024 * 1024
     assert settings.waiting_appends_max == 10_000
     assert settings.request_bytes_in_flight_max == 64 * 1024 * 1024
+
+
+def test_a_delay_has_one_limit_for_one_node_and_for_a_cluster() -> None:
+    most = str(DELAY_S_MAX)
+    assert load(SECONDARY, delay=most).delay == DELAY_S_MAX
+    assert parse_delays([f"1={most}"], secondaries=1) == {1: DELAY_S_MAX}
+    assert f"to {most}" in DELAY.expects
 
 
 def test_a_flag_beats_the_environment_that_beats_the_file_that_beats_the_default(
@@ -159,6 +167,7 @@ def test_secondaries_are_separated_by_commas_and_may_end_in_a_slash() -> None:
         ("delay", "nan"),
         ("delay", "inf"),
         ("delay", "1s"),
+        ("delay", "3600.1"),
         ("log_level", "loud"),
         ("log_format", "xml"),
         ("default_timeout", "-0.1"),

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from replog.cli.output import ExitCode, fail
-from replog.config.table import LOG_LEVEL
+from replog.config.table import DELAY_S_MAX, LOG_LEVEL
 
 
 def up(
@@ -76,10 +76,10 @@ def parse_delays(texts: list[str], *, secondaries: int) -> dict[int, float]:
             key, value = int(number), float(seconds)
         except ValueError:
             key, value = 0, -1.0
-        if not (1 <= key <= secondaries and 0 <= value <= 86_400):
+        if not (1 <= key <= secondaries and 0 <= value <= DELAY_S_MAX):
             fail(
                 f'--delay: got "{text}", expected N=SECONDS like 1=2.0, with N from 1 to '
-                f"{secondaries}",
+                f"{secondaries} and SECONDS up to {DELAY_S_MAX}",
                 ExitCode.USAGE,
             )
         delays[key] = value

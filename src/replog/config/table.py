@@ -16,6 +16,11 @@ ENVIRONMENT_PREFIX = "REPLOG_"
 
 MIB = 1024 * 1024
 
+DELAY_S_MAX = 3600
+"""An injected delay is for experiments; an hour is far beyond any of them."""
+
+TIMEOUT_S_MAX = 86_400
+
 Role = Literal["master", "secondary"]
 Quorum = Literal["none", "majority"]
 LogLevel = Literal["debug", "info", "warning", "error"]
@@ -126,8 +131,8 @@ ACCEPT_LOSS = Setting(
 )
 DELAY = Setting(
     name="delay",
-    parse=texts.seconds,
-    expects="seconds from 0 to 86400",
+    parse=texts.seconds(DELAY_S_MAX),
+    expects=f"seconds from 0 to {DELAY_S_MAX}",
     default=0.0,
     help="seconds for which a secondary holds each batch before it stores it (R12)",
 )
@@ -147,8 +152,8 @@ LOG_FORMAT: Setting[LogFormat] = Setting(
 )
 DEFAULT_TIMEOUT: Setting[float | None] = Setting(
     name="default_timeout",
-    parse=texts.optional(texts.seconds),
-    expects="none, or seconds from 0 to 86400",
+    parse=texts.optional(texts.seconds(TIMEOUT_S_MAX)),
+    expects=f"none, or seconds from 0 to {TIMEOUT_S_MAX}",
     default=None,
     help="seconds after which an append that gives no timeout is answered 202; none: no limit",
 )

@@ -38,11 +38,14 @@ def whole_number(least: int, most: int) -> Callable[[str], int]:
     return parse
 
 
-def seconds(text: str) -> float:
-    value = float(text)
-    if not (math.isfinite(value) and 0 <= value <= 86_400):
-        raise ValueError(text)
-    return value
+def seconds(most: int) -> Callable[[str], float]:
+    def parse(text: str) -> float:
+        value = float(text)
+        if not (math.isfinite(value) and 0 <= value <= most):
+            raise ValueError(text)
+        return value
+
+    return parse
 
 
 def text_of_some_length(text: str) -> str:
