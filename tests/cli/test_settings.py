@@ -12,9 +12,12 @@ import pytest
 from replog.cli.up import parse_delays
 from replog.config import Settings
 from replog.config.load import UsageError, load_settings, unknown_variables
-from replog.config.table import DELAY, DELAY_S_MAX, TABLE
+from replog.config.table import DELAY, DELAY_S_MAX, MIB, TABLE
 from replog.config.texts import shown
+from replog.core.entry import EntryId
 from replog.core.errors import ConfigurationError
+from replog.http.limits import BODY_SLACK_BYTES, Limits
+from replog.storage.batch import BATCH_BYTES_MAX, encode_message, entry_line
 
 MASTER = {"REPLOG_ROLE": "master", "REPLOG_DATA_DIR": "data"}
 SECONDARY = {"REPLOG_ROLE": "secondary", "REPLOG_DATA_DIR": "data"}
@@ -47,6 +50,17 @@ def test_a_delay_has_one_limit_for_one_node_and_for_a_cluster() -> None:
     assert load(SECONDARY, delay=most).delay == DELAY_S_MAX
     assert parse_delays([f"1={most}"], secondaries=1) == {1: DELAY_S_MAX}
     assert f"to {most}" in DELAY.expects
+
+
+def test_a_message_of_the_largest_size_fits_into_a_batch_however_it_is_escaped() -> None:
+    most = 5 * MIB
+    settings = load(message_bytes_max=str(most))
+    with pytest.raises(UsageError, match=f"from 1 to {most}"):
+        load(message_bytes_max=str(most + 1))
+    line = entry_line(EntryId(2**63 - 1), encode_message("\0" * settings.message_bytes_max))
+    assert len(line) > 6 * most
+    assert len(line) + BODY_SLACK_BYTES < BATCH_BYTES_MAX
+    assert Limits(message_bytes_max=most).body_bytes_max < settings.request_bytes_in_flight_max
 
 
 def test_a_flag_beats_the_environment_that_beats_the_file_that_beats_the_default(

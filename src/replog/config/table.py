@@ -160,8 +160,8 @@ DEFAULT_TIMEOUT: Setting[float | None] = Setting(
 MESSAGE_BYTES_MAX = Setting(
     name="message_bytes_max",
     # The format's batch ends at 32 MiB encoded, and a NUL takes six bytes as JSON.
-    parse=texts.whole_number(1, 4 * MIB),
-    expects=f"a whole number of bytes from 1 to {4 * MIB}",
+    parse=texts.whole_number(1, 5 * MIB),
+    expects=f"a whole number of bytes from 1 to {5 * MIB}",
     default=MIB,
     help="largest message that is taken, in bytes of UTF-8",
 )
