@@ -159,31 +159,36 @@ class Judge:
 
     # --- what is shown ------------------------------------------------------------------
 
-    def master_shows(self, name: str, committed_id: int, head: bytes) -> None:
-        """The master lets readers see up to `committed_id`: from here on it is the truth."""
+    def master_shows(self, name: str, shown_id: int, head: bytes) -> None:
+        """The master lets readers see up to `shown_id`.
+
+        What is durable there, up to `head`, is committed (R7) and from here on the truth;
+        damage may hide a part of it for a while (R13).
+        """
         record = self.nodes[name]
         chain = self.chain(head, 0)
         own = {0: GENESIS_HASH} | {batch.last_id: batch.hash for batch in chain}
-        known = min(committed_id, self.committed_id)
-        at = max((end for end in self.truth_ends if end <= known), default=0)
+        durable_id = chain[-1].last_id if chain else 0
+        at = max(end for end in self.truth_ends if end <= durable_id)
         promise(
             "P3",
             own.get(at) == self.truth_ends[at],
             f"{name} shows another entry at or below {at} than was shown before",
         )
         for batch in chain:
-            if self.committed_id < batch.last_id <= committed_id:
+            if batch.last_id > self.committed_id:
                 promise("P1", batch.first_id == self.committed_id + 1, f"a gap before {batch}")
                 self.truth.append(batch)
                 self.truth_ends[batch.last_id] = batch.hash
                 self.messages.extend(batch.messages)
+        promise("P5", shown_id in own, f"{name} shows half a batch")
         self.check_disk(name)
         promise(
             "P2",
-            record.is_rotten or record.view.last_id >= committed_id,
-            f"{name} shows {committed_id}, its disk holds {record.view.last_id} durably",
+            record.is_rotten or record.view.last_id >= durable_id,
+            f"{name} takes {durable_id} for committed, its disk holds {record.view.last_id}",
         )
-        self._shows(record, committed_id)
+        self._shows(record, shown_id)
 
     def secondary_shows(self, name: str, committed_id: int, head: bytes) -> None:
         record = self.nodes[name]

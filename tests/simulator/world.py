@@ -243,11 +243,11 @@ class World:
 
     def shows(self, node: SimNode, committed_id: int) -> None:
         assert node.directory is not None
-        log = node.directory.log
         if isinstance(node.core, Master):
-            self.judge.master_shows(node.name, committed_id, log.durable.hash)
+            self.judge.master_shows(node.name, committed_id, node.core.facts.durable.hash)
         else:
-            self.judge.secondary_shows(node.name, committed_id, log.durable.hash)
+            head = node.directory.log.durable.hash
+            self.judge.secondary_shows(node.name, committed_id, head)
 
     def ids_given(self, effect: Persist) -> None:
         self.clients.ids_given(effect)
