@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support import stories
+from tests.support import returning, stories
 from tests.support.cluster import MASTER, S1, S2, call, wait_live
 from tests.support.containers import (
     ROOT,
@@ -61,8 +61,33 @@ def test_delays_by_environment_over_compose(tmp_path: Path, image: str) -> None:
         stories.delays(cluster.start_all(), first_s=1, second_s=3)
 
 
+def test_a_hundred_appends_under_a_delay_pay_it_once_over_compose(cluster: ComposeCluster) -> None:
+    cluster.start_all()
+    for node in (S1, S2):
+        stories.set_delay(cluster, node, 2)
+    stories.delay_is_latency(cluster, delay_s=2)
+
+
 def test_a_secondary_whose_volume_was_removed_refills(cluster: ComposeCluster) -> None:
-    stories.emptied_secondary_refills(cluster.start_all())
+    returning.emptied_secondary_refills(cluster.start_all())
+
+
+def test_a_secondary_cut_off_for_100_000_entries_catches_up_over_compose(
+    cluster: ComposeCluster,
+) -> None:
+    """Its network is taken away: nothing tells the master so, and its name resolves no more."""
+    returning.cut_off_secondary_catches_up(
+        cluster.start_all(),
+        entries=100_000,
+        cut=partial(cluster.cut_off, S2),
+        mend=partial(cluster.reconnect, S2),
+    )
+
+
+def test_an_appearing_secondary_does_not_count_before_it_has_proven_its_log_over_compose(
+    cluster: ComposeCluster,
+) -> None:
+    returning.unproven_secondary_does_not_count(cluster.start_all())
 
 
 def test_every_container_is_healthy_unprivileged_local_and_keeps_its_volume(

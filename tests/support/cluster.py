@@ -40,8 +40,12 @@ class Cluster(Protocol):
 
     def url(self, node: str) -> str: ...
 
-    def start(self, node: str) -> None:
-        """Start a node that does not run, without waiting for it."""
+    def start(self, node: str, *, delay_s: float | None = None) -> None:
+        """Start a node that does not run, without waiting for it.
+
+        Args:
+            delay_s: the secondary's delay (R12) in place of what it was made with.
+        """
 
     def stop(self, node: str) -> None:
         """End a node by SIGTERM and wait for its end."""
@@ -52,6 +56,9 @@ class Cluster(Protocol):
     def empty(self, node: str) -> None:
         """Empty the data directory of a node that does not run."""
 
+    def memory_bytes(self, node: str) -> int:
+        """Return the resident memory of a node that runs."""
+
     def segments(self, node: str) -> dict[str, str]:
         """Return SHA-256 of each segment file, by name."""
 
@@ -60,6 +67,12 @@ class Cluster(Protocol):
 
     def explain(self) -> str:
         """Return what a person needs to see when a wait failed: the ends of the nodes' logs."""
+
+
+def resident_bytes(status: str) -> int:
+    """Return the resident memory that the text of Linux's /proc/PID/status tells."""
+    [kib] = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")]
+    return 1024 * int(kib)
 
 
 def free_ports(count: int) -> list[int]:
@@ -161,7 +174,10 @@ class Node:
         return self.log_path.read_text(errors="replace") if self.log_path.exists() else ""
 
     def memory_bytes(self) -> int:
-        """Return the resident memory of the process (Linux and macOS have this `ps`)."""
+        """Return the resident memory. Linux need not have `ps`, macOS has it."""
+        status = Path(f"/proc/{self.pid}/status")
+        if status.exists():
+            return resident_bytes(status.read_text())
         command = ["ps", "-o", "rss=", "-p", str(self.pid)]
         return 1024 * int(
             subprocess.run(command, capture_output=True, text=True, check=True).stdout
@@ -222,8 +238,8 @@ class ProcessCluster:
     def url(self, node: str) -> str:
         return self.node[node].url
 
-    def start(self, node: str) -> None:
-        self.node[node].start()
+    def start(self, node: str, *, delay_s: float | None = None) -> None:
+        self.node[node].start(*([] if delay_s is None else ["--delay", str(delay_s)]))
 
     def stop(self, node: str) -> None:
         status = self.node[node].end(signal.SIGTERM)
@@ -235,6 +251,9 @@ class ProcessCluster:
     def empty(self, node: str) -> None:
         assert not self.node[node].is_running
         shutil.rmtree(self.node[node].data)
+
+    def memory_bytes(self, node: str) -> int:
+        return self.node[node].memory_bytes()
 
     def segments(self, node: str) -> dict[str, str]:
         files = self.node[node].segment_files()

@@ -12,14 +12,25 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
-from tests.support.cluster import MASTER, S1, S2, clean_environment, free_ports, replog, wait_live
+from tests.support.cluster import (
+    MASTER,
+    S1,
+    S2,
+    clean_environment,
+    free_ports,
+    replog,
+    resident_bytes,
+    wait_live,
+)
 
 ROOT = Path(__file__).parents[2]
 FILES = ("compose.yaml", "tests/docker/override.yaml")
 PORTS = {MASTER: "MASTER_PORT", S1: "SECONDARY_1_PORT", S2: "SECONDARY_2_PORT"}
+DELAYS = {S1: "SECONDARY_1_DELAY", S2: "SECONDARY_2_DELAY"}
 BUILD_TIMEOUT_S = 600
 
 
@@ -81,7 +92,6 @@ class ComposeCluster:
         self.image = image
         self.ports = dict(zip(self.nodes, free_ports(3), strict=True))
         self._directory = directory
-        self._copies = 0
         ports = {PORTS[node]: str(port) for node, port in self.ports.items()}
         self._environment = clean_environment({**ports, **(settings or {}), "TEST_IMAGE": image})
 
@@ -123,8 +133,13 @@ class ComposeCluster:
     def url(self, node: str) -> str:
         return f"http://127.0.0.1:{self.ports[node]}"
 
-    def start(self, node: str) -> None:
+    def start(self, node: str, *, delay_s: float | None = None) -> None:
         container = self.container(node)
+        if delay_s is not None:
+            self._environment[DELAYS[node]] = str(delay_s)
+            if container:  # its environment is fixed; its volume stays
+                docker("rm", container)
+                container = ""
         if container:
             docker("start", container)
         else:
@@ -142,12 +157,18 @@ class ComposeCluster:
         docker("rm", self.container(node))
         docker("volume", "rm", f"{self.project}_{node}-data")
 
+    def memory_bytes(self, node: str) -> int:
+        # Read inside: where the engine has a machine of its own, this one cannot see the process.
+        return resident_bytes(docker("exec", self.container(node), "cat", "/proc/1/status"))
+
     def segments(self, node: str) -> dict[str, str]:
-        files = sorted((self._copy(node) / "segments").glob("*"))
-        return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+        with self._copies(node) as [copy]:
+            files = sorted((copy / "segments").glob("*"))
+            return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
     def verify(self) -> None:
-        checked = replog("verify", *(self._copy(node) for node in self.nodes))
+        with self._copies(*self.nodes) as copies:
+            checked = replog("verify", *copies)
         assert checked.returncode == 0, f"{checked.stdout}{checked.stderr}"
 
     def explain(self) -> str:
@@ -164,10 +185,20 @@ class ComposeCluster:
             wait_live(self, node)
         return self
 
-    def _copy(self, node: str) -> Path:
-        """Return a fresh copy of the node's data directory, as the container sees it."""
-        self._copies += 1
-        target = self._directory / f"copy-{self._copies}" / node
-        target.parent.mkdir()
-        docker("cp", f"{self.container(node)}:/data", str(target))
-        return target
+    def cut_off(self, node: str) -> None:
+        """Take the node's network away; the node runs on."""
+        docker("network", "disconnect", f"{self.project}_default", self.container(node))
+
+    def reconnect(self, node: str) -> None:
+        """Give a node that was cut off its network again."""
+        network = f"{self.project}_default"
+        docker("network", "connect", "--alias", node, network, self.container(node))
+
+    @contextmanager
+    def _copies(self, *nodes: str) -> Iterator[list[Path]]:
+        """Give fresh copies of the nodes' data directories, as the containers see them."""
+        with TemporaryDirectory(dir=self._directory) as directory:
+            copies = [Path(directory) / node for node in nodes]
+            for node, copy in zip(nodes, copies, strict=True):
+                docker("cp", f"{self.container(node)}:/data", str(copy))
+            yield copies

@@ -311,21 +311,5 @@ def _load_and_kill(cluster: Cluster, plan: Killing, prefix: str, clients: int) -
     return load.acknowledged
 
 
-def emptied_secondary_refills(cluster: Cluster) -> None:
-    """A secondary that lost its disk is a new node and gets everything again (P9)."""
-    told = {}
-    for number in range(50):
-        message = f"before {number}"
-        told[append(cluster, message, w="all")] = message
-    cluster.stop(S2)
-    cluster.empty(S2)
-    with WaitingAppend(cluster, "while it is away", w="all") as waiting:
-        wait_until(lambda: len(messages(cluster, MASTER)) == 51, "the append is stored")
-        assert not waiting.is_answered
-        cluster.start(S2)
-    assert waiting.status == 200
-    check_history(cluster, told | {51: "while it is away"})
-
-
 def is_ready(cluster: Cluster, node: str) -> bool:
     return answers(f"{cluster.url(node)}/readyz")
