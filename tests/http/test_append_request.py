@@ -103,3 +103,9 @@ def test_the_highest_message_limit_fits_into_a_batch() -> None:
 
 def _assert_status(error: ProblemError, *statuses: int) -> None:
     assert error.problem.status in statuses, error
+
+
+@pytest.mark.parametrize(("sent", "said"), [("-1", "-1"), ('"1"', '"1"'), ("true", "a boolean")])
+def test_the_detail_of_a_bad_timeout_names_what_was_sent(sent: str, said: str) -> None:
+    with pytest.raises(ProblemError, match=f'The field "timeout" is {said}, and must be a number'):
+        parse_append(f'{{"message":"m","timeout":{sent}}}'.encode(), b"", LIMITS)

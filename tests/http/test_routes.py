@@ -84,6 +84,29 @@ def test_a_secondarys_delay_is_changed_and_told(
 
 
 @pytest.mark.parametrize(
+    ("sent", "named"),
+    [
+        ("3601", "3601"),
+        ("-1", "-1"),
+        ("1e4", "10000.0"),
+        ("9" * 100, "a number"),
+        ('"1"', '"1"'),
+        ("true", "a boolean"),
+        ("[1]", "an array"),
+    ],
+)
+def test_the_detail_of_a_bad_delay_names_what_was_sent(
+    secondary: Served, sent: str, named: str
+) -> None:
+    with secondary.connect() as connection:
+        answer = connection.request("PUT", "/delay", f'{{"seconds":{sent}}}'.encode())
+    assert json.loads(answer.body)["detail"] == (
+        f'The field "seconds" is {named}, and must be a number from 0 to 3600, as in '
+        '{"seconds": 2.0}.'
+    )
+
+
+@pytest.mark.parametrize(
     ("body", "status", "name"),
     [
         (b"", 400, "malformed-json"),

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from replog.core.write_concern import WriteConcern
-from replog.http.json_body import decode_object, kind_of, quoted
+from replog.http.json_body import decode_object, kind_of, named, quoted
 from replog.http.limits import Limits
 from replog.http.problems import ProblemError, refusal
 from replog.http.query import parse_query
@@ -190,7 +190,7 @@ def _timeout_of_field(value: object) -> float:
             return seconds
     raise refusal(
         "bad-field",
-        f'The field "timeout" is {quoted(value) if isinstance(value, str) else kind_of(value)}, '
+        f'The field "timeout" is {named(value)}, '
         "and must be a number of seconds from 0 on, such as 1.5; leave it out to wait without "
         "limit.",
         field="timeout",

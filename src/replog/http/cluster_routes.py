@@ -11,18 +11,16 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
+from replog.config.table import DELAY_S_MAX
 from replog.http.body import BytesInFlight, read_body, require_json
 from replog.http.facade import ServedNode
-from replog.http.json_body import decode_object, kind_of, quoted
+from replog.http.json_body import decode_object, named, quoted
 from replog.http.openapi import answer, json_body, responses
 from replog.http.problems import PROBLEMS, Problem, ProblemError, refusal
 from replog.http.schemas import reference
 from replog.node.views import Health, Role
 
 REPLICATION_PATH = "/replication"
-
-DELAY_S_MAX = 3600.0
-"""An injected delay is for experiments; an hour is far beyond any of them."""
 
 _DELAY_BODY_BYTES_MAX = 64 * 1024
 _DELAY_EXAMPLE = '{"seconds": 2.0}'
@@ -156,11 +154,10 @@ async def _read_delay(request: Request) -> float:
         or not isinstance(seconds, int | float)
         or not 0 <= seconds <= DELAY_S_MAX
     ):
-        got = seconds if isinstance(seconds, float) else kind_of(seconds)
         raise refusal(
             "bad-field",
-            f'The field "seconds" is {got}, and must be a number from 0 to {DELAY_S_MAX:g}, as in '
-            f"{_DELAY_EXAMPLE}.",
+            f'The field "seconds" is {named(seconds)}, and must be a number from 0 to '
+            f"{DELAY_S_MAX}, as in {_DELAY_EXAMPLE}.",
             field="seconds",
         )
     return float(seconds) + 0.0

@@ -10,6 +10,8 @@ import json
 
 from replog.http.problems import ProblemError, refusal
 
+_NAMED_MAX = 60
+
 
 class _DuplicateKey(ValueError):
     def __init__(self, key: str) -> None:
@@ -71,9 +73,18 @@ def kind_of(value: object) -> str:
             return "an object"
 
 
+def named(value: object) -> str:
+    """Return a wrong value for a problem's detail: a short number or a string as it was sent."""
+    if isinstance(value, str):
+        return quoted(value)
+    text = repr(value)
+    is_short_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return text if is_short_number and len(text) <= _NAMED_MAX else kind_of(value)
+
+
 def quoted(text: str) -> str:
     """Return `text` quoted for a problem's detail: short, and whole UTF-8."""
-    short = text if len(text) <= 60 else text[:60] + "…"
+    short = text if len(text) <= _NAMED_MAX else text[:_NAMED_MAX] + "…"
     return '"' + short.encode("utf-8", "replace").decode() + '"'
 
 

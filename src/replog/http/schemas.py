@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from itertools import combinations
 from types import MappingProxyType
 
+from replog.config.table import DELAY_S_MAX
 from replog.core.effects import RefusalReason
 from replog.core.facts import LinkPhase
 from replog.core.health import Health
@@ -248,7 +249,7 @@ _READINESS = an_object(
     },
 )
 
-_SECONDS: Schema = {"type": "number", "minimum": 0, "maximum": 3600}
+_SECONDS: Schema = {"type": "number", "minimum": 0, "maximum": DELAY_S_MAX}
 
 _DELAY = an_object("A secondary's injected latency.", {"seconds": _SECONDS})
 
