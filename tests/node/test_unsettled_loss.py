@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from replog.core.entry import EntryId, Epoch, LogId
 from replog.node.directory import DataDirectory, open_directory
 from replog.node.views import Role
@@ -50,6 +52,34 @@ def test_accepted_loss_is_settled(tmp_path: Path) -> None:
     damaged_then_mended(tmp_path)
     directory = opened(tmp_path, accept_loss=True)
     assert not directory.state.is_loss_unsettled
+    directory.close()
+    directory = opened(tmp_path)
+    assert not directory.state.is_loss_unsettled
+    directory.close()
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_lost_marks_leave_the_end_of_the_log_unsettled(tmp_path: Path, *, is_cut: bool) -> None:
+    damaged_then_mended(tmp_path)
+    settled = opened(tmp_path)
+    settled.store(is_loss_unsettled=False)
+    settled.close()
+    (tmp_path / "marks").unlink()
+    (segment,) = (tmp_path / "segments").iterdir()
+    if is_cut:
+        segment.unlink()
+    directory = opened(tmp_path)
+    assert directory.state.is_loss_unsettled, "nobody knows here where the log should end"
+    directory.close()
+    directory = opened(tmp_path, accept_loss=True)
+    assert not directory.state.is_loss_unsettled
+    directory.close()
+
+
+def test_a_new_directory_has_nothing_to_settle(tmp_path: Path) -> None:
+    directory = opened(tmp_path)
+    assert not directory.state.is_loss_unsettled
+    directory.store(log_id=LogId("log"))
     directory.close()
     directory = opened(tmp_path)
     assert not directory.state.is_loss_unsettled

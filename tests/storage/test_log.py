@@ -58,7 +58,7 @@ def both(disk: SimFilesystem, log: Log) -> Iterator[Log]:
 def test_an_empty_directory_is_an_empty_log() -> None:
     log = open_log(SimFilesystem(Random(0)))
     assert (log.head, log.durable, log.commit_note) == (GENESIS, GENESIS, 0)
-    assert (log.damage, log.cuts, log.notices) == ((), (), ())
+    assert (log.damage, log.cuts) == ((), ())
     assert read(log) == b""
     assert log.contains(GENESIS)
     assert log.around(NOTHING) == (GENESIS, None)

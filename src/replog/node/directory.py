@@ -121,7 +121,9 @@ def open_directory(
             log.cuts = (*log.cuts, log.cut(log.head))
         # R8: before any of it is mended, since the log is whole then after a restart, while a
         # secondary that was not heard may still hold more of what was lost.
-        is_unsettled = bool(log.damage) or (state.is_loss_unsettled and not accept_loss)
+        # Lost marks are no damage by themselves: nobody knows then where the log should end.
+        is_found = bool(log.damage) or bool(log.notices)
+        is_unsettled = (is_found or state.is_loss_unsettled) and not accept_loss
         opened = replace(
             state,
             role=role.value,

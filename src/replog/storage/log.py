@@ -96,7 +96,7 @@ class Log:
         try:
             filesystem.make_directory(layout.segments)
             remove_repair_leftovers(filesystem, layout)
-            marks, notices = open_marks(filesystem, layout)
+            marks, notices = open_marks(filesystem, layout, holds_log=log_id is not None)
             log = cls(
                 Contents(filesystem, layout, log_id),
                 marks,

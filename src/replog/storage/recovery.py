@@ -42,15 +42,17 @@ class Recovered:
     cuts: tuple[CutReport, ...]
 
 
-def open_marks(filesystem: Filesystem, layout: Layout) -> tuple[Marks, tuple[str, ...]]:
+def open_marks(
+    filesystem: Filesystem, layout: Layout, *, holds_log: bool
+) -> tuple[Marks, tuple[str, ...]]:
     """Open the marks, or make those of a new directory; say if they should have been there.
 
-    Marks are made before the first segment. Where they are missing beside one they come
-    back unreadable, not as those of an empty log: that would let the log's end be cut as
-    if it had never been durable.
+    Marks are made before the first segment, and before node.json names a log (`holds_log`).
+    Where they are missing beside one they come back unreadable, not as those of an empty
+    log: that would let the log's end be cut as if it had never been durable.
     """
     if not filesystem.exists(layout.marks):
-        if not list_segments(filesystem, layout):
+        if not holds_log and not list_segments(filesystem, layout):
             return Marks.create(filesystem, layout.marks), ()
         replace_file(filesystem, layout.marks, bytes(MARKS_BYTES))
     marks = Marks.open(filesystem, layout.marks)
