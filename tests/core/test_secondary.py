@@ -332,3 +332,23 @@ def test_news_of_another_epoch_are_not_believed(epoch: int) -> None:
     desk.store(LOG[0])
     assert desk.receive(CommitNews(Epoch(epoch), EntryId(1))) == []
     assert desk.core.visible == 0
+
+
+def test_a_delay_that_is_taken_back_lets_go_of_what_it_held() -> None:
+    desk = Desk()
+    desk.stream()
+    desk.step(ev.DelayChanged(Tick(300_000)))
+    assert not persists(desk.receive(frame([LOG[0]]), frame([LOG[1]])))
+    desk.step(ev.DelayChanged(Tick(0)))
+    assert persists(desk.step(ev.Ticked(Tick(1)))) == [
+        do.PersistBatches((frame([LOG[0]]), frame([LOG[1]])))
+    ]
+
+
+def test_a_longer_delay_does_not_hold_back_what_is_on_its_way() -> None:
+    desk = Desk()
+    desk.stream()
+    desk.step(ev.DelayChanged(Tick(100)))
+    desk.receive(frame([LOG[0]]))
+    desk.step(ev.DelayChanged(Tick(500)))
+    assert persists(desk.step(ev.Ticked(Tick(101))))

@@ -57,6 +57,11 @@ class Intake:
         else:
             self.ready.append(batches)
 
+    def shorten(self, *, now: Tick, delay: Tick) -> None:
+        """Hold nothing longer than a new delay would: one that is taken back is gone (R12)."""
+        latest = Tick(now + delay + 1)
+        self.held = deque((min(due, latest), batches) for due, batches in self.held)
+
     def release(self, now: Tick) -> None:
         """Let go of what was held long enough."""
         while self.held and self.held[0][0] <= now:

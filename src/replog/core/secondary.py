@@ -115,7 +115,7 @@ class Secondary:
         self._joining = Joining(self.facts, self.health)
         self._reads = WaitingReads()
         self._is_stopping = False
-        self._is_disk_full = False
+        self.is_disk_full = False
         self._next_heartbeat = now
 
     def start(self) -> list[Effect]:
@@ -180,8 +180,8 @@ class Secondary:
             case PersistRefused():
                 is_same_stream = facts.phase is LinkPhase.STREAMING
                 facts.intake.refused(facts.now, is_same_stream=is_same_stream)
-                if not self._is_disk_full:
-                    self._is_disk_full = True
+                if not self.is_disk_full:
+                    self.is_disk_full = True
                     out.append(Say(Level.ERROR, f"the disk is full: {event.reason}; trying on"))
                 self._joining.maybe_report(out)
             case LookedUp():
@@ -201,6 +201,7 @@ class Secondary:
                 self._joining.maybe_report(out)
             case DelayChanged():
                 self.delay = event.delay
+                facts.intake.shorten(now=facts.now, delay=event.delay)
                 if facts.link is not None:
                     # The master's window must admit what is on its way for that long (R4).
                     out.append(Send(facts.link, self._heartbeat()))
@@ -281,7 +282,7 @@ class Secondary:
         facts.known_committed = max(facts.known_committed, EntryId(min(news, head.last_id)))
         facts.intake.stored()
         facts.durable = head
-        self._is_disk_full = False
+        self.is_disk_full = False
         if facts.phase is LinkPhase.STREAMING:
             # What was taken in on this link follows, by hash, on what was proven common.
             assert facts.link is not None

@@ -79,7 +79,7 @@ def cluster_router(node: ServedNode) -> APIRouter:
         summary="Change a secondary's injected delay",
     )
     async def set_delay(request: Request) -> Response:
-        """Applies to the batches that arrive from now on; it is not kept over a restart."""
+        """What is held already is held no longer than that; it is not kept over a restart."""
         _require_secondary(node)
         seconds = await _read_delay(request)
         node.set_delay(seconds)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from replog.core.effects import RefusalReason
 from replog.core.entry import TICK_S, EntryId, Tick, node_of
 from replog.core.health import PeerHealth
 from replog.core.master import Master
@@ -112,6 +113,8 @@ def _secondary_status(core: Secondary, *, is_stopping: bool) -> str:
         return STOPPING
     if core.facts.mending.damage:
         return DAMAGED
+    if core.is_disk_full:
+        return RefusalReason.DISK_FULL.value
     return "ok" if core.has_master else NO_MASTER
 
 

@@ -268,7 +268,7 @@ class Node:
         return self._core.delay * TICK_S if isinstance(self._core, Secondary) else 0.0
 
     def set_delay(self, seconds: float) -> None:
-        """Hold every batch that arrives from now on for `seconds` before storing it (R12)."""
+        """Hold batches for `seconds` before storing them, no longer if held already (R12)."""
         assert self.role is Role.SECONDARY, "only a secondary has a delay"
         _log.info("delay set to %g s", seconds)
         self._stepper.handle(DelayChanged(ticks(seconds)))
