@@ -6,7 +6,9 @@ remains is a defect, and keeps its traceback.
 
 from __future__ import annotations
 
+import errno
 import functools
+import io
 import os
 import signal
 import sys
@@ -29,6 +31,8 @@ from replog.config.load import UsageError
 from replog.core.errors import ReplogError
 
 P = ParamSpec("P")
+
+OUTPUT_ERRORS = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EFBIG})
 
 app = typer.Typer(
     add_completion=False,
@@ -88,10 +92,19 @@ def _guarded(command: Callable[P, None], *, is_server: bool) -> Callable[P, None
         except BrokenPipeError:
             # The reader has enough (`replog get | head`). The interpreter's own last flush
             # must not fail again.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _drop_output()
             raise typer.Exit(ExitCode.OK) from None
+        except OSError as error:
+            if is_server or error.errno not in OUTPUT_ERRORS:
+                raise
+            _drop_output()
+            _end(f"the output cannot be written: {error.strerror}", ExitCode.ENVIRONMENT)
 
     return run
+
+
+def _drop_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _interrupt(number: int, frame: FrameType | None) -> None:
@@ -113,6 +126,26 @@ app.command()(_guarded(verify, is_server=False))
 app.command()(_guarded(restore, is_server=False))
 
 
+def _open_missing_streams() -> None:
+    """Put /dev/null where stdin, stdout or stderr is closed.
+
+    Else the first socket or file gets that number, and what is meant for a person ends there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            null = os.open(os.devnull, os.O_RDWR)
+            if null != number:
+                os.dup2(null, number)
+                os.close(null)
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, "w" if number else "r", closefd=False))  # noqa: SIM115
+
+
 def main() -> None:
     """Run the command line of this process."""
+    _open_missing_streams()
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(encoding="utf-8")  # entries are, whatever the locale
     app(prog_name="replog")
