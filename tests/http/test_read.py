@@ -188,3 +188,23 @@ def test_a_read_ends_when_its_client_hangs_up(master: Served) -> None:
         wait_until(lambda: master.node.open_reads == 1, "the read begins")
     wait_until(lambda: master.node.open_reads == 0, "the read ends")
     assert master.node.chunks_read < 1000
+
+
+def test_an_http_1_0_client_gets_no_chunks_and_knows_the_end_by_the_close(master: Served) -> None:
+    entries = _fill(master, 9)
+    with master.connect() as connection:
+        connection.send(b"GET /logs HTTP/1.0\r\nConnection: keep-alive\r\n\r\n")
+        head, _, body = connection.read_to_end().partition(b"\r\n\r\n")
+    assert b"transfer-encoding" not in head
+    assert b"connection: close" in head
+    assert json.loads(body) == entries
+
+
+def test_rot_leaves_an_http_1_0_client_with_what_is_no_json(master: Served) -> None:
+    _fill(master, 9)
+    master.node.damaged_id = EntryId(8)
+    with master.connect() as connection:
+        connection.send(b"GET /logs HTTP/1.0\r\n\r\n")
+        _, _, body = connection.read_to_end().partition(b"\r\n\r\n")
+    with pytest.raises(json.JSONDecodeError):
+        json.loads(body)

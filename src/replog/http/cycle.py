@@ -14,13 +14,20 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent, HTTPResponseStartEvent
 
 
+def _is_sized(start: HTTPResponseStartEvent) -> bool:
+    return any(name.lower() == b"content-length" for name, _ in start.get("headers", ()))
+
+
 class NodeCycle(RequestResponseCycle):
     """Holds the head of an answer until its body comes.
 
     Invariant: `_start` is None but between the two messages of an answer's beginning.
+    `_ends_by_close`: an answer of unknown length goes to an HTTP/1.0 client, which knows no
+    chunks (RFC 9112, section 6.1).
     """
 
     _start: HTTPResponseStartEvent | None = None
+    _ends_by_close: bool = False
 
     async def send(self, message: ASGISendEvent) -> None:
         if message["type"] == "http.response.start" and not self.response_started:
@@ -34,7 +41,12 @@ class NodeCycle(RequestResponseCycle):
                 if head is not None:
                     await self._send_whole(head + body)
                     return
+            if self.scope["http_version"] == "1.0" and not _is_sized(start):
+                self._ends_by_close = True
+                self.chunked_encoding = self.keep_alive = False
             await super().send(start)
+        if self._ends_by_close and message["type"] == "http.response.body":
+            self.expected_content_length = len(message.get("body", b""))
         await super().send(message)
 
     def _is_ordinary(self) -> bool:
