@@ -18,6 +18,7 @@ from replog.cli.main import app
 from replog.cli.verification import difference, verify_directory
 from replog.config.table import Role
 from replog.core.entry import EntryId, Epoch, LogId, NodeId
+from replog.core.errors import StorageError
 from replog.storage.filesystem import PosixFilesystem
 from replog.storage.log import Log
 from replog.storage.node_state import NodeState, store_node_state
@@ -252,3 +253,14 @@ def test_every_difference_in_bytes_is_found_where_it_is(tmp_path: Path) -> None:
         segment(tmp_path / "other").write_bytes(data)
         assert found is not None
         assert (found.segment, found.offset) == (SEGMENT, offset)
+
+
+def test_the_directory_above_data_directories_is_answered_with_what_was_meant(
+    tmp_path: Path,
+) -> None:
+    make(tmp_path / "data" / "master")
+    with pytest.raises(StorageError, match=r"did you mean .*data/\* \?"):
+        verify_directory(str(tmp_path / "data"))
+    with pytest.raises(StorageError) as raised:
+        verify_directory(str(tmp_path / "data" / "master" / "segments"))
+    assert "did you mean" not in str(raised.value)

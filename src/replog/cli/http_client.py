@@ -150,7 +150,10 @@ class NodeClient:
 
     def _unreached(self, error: httpx2.HTTPError, doubt: str) -> CommandError:
         if _is_refused(error):
-            text = f"no node answers at {self.url} ({error}); is it running? `replog up` starts one"
+            text = (
+                f"no node answers at {self.url} ({error}); is it running? `replog up` starts a "
+                "cluster, `replog serve` one node; --url names another one"
+            )
         else:
             reason = str(error) or type(error).__name__
             text = f"the connection to {self.url} broke off ({reason}): {doubt}"

@@ -7,6 +7,7 @@ durable must then be found, and what a running node adds meanwhile is none of it
 
 from __future__ import annotations
 
+import glob
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -95,13 +96,19 @@ def verify_directory(path: str) -> VerifiedDirectory:
         raise StorageError(f"{error.filename or path} cannot be read: {error.strerror}") from error
 
 
+def _hint_of_directories_below(path: str) -> str:
+    below = glob.glob(os.path.join(glob.escape(path), "*", "node.json"))
+    return f"; did you mean {os.path.join(path, '*')} ?" if below else ""
+
+
 def _verify(path: str) -> VerifiedDirectory:
     filesystem, layout = ReadingFilesystem(), Layout(path)
     name = os.path.basename(os.path.abspath(path))
     state = load_node_state(filesystem, os.path.join(path, "node.json"))
     if not filesystem.exists(layout.segments):
         if state is None:
-            raise StorageError(f"{path} is no data directory: it holds no {layout.segments}")
+            hint = _hint_of_directories_below(path)
+            raise StorageError(f"{path} is no data directory: it holds no {layout.segments}{hint}")
         return VerifiedDirectory(name, path, state.log_id, 0, GENESIS)
     marks = _marks_of(filesystem, layout)
     files = list_segments(filesystem, layout)
