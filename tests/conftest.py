@@ -48,6 +48,14 @@ def pytest_runtest_makereport(
 
 
 @pytest.fixture(autouse=True)
+def _signals_as_they_were() -> Generator[None, None, None]:
+    """A server command that was run inside this process keeps SIGTERM to its end, as it must."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    signal.signal(signal.SIGTERM, before)
+
+
+@pytest.fixture(autouse=True)
 def _no_settings_of_the_caller(monkeypatch: pytest.MonkeyPatch) -> None:
     """A REPLOG_PORT in a developer's shell must not decide what a test sees.
 
