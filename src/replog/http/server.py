@@ -12,10 +12,12 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.exceptions import InvalidState
 
 from replog.core.errors import ConfigurationError
 from replog.http.facade import ServedNode
@@ -180,7 +182,8 @@ class _Server(uvicorn.Server):
             listener.close()
         self._node.stopping.set()
         for connection in list(self.server_state.connections):
-            connection.shutdown()
+            with suppress(InvalidState):  # a link that is being closed already
+                connection.shutdown()
         if not await self._is_quiet_within(self._grace_s):
             state = self.server_state
             log.info("stop: breaking off %d connections", len(state.connections))
