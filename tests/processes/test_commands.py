@@ -82,7 +82,7 @@ def test_an_append_that_lacks_a_node_says_which_and_that_it_is_stored(
     cluster: ProcessCluster,
 ) -> None:
     cluster.stop(S2)
-    result = replog("append", "x", "--timeout", "0.5", "--url", cluster.url(MASTER))
+    result = replog("append", "x", "--timeout", "3", "--url", cluster.url(MASTER))
     assert (result.returncode, result.stdout) == (4, "1\n")
     assert result.stderr.startswith(f"… 1 is stored on 2 of 3 nodes, not yet on {cluster.url(S2)}")
     assert result.stderr.endswith("It will get there by itself.\n")

@@ -189,7 +189,7 @@ def test_a_directory_that_was_a_secondarys_starts_as_master_only_with_take_over(
 
 @pytest.mark.parametrize("when", ["early", "late"])
 def test_a_master_adopts_what_only_a_secondary_holds(tmp_path: Path, when: str) -> None:
-    """The master comes back with an older copy of its directory and has made no batch yet."""
+    """The master comes back without the end of its log, and has made no batch yet."""
     with ProcessCluster(tmp_path) as cluster:
         cluster.start_all()
         told = fill(cluster, 5)
@@ -200,8 +200,7 @@ def test_a_master_adopts_what_only_a_secondary_holds(tmp_path: Path, when: str) 
         told |= fill(cluster, 5, prefix="later")
         for node in cluster.nodes:
             cluster.stop(node)
-        cluster.empty(MASTER)
-        shutil.move(older, cluster.master.data)
+        lose_the_newest_of_the_log(cluster, older)
         order = (S1, MASTER, S2) if when == "early" else (MASTER, S1, S2)
         for node in order:
             cluster.start(node)
@@ -224,8 +223,7 @@ def test_a_master_that_has_appended_since_does_not_cut_a_longer_committed_log(
         told |= fill(cluster, 5, prefix="later")
         for node in cluster.nodes:
             cluster.stop(node)
-        cluster.empty(MASTER)
-        shutil.move(older, cluster.master.data)
+        lose_the_newest_of_the_log(cluster, older)
         cluster.start(MASTER)
         wait_live(cluster, MASTER)
         assert stories.append(cluster, "the other 6", w=1) == 6
@@ -235,6 +233,43 @@ def test_a_master_that_has_appended_since_does_not_cut_a_longer_committed_log(
             lambda: "diverged" in link_of(cluster, S1), "the link stops", explain=cluster.explain
         )
         assert said(cluster, MASTER, "diverged")()
+        assert stories.messages(cluster, S1) == list(told.values()), "something was cut"
+
+
+def lose_the_newest_of_the_log(cluster: ProcessCluster, older: Path) -> None:
+    """Put an older log in the place of the master's; node.json is what it was."""
+    newest = (cluster.master.data / "node.json").read_bytes()
+    cluster.empty(MASTER)
+    shutil.move(older, cluster.master.data)
+    (cluster.master.data / "node.json").write_bytes(newest)
+
+
+def test_a_master_from_an_old_backup_turns_read_only_and_has_nothing_cut(tmp_path: Path) -> None:
+    """Its epochs were used since: what it begins anew is no reign that anybody follows (R8)."""
+    with ProcessCluster(tmp_path) as cluster:
+        cluster.start_all()
+        told = fill(cluster, 5)
+        cluster.stop(MASTER)
+        backup = copy_of(cluster.master.data, "backup")
+        cluster.start(MASTER)
+        wait_live(cluster, MASTER)
+        told |= fill(cluster, 5, prefix="later")
+        for node in cluster.nodes:
+            cluster.stop(node)
+        cluster.empty(MASTER)
+        shutil.move(backup, cluster.master.data)
+        cluster.start(MASTER)
+        wait_live(cluster, MASTER)
+        cluster.start(S1)
+        wait_live(cluster, S1)
+        wait_until(
+            lambda: call("GET", f"{cluster.url(MASTER)}/health").json()["status"] == "superseded",
+            "it refuses appends",
+            explain=cluster.explain,
+        )
+        answer = call("POST", f"{cluster.url(MASTER)}/logs", body='{"message":"x","w":1}')
+        assert answer.status_code == 503
+        assert "--take-over" in answer.json()["detail"]
         assert stories.messages(cluster, S1) == list(told.values()), "something was cut"
 
 
