@@ -55,10 +55,17 @@ def both(disk: SimFilesystem, log: Log) -> Iterator[Log]:
     yield reopened(disk, log)
 
 
+def test_a_new_directory_that_names_no_log_has_nothing_to_say() -> None:
+    log = Log.open(SimFilesystem(Random(0)), "data", is_master=True, log_id=None)
+    assert (log.head, log.damage, log.cuts, log.notices) == (GENESIS, (), (), ())
+
+
 def test_an_empty_directory_is_an_empty_log() -> None:
     log = open_log(SimFilesystem(Random(0)))
     assert (log.head, log.durable, log.commit_note) == (GENESIS, GENESIS, 0)
     assert (log.damage, log.cuts) == ((), ())
+    (notice,) = log.notices  # node.json names a log, so its marks were here once
+    assert "marks was lost" in notice
     assert read(log) == b""
     assert log.contains(GENESIS)
     assert log.around(NOTHING) == (GENESIS, None)
