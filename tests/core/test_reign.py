@@ -55,16 +55,81 @@ def test_a_start_hears_of_another_reign(epoch: int, owner: str, is_lost: bool) -
         assert refusal(world.outcome(world.append("x"))) is RefusalReason.SUPERSEDED
 
 
-@pytest.mark.parametrize(("epoch", "owner"), [(2, "n"), (3, "n"), (3, "m")])
-def test_a_master_that_hears_of_a_newer_reign_is_read_only(epoch: int, owner: str) -> None:
-    """The same owner with a higher epoch is a copy of the data directory."""
-    world = dormant()
+def serving_alone(**settings: bool) -> World:
+    """Return a world whose master serves in epoch 2 and has heard of no secondary."""
+    world = dormant(**settings)
     world.unreachable = {1, 2}
     world.dial_all()
     world.settle()
     assert world.master.reign.phase is Phase.SERVING
-    greet(world, 0, hello(epoch=epoch, owner=owner))
+    assert world.master.reign.epoch == 2
+    return world
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_a_master_that_hears_of_a_newer_reign_is_read_only(epoch: int) -> None:
+    world = serving_alone()
+    greet(world, 0, hello(epoch=epoch, owner="n"))
     assert refusal(world.outcome(world.append("x"))) is RefusalReason.SUPERSEDED
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_a_master_from_an_old_backup_takes_late_what_its_earlier_runs_made(epoch: int) -> None:
+    """It chose an epoch that was used already, and has made nothing in it (R8)."""
+    world = serving_alone()
+    world.hold(1, LOG, note=4, epoch=epoch)
+    world.nodes[1].disk.owner = NodeId("m/earlier")
+    world.restart(1)
+    world.unreachable = {2}
+    world.run(400)
+    assert world.master.reign.epoch == epoch + 1
+    assert world.nodes[0].disk.log == LOG
+    stored = world.append("x", w=2)
+    world.settle()
+    assert isinstance(world.outcome(stored), Stored)
+
+
+@pytest.mark.parametrize("epoch", [2, 3])
+def test_a_master_from_an_old_backup_that_has_appended_is_read_only(epoch: int) -> None:
+    world = serving_alone()
+    world.append("x", w=1)
+    world.settle()
+    greet(world, 0, hello(epoch=epoch, owner="m/earlier"))
+    assert refusal(world.outcome(world.append("y", w=1))) is RefusalReason.SUPERSEDED
+
+
+def test_of_two_live_runs_on_copies_one_gives_up() -> None:
+    world = serving_alone()
+    greet(world, 0, hello(epoch=3, owner="m/copy"))
+    world.step(0, ev.EpochStored(Epoch(4)))
+    assert not world.master.reign.superseded
+    greet(world, 0, hello(epoch=5, owner="m/copy"))
+    assert refusal(world.outcome(world.append("x"))) is RefusalReason.SUPERSEDED
+
+
+def test_an_epoch_opened_anew_is_told_to_who_followed_the_one_before() -> None:
+    world = World(2)
+    for number in range(3):
+        world.hold(number, LOG)
+    world.begin()
+    world.unreachable = {2}
+    world.run(100)
+    assert world.master.reign.epoch == 2
+    world.step(0, ev.LinkOpened(LinkId(9), SecondaryIndex(1)))
+    world.step(0, ev.Received(LinkId(9), hello("s2", epoch=2, owner="m/earlier")))
+    world.run(200)
+    assert world.nodes[0].disk.epoch == world.nodes[1].disk.epoch == 3
+    stored = world.append("x", w=2)
+    world.settle()
+    assert isinstance(world.outcome(stored), Stored)
+
+
+def test_an_epoch_of_another_log_says_nothing_about_this_one() -> None:
+    world = serving_alone()
+    greet(world, 0, hello(log="another", epoch=9, owner="n"))
+    stored = world.append("x", w=1)
+    world.settle()
+    assert isinstance(world.outcome(stored), Stored)
 
 
 def test_a_refusal_for_a_newer_epoch_makes_the_master_read_only() -> None:
@@ -87,7 +152,12 @@ def test_a_take_over_opens_above_the_other_reign_also_while_its_epoch_is_being_s
     greet(world, 1, hello("s2", epoch=5, owner="n"))
     assert not world.master.reign.superseded, "its own epoch 6 is above"
     greet(world, 1, hello("s2", epoch=6, owner="n"))
-    assert world.master.reign.superseded
+    assert not world.master.reign.superseded, "nothing is made yet: it opens epoch 7"
+    world.step(0, ev.EpochStored(Epoch(6)))
+    assert world.master.reign.phase is Phase.OPENING, "not epoch 6 any more"
+    world.step(0, ev.EpochStored(Epoch(7)))
+    greet(world, 1, hello("s2", epoch=7, owner="n"))
+    assert world.master.reign.superseded, "it gives up: the other one goes on"
 
 
 def test_after_damage_at_open_a_refused_connection_is_no_answer() -> None:

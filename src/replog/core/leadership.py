@@ -31,7 +31,7 @@ from replog.core.messages import (
 )
 from replog.core.progress import LinkState, Peer
 from replog.core.reign import GATHER_MAX, Phase, Reign
-from replog.core.replicas import Replicas
+from replog.core.replicas import WELCOMED, Replicas
 
 DONOR_PAUSE = ticks(5.0)
 """How long a secondary that could not give what is missing is not asked again."""
@@ -58,31 +58,39 @@ class Leadership:
         """Take in the first word of a secondary (R2, R8, R9)."""
         reign = self.reign
         was_superseded = reign.superseded
-        reign.hear(peer.index, hello)
         is_foreign = hello.log_id is not None and hello.log_id != self._facts.log_id
+        has_made = self._facts.has_first_batch
+        reign.hear(peer.index, hello, is_foreign=is_foreign, has_made=has_made)
         if is_foreign and not reign.foreign:
             reign.foreign = f"{peer.url} holds a log already ({hello.log_id})"
             if reign.lost_its_log:
                 out.append(Say(Level.ERROR, f"read-only: {foreign_detail(self.reign)}"))
-        if reign.superseded and not was_superseded:
-            out.append(Say(Level.ERROR, f"read-only: {superseded_detail(self.reign)}"))
+        self._say_superseded(out, was=was_superseded)
         if self._replicas.greeted(peer, hello, out):
             if reign.superseded:
                 refusal = Refusal(RefusalKind.STALE_EPOCH, reign.superseded)
                 self._replicas.refuse(peer, refusal, out, verdict=LinkState.REFUSED)
-            elif reign.phase in {Phase.ADOPTING, Phase.SERVING}:
+            elif reign.phase in {Phase.ADOPTING, Phase.SERVING} and not reign.must_reopen:
                 self._replicas.welcome(peer, out)
+        self._maybe_reopen(out)
         self.maybe_open(out)
 
     def refused(self, peer: Peer, refusal: Refusal, out: list[Effect]) -> None:
         """The secondary will not go on with this master (R8)."""
-        if refusal.kind is RefusalKind.STALE_EPOCH and not self.reign.superseded:
-            self.reign.supersede(refusal.epoch, refusal.epoch_owner)
-            out.append(Say(Level.ERROR, f"read-only: {superseded_detail(self.reign)}"))
+        if refusal.kind is RefusalKind.STALE_EPOCH:
+            was_superseded = self.reign.superseded
+            has_made = self._facts.has_first_batch
+            self.reign.contest(refusal.epoch, refusal.epoch_owner, has_made=has_made)
+            self._say_superseded(out, was=was_superseded)
         is_diverged = refusal.kind in {RefusalKind.DIVERGED, RefusalKind.OTHER_LOG}
         verdict = LinkState.DIVERGED if is_diverged else LinkState.REFUSED
         self._replicas.refuse(peer, refusal, out, verdict=verdict)
         self.link_ended(out)
+        self._maybe_reopen(out)
+
+    def _say_superseded(self, out: list[Effect], *, was: str) -> None:
+        if self.reign.superseded and not was:
+            out.append(Say(Level.ERROR, f"read-only: {superseded_detail(self.reign)}"))
 
     def maybe_open(self, out: list[Effect]) -> None:
         """Open the epoch once enough was heard (R8, R9)."""
@@ -93,11 +101,33 @@ class Leadership:
         if self._facts.log_id is None:
             self._facts.log_id = self._fresh_log_id
             out.append(StoreLogId(self._fresh_log_id))
+        self._claim(out)
+
+    def _claim(self, out: list[Effect]) -> None:
+        reign = self.reign
         reign.claimed = reign.next_epoch()
         out.append(StoreEpoch(reign.claimed, reign.own))
 
+    def _maybe_reopen(self, out: list[Effect]) -> None:
+        """Open an epoch above one that was heard only now; who followed says hello anew (R8)."""
+        reign = self.reign
+        if not reign.must_reopen:
+            return
+        reign.must_reopen = False
+        reign.has_reopened = True
+        reign.phase = Phase.OPENING
+        heard = f"epoch {reign.heard_epoch} was opened by another run of a master"
+        out.append(Say(Level.WARNING, f"{heard}: opening one above it"))
+        for peer in self._replicas.peers:
+            if peer.state in WELCOMED:
+                self._replicas.drop(peer, "a new epoch is opened", out)
+        self._claim(out)
+        self.link_ended(out)
+
     def epoch_opened(self, epoch: Epoch, out: list[Effect]) -> None:
         """The epoch is durable: tell it to who has greeted (R8)."""
+        if epoch != self.reign.claimed:
+            return  # A later one is being stored.
         self.reign.epoch = epoch
         self.reign.owner = self.reign.own
         self.reign.phase = Phase.ADOPTING

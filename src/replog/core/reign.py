@@ -37,7 +37,10 @@ class Reign:
         must_hear_all: damage was found at this start or an earlier one, not every secondary
             was heard since, and loss is not accepted (R8).
         heard: the first word of each secondary that said one; None where its dial failed.
+        heard_epoch: the highest epoch that a secondary of this log named.
         claimed: the epoch of this reign, from the moment on that it is being stored.
+        must_reopen: an epoch above a newly heard one is to be opened.
+        has_reopened: that was done, and is not done again.
         superseded: why another master reigns, "" where none does.
         foreign: what another log is that a secondary showed, "" where none did (R9).
         is_shared: some secondary was proven to share this log, once.
@@ -55,7 +58,10 @@ class Reign:
     is_shared: bool
     phase: Phase = Phase.GATHERING
     heard: dict[SecondaryIndex, Hello | None] = field(default_factory=dict)
+    heard_epoch: Epoch = NO_EPOCH
     claimed: Epoch = NO_EPOCH
+    must_reopen: bool = False
+    has_reopened: bool = False
     superseded: str = ""
     foreign: str = ""
 
@@ -69,26 +75,48 @@ class Reign:
         """Whose the epochs of this run are: a copy of this directory opens others (R8)."""
         return epoch_owner(self.node_id, self.reign_id)
 
-    def hear(self, index: SecondaryIndex, hello: Hello) -> None:
-        """Take in a secondary's first word: it may name another master's epoch (R8)."""
-        self.heard[index] = hello
-        if hello.epoch_owner is None or self.superseded:
-            return
-        if self.is_fresh and self.phase is Phase.GATHERING:
-            return  # R9: with nothing of its own it begins no reign where another log is.
-        if self.phase is Phase.GATHERING:
-            is_other = node_of(hello.epoch_owner) != self.node_id and hello.epoch >= self.epoch
-            if is_other and not self.take_over:
-                self.supersede(hello.epoch, hello.epoch_owner)
-        elif hello.epoch > self.claimed or (
-            hello.epoch == self.claimed and hello.epoch_owner != self.own
-        ):
-            # The same owner with a higher epoch is a copy of this directory that reigns.
-            self.supersede(hello.epoch, hello.epoch_owner)
+    def hear(
+        self, index: SecondaryIndex, hello: Hello, *, is_foreign: bool, has_made: bool
+    ) -> None:
+        """Take in a secondary's first word: it may name another reign (R8).
 
-    def supersede(self, epoch: Epoch, owner: NodeId | None) -> None:
-        """Give the reign up: another master opened `epoch` (R8)."""
-        self.superseded = f"epoch {epoch} was opened by node {owner}"
+        Args:
+            is_foreign: it holds another log, whose epochs say nothing about this one.
+            has_made: a batch was made in this reign's epoch.
+        """
+        self.heard[index] = hello
+        if is_foreign:
+            return
+        # R9: with nothing of its own a master begins no reign where another log is.
+        is_beginning = self.is_fresh and self.phase is Phase.GATHERING
+        if hello.epoch_owner is not None and not is_beginning and self._is_later(hello):
+            self.contest(hello.epoch, hello.epoch_owner, has_made=has_made)
+        self.heard_epoch = max(self.heard_epoch, hello.epoch)
+
+    def _is_later(self, hello: Hello) -> bool:
+        """Whether a secondary promised itself to a reign that this one is not above."""
+        assert hello.epoch_owner is not None
+        if self.phase is Phase.GATHERING:
+            return hello.epoch >= self.epoch and node_of(hello.epoch_owner) != self.node_id
+        is_own = hello.epoch_owner == self.own
+        return hello.epoch > self.claimed or (hello.epoch == self.claimed and not is_own)
+
+    def contest(self, epoch: Epoch, owner: NodeId | None, *, has_made: bool) -> None:
+        """Another reign opened `epoch`: stand above it, or give this one up (R8).
+
+        An earlier run of this node did, which an old backup does not know of; or a run on a
+        copy of its directory does right now. Standing above it is safe until a batch was
+        made in this reign, and is done once: of two that live one must give up.
+        """
+        is_own_node = owner is not None and node_of(owner) == self.node_id
+        may_stand = (is_own_node or self.take_over) and not has_made and not self.has_reopened
+        if self.superseded:
+            return
+        if not may_stand:
+            self.superseded = f"epoch {epoch} was opened by node {owner}"
+        elif self.phase is not Phase.GATHERING:
+            self.heard_epoch = max(self.heard_epoch, epoch)
+            self.must_reopen = True
 
     def unreachable(self, index: SecondaryIndex) -> None:
         """Take a failed dial as an answer, unless the secondary has spoken (R8)."""
@@ -119,5 +147,4 @@ class Reign:
 
     def next_epoch(self) -> Epoch:
         """Return one above every epoch stored or heard (R8)."""
-        heard = [hello.epoch for hello in self.heard.values() if hello is not None]
-        return Epoch(max([self.epoch, *heard]) + 1)
+        return Epoch(max(self.epoch, self.heard_epoch) + 1)
