@@ -49,14 +49,14 @@ class Served:
         self._grace_s = grace_s
         self._default_timeout_s = default_timeout_s
         self._is_listening = threading.Event()
-        self._failure: BaseException | None = None
+        self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run)
 
     def __enter__(self) -> Self:
         self._thread.start()
         assert self._is_listening.wait(DEADLINE_S), "the server does not listen"
-        if self._failure is not None:
-            raise self._failure
+        if self.failure is not None:
+            raise self.failure
         return self
 
     def __exit__(
@@ -103,7 +103,7 @@ class Served:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
                 runner.run(self._serve())
         except BaseException as error:
-            self._failure = error
+            self.failure = error
             raise
         finally:
             self._is_listening.set()

@@ -7,6 +7,7 @@ import signal
 import socket
 
 import pytest
+from websockets.frames import Frame, Opcode
 from websockets.sync.client import connect
 
 from replog.core.errors import ConfigurationError
@@ -15,7 +16,7 @@ from replog.http.server import listen, port_of, serve
 from replog.replication.wire import FRAME_BYTES_MAX
 from tests.http.fake_node import FakeNode
 from tests.http.served import Served
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 
 def test_port_0_is_any_free_port_and_clients_may_come_before_the_server() -> None:
@@ -92,6 +93,24 @@ def test_a_stop_ends_links(secondary: Served) -> None:
         secondary.stop()
         assert secondary.node.links == 0
         assert link.socket is not None
+
+
+def test_a_stop_is_clean_while_a_link_is_closing(secondary: Served) -> None:
+    """The client has said goodbye and does not read what was sent to it before."""
+    with socket.create_connection(("127.0.0.1", secondary.port)) as client:
+        client.settimeout(DEADLINE_S)
+        client.sendall(
+            b"GET /replication HTTP/1.1\r\nHost: node\r\nConnection: Upgrade\r\n"
+            b"Upgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+            b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+        )
+        assert client.recv(65536).startswith(b"HTTP/1.1 101")
+        client.sendall(Frame(Opcode.BINARY, bytes(FRAME_BYTES_MAX)).serialize(mask=True))
+        assert client.recv(1), "the same comes back, more than the buffers between them hold"
+        client.sendall(Frame(Opcode.CLOSE, b"").serialize(mask=True))
+        wait_until(lambda: secondary.node.links == 0, "the link's end is told")
+        secondary.stop()
+    assert secondary.failure is None
 
 
 def test_a_websocket_elsewhere_is_refused(secondary: Served) -> None:
