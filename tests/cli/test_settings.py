@@ -170,7 +170,12 @@ def test_secondaries_are_separated_by_commas_and_may_end_in_a_slash() -> None:
         ("secondaries", "http://b:1/logs"),
         ("secondaries", "http://b:99999"),
         ("secondaries", "http://user@b:1"),
+        ("secondaries", "http://:secret@b:1"),
+        ("secondaries", "http://b:1,http://b:1"),
         ("secondaries", "http://b:1,http://b:1/"),
+        ("secondaries", "http://b:1,HTTP://B:1"),
+        ("secondaries", "http://b,http://b:80/"),
+        ("secondaries", "https://[::A],https://[::a]:443"),
         ("write_concern", "0"),
         ("write_concern", "most"),
         ("write_concern", "1.0"),
@@ -268,9 +273,28 @@ def test_a_default_write_concern_that_no_append_can_meet_is_refused() -> None:
         load(two_nodes, write_concern="3")
 
 
-def test_a_master_is_not_its_own_secondary() -> None:
+def test_a_url_has_one_spelling_however_it_was_written() -> None:
+    written = "HTTP://B.Example:80/,http://c:8443,https://c:443,http://[::A]:8000"
+    assert load(secondaries=written).secondaries == (
+        "http://b.example",
+        "http://c:8443",
+        "https://c",
+        "http://[::a]:8000",
+    )
+    assert load(advertise_url="HTTPS://A:443/").advertise_url == "https://a"
+
+
+@pytest.mark.parametrize(
+    ("host", "port", "secondary"),
+    [
+        ("127.0.0.1", "8000", "http://127.0.0.1:8000"),
+        ("Alpha", "8000", "http://alpha:8000/"),
+        ("alpha", "80", "http://ALPHA"),
+    ],
+)
+def test_a_master_is_not_its_own_secondary(host: str, port: str, secondary: str) -> None:
     with pytest.raises(UsageError, match="this node itself"):
-        load(secondaries="http://127.0.0.1:8000")
+        load(host=host, port=port, secondaries=secondary)
 
 
 @pytest.mark.parametrize(

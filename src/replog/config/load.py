@@ -40,6 +40,7 @@ from replog.config.table import (
     Setting,
     Settings,
 )
+from replog.config.texts import base_url
 from replog.core.errors import ConfigurationError
 from replog.core.write_concern import WriteConcern, copies_needed
 
@@ -160,7 +161,7 @@ def load_settings(
 def own_url(host: str, port: int) -> str:
     """Return a URL for clients where none is set; a wildcard address is none to them."""
     name = socket.gethostname() if host in {"0.0.0.0", "::"} else host  # noqa: S104 - compared
-    return f"http://[{name}]:{port}" if ":" in name else f"http://{name}:{port}"
+    return base_url("http", name, port)
 
 
 def read_file(path: str) -> Mapping[str, object]:

@@ -15,6 +15,7 @@ from replog.core.write_concern import WriteConcern
 T = TypeVar("T")
 
 _TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 def choice(*values: T) -> Callable[[str], T]:
@@ -63,14 +64,21 @@ def write_concern(text: str) -> WriteConcern:
 
 
 def node_url(text: str) -> str:
-    """Return the base URL of a node without a slash at its end."""
+    """Return the base URL of a node in its one spelling: equal texts are the same URL."""
     parts = urlsplit(text)
     port = parts.port  # raises ValueError where it is none
-    if parts.scheme not in {"http", "https"} or not parts.hostname or port == 0:
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname or port == 0:
         raise ValueError(text)
-    if parts.path not in {"", "/"} or parts.query or parts.fragment or parts.username:
+    if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError(text)
-    return text.rstrip("/")
+    return base_url(parts.scheme, parts.hostname, port)
+
+
+def base_url(scheme: str, host: str, port: int | None) -> str:
+    """Return `scheme://host:port` in small letters, without a port that goes without saying."""
+    name = f"[{host}]" if ":" in host else host
+    end = "" if port in {None, _DEFAULT_PORTS[scheme]} else f":{port}"
+    return f"{scheme}://{name.lower()}{end}"
 
 
 def node_urls(text: str) -> tuple[str, ...]:
