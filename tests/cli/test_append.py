@@ -123,10 +123,25 @@ def test_something_else_that_answers_is_no_node(node: ScriptedNode) -> None:
     assert "is this a node?" in result.stderr
 
 
-def test_a_url_that_is_none_is_usage() -> None:
-    result = CliRunner().invoke(app, ["append", "x", "--url", "http://[::"])
-    assert result.exit_code == 2
-    assert "which is no URL" in result.stderr
+@pytest.mark.parametrize("command", [["append", "x"], ["append", "-"], ["get"], ["status"]])
+@pytest.mark.parametrize(
+    "url",
+    ["http://[::", "ftp://a", "127.0.0.1:8000", "localhost:8000", "http://", "http://a:b",
+     "http://a:0", "http://a/?from=1", "http://a b", ""],
+)  # fmt: skip
+def test_a_url_that_is_none_is_usage_and_one_line_shows_one(command: list[str], url: str) -> None:
+    result = CliRunner().invoke(app, [*command, "--url", url], input="a line\n")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f'replog: --url: got "{url}", which is no URL of a node: '
+        "one looks like http://127.0.0.1:8000\n"
+    )
+
+
+def test_a_node_may_stand_under_a_path(node: ScriptedNode) -> None:
+    node.stored(1)
+    assert CliRunner().invoke(app, ["append", "x", "--url", f"{node.url}/log/"]).exit_code == 0
+    assert node.asked[0][0] == "POST /log/logs"
 
 
 def test_each_line_of_stdin_is_an_entry_in_order_over_one_connection(node: ScriptedNode) -> None:

@@ -11,9 +11,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
+from urllib.parse import urlsplit
 
 import httpx2
 
+from replog.cli.options import DEFAULT_URL
 from replog.cli.output import CommandError, ExitCode, InDoubtError, fail
 
 CONNECT_TIMEOUT_S = 5.0
@@ -57,6 +59,8 @@ class NodeClient:
         timeout_s: float = CONNECT_TIMEOUT_S,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
+        if not _is_url_of_a_node(url):
+            raise _no_url(url)
         self.url = url.rstrip("/")
         self._timeout_s = timeout_s
         timeout = httpx2.Timeout(None, connect=timeout_s)
@@ -66,7 +70,7 @@ class NodeClient:
                 base_url=self.url, timeout=timeout, trust_env=False, transport=transport
             )
         except httpx2.InvalidURL as error:
-            fail(f'--url: got "{url}", which is no URL: {error}', ExitCode.USAGE)
+            raise _no_url(url) from error
 
     def __enter__(self) -> Self:
         return self
@@ -158,6 +162,22 @@ class NodeClient:
             reason = str(error) or type(error).__name__
             text = f"the connection to {self.url} broke off ({reason}): {doubt}"
         return CommandError(text, ExitCode.NO_NODE_REACHABLE)
+
+
+def _is_url_of_a_node(url: str) -> bool:
+    """A path is allowed: a proxy may show a node under one."""
+    try:
+        parts = urlsplit(url)
+        is_host = bool(parts.hostname) and parts.port != 0  # raises ValueError where it is none
+    except ValueError:
+        return False
+    is_more = parts.query or parts.fragment or any(map(str.isspace, url))
+    return is_host and parts.scheme in {"http", "https"} and not is_more
+
+
+def _no_url(url: str) -> CommandError:
+    text = f'--url: got "{url}", which is no URL of a node: one looks like {DEFAULT_URL}'
+    return CommandError(text, ExitCode.USAGE)
 
 
 def _is_refused(error: httpx2.HTTPError) -> bool:
