@@ -66,8 +66,8 @@ class Served:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-        assert self.app.log_routes.waiting_appends == 0
-        assert self.app.log_routes.bytes_in_flight == 0
+        assert self.app.log_routes.appends.waiting == 0
+        assert self.app.log_routes.appends.bytes_in_flight == 0
         assert self.node.open_reads == 0
 
     @property

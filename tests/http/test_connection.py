@@ -41,7 +41,9 @@ def test_a_body_that_stops_arriving_is_answered_408_and_nothing_is_stored() -> N
         assert answer.problem()["retryable"] is True
         assert connection.is_closed()
         assert served.node.asked == []
-        wait_until(lambda: served.app.log_routes.bytes_in_flight == 0, "its bytes are given back")
+        wait_until(
+            lambda: served.app.log_routes.appends.bytes_in_flight == 0, "its bytes are given back"
+        )
 
 
 def test_a_body_that_drips_has_no_progress() -> None:

@@ -6,8 +6,8 @@ import re
 from pathlib import Path
 
 from replog.http.append_request import FIELDS
-from replog.http.log_routes import READ_PARAMETERS
 from replog.http.problems import PROBLEMS
+from replog.http.read_routes import READ_PARAMETERS
 from tests.http.fake_node import FakeNode
 from tests.http.raw import request_bytes
 from tests.http.served import Served

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Mapping
 import pytest
 
 from replog.http.append_request import FIELDS, PARAMETERS
-from replog.http.log_routes import READ_PARAMETERS
 from replog.http.problems import PROBLEMS
+from replog.http.read_routes import READ_PARAMETERS
 from replog.node.views import Role
 from tests.http.served import Served
 

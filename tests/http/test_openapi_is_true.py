@@ -218,7 +218,7 @@ def _ask_a_defective_node(served: Served, seen: Observed, monkeypatch: pytest.Mo
         raise RuntimeError("planted by the test")
 
     with monkeypatch.context() as patch:
-        for name in ("app.parse_query", "log_routes.parse_query", "log_routes.parse_append"):
+        for name in ("app.parse_query", "read_routes.parse_query", "append_routes.parse_append"):
             patch.setattr(f"replog.http.{name}", fail)
         _ask(served, seen, "the node is defective")
 

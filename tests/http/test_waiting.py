@@ -33,8 +33,8 @@ def test_a_client_that_hangs_up_leaves_its_entry_and_nothing_else(master: Served
     for connection in connections:
         connection.socket.close()
     wait_until(lambda: master.node.abandoned == 20, "every hang-up is noticed")
-    wait_until(lambda: master.app.log_routes.waiting_appends == 0, "none is counted")
-    assert master.app.log_routes.bytes_in_flight == 0
+    wait_until(lambda: master.app.log_routes.appends.waiting == 0, "none is counted")
+    assert master.app.log_routes.appends.bytes_in_flight == 0
     with master.connect() as connection:
         assert len(json.loads(connection.request("GET", "/logs").body)) == 20
 
@@ -114,10 +114,10 @@ def test_more_request_bytes_than_the_limit_are_refused_before_they_are_stored(
         body = b'{"message":"y","w":1}' + padding
         if is_chunked:
             other.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")
-            held = served.app.log_routes.bytes_in_flight
+            held = served.app.log_routes.appends.bytes_in_flight
             other.send(b"3e8\r\n%b\r\n" % body[:1000])
             wait_until(
-                lambda: served.app.log_routes.bytes_in_flight == held + 1000,
+                lambda: served.app.log_routes.appends.bytes_in_flight == held + 1000,
                 "the first bytes are counted",
             )
             other.send(b"%x\r\n%b\r\n0\r\n\r\n" % (len(body) - 1000, body[1000:]))
