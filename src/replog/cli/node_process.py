@@ -18,13 +18,15 @@ from threading import Thread
 import typer
 import uvloop
 
+from replog.cli.lost_identity import with_way_out
 from replog.cli.output import ExitCode
 from replog.config import Settings
 from replog.config.load import unknown_variables
+from replog.core.errors import StorageError
 from replog.http.app import create_app
 from replog.http.limits import Limits
 from replog.http.server import listen, serve
-from replog.node.node import start_node
+from replog.node.node import Node, start_node
 from replog.observability import set_up_logging
 
 STOP_TIMEOUT_S = 5.0
@@ -82,7 +84,7 @@ async def _serve(settings: Settings, listen_fd: int | None) -> bool:
         listeners = [socket.socket(fileno=listen_fd)]
         listeners[0].setblocking(False)
     try:
-        node = await start_node(settings)
+        node = await _start(settings)
     except BaseException:
         for listener in listeners:
             listener.close()
@@ -107,6 +109,13 @@ async def _serve(settings: Settings, listen_fd: int | None) -> bool:
         ending.cancel()
         await node.stop()
     return node.fatal.is_set()
+
+
+async def _start(settings: Settings) -> Node:
+    try:
+        return await start_node(settings)
+    except StorageError as error:
+        raise with_way_out(error, settings) from error
 
 
 async def _stop_when_fatal(fatal: asyncio.Event, stop: asyncio.Event) -> None:
