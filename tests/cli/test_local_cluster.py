@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import sys
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ from typer.testing import CliRunner
 
 from replog.cli.local_cluster import (
     PlannedNode,
+    end_processes,
     environment_of_nodes,
     listen,
     plan_nodes,
@@ -29,6 +31,7 @@ from replog.core.errors import DirectoryLockedError
 from replog.storage.filesystem import PosixFilesystem
 from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
 from tests.support.cluster import free_ports
+from tests.support.waiting import DEADLINE_S
 
 
 def plan(secondaries: int = 2) -> list[PlannedNode]:
@@ -174,3 +177,42 @@ def test_a_node_that_is_not_there_is_not_ready() -> None:
     with scripted_node() as node:
         pass
     assert ready(node) == "does not answer"
+
+
+WILLING = "import time; print('ready', flush=True); time.sleep(600)"
+UNWILLING = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WILLING}"
+
+
+def ends_of(*codes: str, within_s: float) -> list[int | None]:
+    """Start a process for each code, end them all, and return their exit statuses."""
+
+    async def story() -> list[int | None]:
+        processes = {}
+        for number, code in enumerate(codes):
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", code, stdout=asyncio.subprocess.PIPE
+            )
+            processes[f"node {number}"] = process
+            assert process.stdout is not None
+            assert await process.stdout.readline() == b"ready\n"
+        await end_processes(processes, within_s=within_s)
+        return [process.returncode for process in processes.values()]
+
+    return asyncio.run(story())
+
+
+def test_processes_are_asked_to_end(capfd: pytest.CaptureFixture[str]) -> None:
+    assert ends_of(WILLING, WILLING, within_s=DEADLINE_S) == [-15, -15]
+    assert capfd.readouterr().err == ""
+
+
+def test_processes_that_do_not_listen_are_killed_and_named(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    assert ends_of(UNWILLING, UNWILLING, within_s=0.1) == [-9, -9]
+    said = [f"node {number} did not end within 0.1 s: killed" for number in (0, 1)]
+    assert capfd.readouterr().err.splitlines() == said
+
+
+def test_nothing_is_ended_where_nothing_runs() -> None:
+    assert ends_of(within_s=DEADLINE_S) == []

@@ -111,6 +111,15 @@ def is_running(pid: int) -> bool:
     return True
 
 
+def is_halted(pid: int) -> bool:
+    """Return whether a process is stopped. Linux need not have `ps`, macOS has it."""
+    stat = Path(f"/proc/{pid}/stat")
+    if stat.exists():
+        return stat.read_text().rpartition(")")[2].split()[0] == "T"
+    command = ["ps", "-o", "state=", "-p", str(pid)]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout[:1] == "T"
+
+
 def end(running: Up, number: signal.Signals) -> str:
     """Send a signal and return what was said on stdout after it; the exit status is 0."""
     running.process.send_signal(number)
@@ -145,6 +154,16 @@ def test_a_signal_ends_all_nodes_and_names_the_data(tmp_path: Path, number: sign
         assert end(running, number) == "stopped · data is in replog-data\n"
         assert not any(is_running(pid) for pid in pids.values())
         assert running.error_path.read_text() == ""
+
+
+def test_a_node_that_was_halted_ends_with_the_others(tmp_path: Path) -> None:
+    with up(tmp_path) as running:
+        pids = running.node_pids()
+        os.kill(pids["secondary-1"], signal.SIGSTOP)
+        wait_until(lambda: is_halted(pids["secondary-1"]), "it is halted")
+        end(running, signal.SIGINT)
+        assert not any(is_running(pid) for pid in pids.values())
+        assert "killed" not in running.said()
 
 
 def test_nodes_end_with_their_parent_even_when_that_is_killed(tmp_path: Path) -> None:
