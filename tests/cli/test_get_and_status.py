@@ -135,6 +135,30 @@ def test_a_secondary_shows_its_own_view_and_its_master(node: ScriptedNode) -> No
     ]
 
 
+def test_delays_are_a_last_column_where_a_secondary_has_one(node: ScriptedNode) -> None:
+    row = {"health": "HEALTHY", "link": "streaming", "last_id": 1, "lag": 0, "last_contact_s": 0}
+    with scripted_node() as gone:
+        pass
+    seen = [row | {"url": gone.url, "delay_s": delay} for delay in (2.5, 0.0, None)]
+    node.answers = [Answer(json.dumps(MASTER_HEALTH | {"secondaries": seen}).encode())]
+    rows = [line.split("\t") for line in run(node, "status").stdout.splitlines()]
+    assert rows[0][-2:] == ["LAST CONTACT", "DELAY"]
+    assert [row[8] for row in rows[1:]] == ["-", "2.5 s", "-", "-"]
+
+
+def test_a_secondary_shows_its_own_delay(node: ScriptedNode) -> None:
+    health = {"role": "secondary", "delay_s": 0.25, "master": {"url": "http://m:8000"}}
+    node.answers = [Answer(json.dumps(health).encode())]
+    rows = [line.split("\t") for line in run(node, "status").stdout.splitlines()]
+    assert [row[8] for row in rows] == ["DELAY", "250 ms", "-"]
+
+
+def test_without_a_delay_there_is_no_such_column(node: ScriptedNode) -> None:
+    health = {"role": "secondary", "delay_s": 0.0, "master": {"url": "http://m:8000"}}
+    node.answers = [Answer(json.dumps(health).encode())]
+    assert "DELAY" not in run(node, "status").stdout
+
+
 def test_status_as_json_is_what_the_node_answers(node: ScriptedNode) -> None:
     node.answers = [Answer(json.dumps(MASTER_HEALTH).encode())]
     assert json.loads(run(node, "status", "--json").stdout) == MASTER_HEALTH

@@ -14,7 +14,9 @@ from replog.cli.options import DEFAULT_URL, JsonOption, UrlOption
 from replog.cli.output import CommandError, duration, note, print_table
 
 HEADER = ("NODE", "ROLE", "HEALTH", "EPOCH", "LAST", "COMMITTED", "LAG", "LAST CONTACT")
-NUMBERS = frozenset({"EPOCH", "LAST", "COMMITTED", "LAG", "LAST CONTACT"})
+DELAY = "DELAY"
+"""A last column, where any node has an injected delay: without one it would be noise."""
+NUMBERS = frozenset({"EPOCH", "LAST", "COMMITTED", "LAG", "LAST CONTACT", DELAY})
 
 Members = Mapping[str, object]
 
@@ -44,7 +46,13 @@ def status(
     master = health.get("master")
     if isinstance(master, dict) and master.get("url"):
         rows.append(master_row(master))
-    print_table(HEADER, rows, numbers=NUMBERS)
+    delays = [delay_of(seen) for seen in (health, *secondaries)]
+    delays += [None] * (len(rows) - len(delays))  # a secondary's view of its master
+    if any(delays):
+        rows = [[*row, duration(delay)] for row, delay in zip(rows, delays, strict=True)]
+        print_table((*HEADER, DELAY), rows, numbers=NUMBERS)
+    else:
+        print_table(HEADER, rows, numbers=NUMBERS)
     for line in remarks(health):
         note(line)
 
@@ -93,6 +101,12 @@ def master_row(seen: Members) -> list[str]:
         "-",
         duration(contact if isinstance(contact, int | float) else None),
     ]
+
+
+def delay_of(seen: Members) -> float | None:
+    """Return the injected delay; None where there is none, or none is known."""
+    delay = seen.get("delay_s")
+    return delay if isinstance(delay, int | float) and delay > 0 else None
 
 
 def remarks(health: Members) -> list[str]:
