@@ -7,7 +7,8 @@ follows it checks that the line found carries the expected id.
 from __future__ import annotations
 
 from array import array
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 
 from replog.core.entry import EntryId, Epoch, Head
 from replog.storage.place import Place
@@ -52,3 +53,7 @@ class SparseIndex:
         at = max(bisect_left(self._ids, id) - 1, 0)
         head = Head(Epoch(self._epochs[at]), EntryId(self._ids[at]), self._hashes[at])
         return self._offsets[at], head
+
+    def ends_within(self, stop: int) -> Sequence[int]:
+        """Return the offsets of the points that are not beyond `stop`; the first is 0."""
+        return self._offsets[: bisect_right(self._offsets, stop)]

@@ -7,24 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Self
 
 from replog.core.entry import EntryId, Epoch, Head, LogId
 from replog.core.errors import DamagedLogError, StorageError, SyncFailedError
 from replog.core.messages import Batches, Damage
 from replog.storage import cut as cutting
-from replog.storage import lookup
+from replog.storage import lookup, times
 from replog.storage import repair as repairing
 from replog.storage.batch import EncodedBatch, encode_batch
 from replog.storage.contents import Contents, damage_text
 from replog.storage.filesystem import Filesystem
 from replog.storage.layout import Layout
-from replog.storage.lines import (
-    NO_KEYS,
-    header_line,
-    parse_time,
-)
+from replog.storage.lines import NO_KEYS, header_line
 from replog.storage.marks import DurableMark, Marks
 from replog.storage.place import Place
 from replog.storage.quarantine import CutReport
@@ -180,7 +175,7 @@ class Log:
             messages=messages,
             epoch=epoch,
             committed_id=committed_id,
-            time_ms=max(time_ms, _parsed(end.time)),
+            time_ms=max(time_ms, times.parsed(end.time)),
             keys=keys,
             seal=seal,
             header=header_line(log_id, first_id, end.head.hash) if opens else b"",
@@ -322,6 +317,14 @@ class Log:
         """Return the batch ends around `id`: see `lookup.around`. Raises: DamagedLogError."""
         return lookup.around(self._contents, id)
 
+    def time_of(self, id: EntryId) -> bytes:
+        """Return the time of the batch that holds `id`. Raises: DamagedLogError."""
+        return times.time_of(self._contents, id)
+
+    def first_since(self, time_ms: int) -> EntryId:
+        """Return the first id of a batch made then or later: see `times.first_since`."""
+        return times.first_since(self._contents, time_ms)
+
     def read_batches(
         self, after: Head, *, through: EntryId, size_max: int
     ) -> tuple[Head, bytes] | None:
@@ -393,8 +396,3 @@ class Log:
         self._writer.check()
         if self.damage:
             raise DamagedLogError(damage_text(self.damage[0]))
-
-
-@lru_cache(maxsize=2)
-def _parsed(time: bytes) -> int:
-    return parse_time(time) if time else 0

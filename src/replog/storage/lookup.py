@@ -12,10 +12,16 @@ from collections.abc import Callable
 from typing import Self, TypeVar
 
 from replog.core.entry import EntryId, Head
-from replog.core.errors import StorageError
+from replog.core.errors import DamagedLogError, StorageError
 from replog.storage.contents import Contents
 from replog.storage.filesystem import File
-from replog.storage.lines import HEADER_BEGINNING, TRAILER_BEGINNING, LineError, parse_trailer
+from replog.storage.lines import (
+    HEADER_BEGINNING,
+    TRAILER_BEGINNING,
+    LineError,
+    Trailer,
+    parse_trailer,
+)
 from replog.storage.segment import Segment
 
 _WINDOW_BYTES = 256 * 1024
@@ -54,7 +60,7 @@ def around(contents: Contents, id: EntryId) -> tuple[Head, Head | None]:
     Raises:
         DamagedLogError: the bytes that would tell do not verify.
     """
-    return _again(lambda: _around(contents, id))
+    return again(lambda: _around(contents, id))
 
 
 def read_batches(
@@ -68,16 +74,26 @@ def read_batches(
     Raises:
         DamagedLogError: the bytes do not verify.
     """
-    return _again(lambda: _read_batches(contents, after, through=through, size_max=size_max))
+    return again(lambda: _read_batches(contents, after, through=through, size_max=size_max))
 
 
-def _again(look: Callable[[], _Found]) -> _Found:
+def again(look: Callable[[], _Found]) -> _Found:
     """Call `look` until no cut or repair comes in between: each one is another attempt."""
     while True:
         try:
             return look()
         except Retired:
             continue
+
+
+def missing(contents: Contents, id: EntryId) -> DamagedLogError:
+    """Return what to raise where `id` is asked for, and the good part does not have it."""
+    if contents.damage:
+        return DamagedLogError(
+            f"id {id} is at or behind a damaged range of the log "
+            f"(id {contents.damage[0].first_id} on); it is fetched from another node"
+        )
+    return DamagedLogError(f"id {id} is not in the log, which ends at {contents.head.last_id}")
 
 
 def _around(contents: Contents, id: EntryId) -> tuple[Head, Head | None]:
@@ -99,7 +115,7 @@ def _around(contents: Contents, id: EntryId) -> tuple[Head, Head | None]:
 
 def end_of(contents: Contents, head: Head) -> tuple[Segment, int] | None:
     """Return where `head` is a batch end: see `_end_of`. Raises: DamagedLogError."""
-    return _again(lambda: _end_of(contents, head))
+    return again(lambda: _end_of(contents, head))
 
 
 def _end_of(contents: Contents, head: Head) -> tuple[Segment, int] | None:
@@ -250,14 +266,25 @@ class Opened:
                 raise self.rotten()
             offset += len(window) - _LINE_BEGINNING_BYTES
 
+    def trailer_of(self, id: EntryId) -> Trailer:
+        """Return the trailer of the batch that holds `id`."""
+        offset, _ = self.point_before(id)
+        window, at = self.window_with(id, offset)
+        start = window.find(_NEXT_TRAILER, max(at, 0)) + 1
+        return self.parsed(window[start : window.find(b"\n", start) + 1])
+
     def trailer(self, window: bytes, start: int) -> tuple[int, Head]:
         """Return the end and the head of the trailer that begins at `start`."""
         stop = window.find(b"\n", start) + 1
+        trailer = self.parsed(window[start:stop])
+        return stop, Head(trailer.epoch, trailer.last_id, unhexlify(trailer.hash))
+
+    def parsed(self, line: bytes) -> Trailer:
+        """Return what the line of a trailer says."""
         try:
-            trailer = parse_trailer(window[start:stop])
+            return parse_trailer(line)
         except LineError as error:
             raise self.rotten() from error
-        return stop, Head(trailer.epoch, trailer.last_id, unhexlify(trailer.hash))
 
     def first_end(self, window: bytes) -> tuple[int, Head] | None:
         """Return the end and the head of the first batch in a window, if it is whole."""

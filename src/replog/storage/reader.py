@@ -8,10 +8,9 @@ from __future__ import annotations
 import re
 
 from replog.core.entry import EntryId
-from replog.core.errors import DamagedLogError
 from replog.storage.contents import Contents
 from replog.storage.lines import HEADER_BEGINNING, TRAILER_BEGINNING
-from replog.storage.lookup import Opened, Retired
+from replog.storage.lookup import Opened, Retired, missing
 
 CHUNK_BYTES = 256 * 1024
 """Large enough that a chunk costs little beside its bytes; small enough for slow readers."""
@@ -70,7 +69,7 @@ class EntryReader:
         """Find the segment of the next entry, and where in it to begin."""
         segment = self._contents.holding(self._next_id)
         if segment is None:
-            raise self._missing()
+            raise missing(self._contents, self._next_id)
         opened = Opened(self._contents, segment).__enter__()
         if self._next_id == segment.first_id:
             self._offset = 0
@@ -106,16 +105,6 @@ class EntryReader:
             lines, count = lines[: beyond + 1], self._last_id + 1 - self._next_id
         self._next_id = EntryId(self._next_id + count)
         return lines
-
-    def _missing(self) -> DamagedLogError:
-        if self._contents.damage:
-            return DamagedLogError(
-                f"id {self._next_id} is at or behind a damaged range of the log "
-                f"(id {self._contents.damage[0].first_id} on); it is fetched from another node"
-            )
-        return DamagedLogError(
-            f"id {self._next_id} is not in the log, which ends at {self._contents.head.last_id}"
-        )
 
 
 def _without_other_lines(data: bytes) -> bytes:
