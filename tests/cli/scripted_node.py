@@ -22,6 +22,7 @@ class Answer:
     Attributes:
         size: the promised length where it is not the body's: the answer breaks off.
         hangs: it breaks off only when the test calls `release`.
+        waits: it begins only when the test calls `release`.
     """
 
     body: bytes
@@ -29,6 +30,7 @@ class Answer:
     acks: str | None = None
     size: int | None = None
     hangs: bool = False
+    waits: bool = False
 
 
 @dataclass
@@ -66,6 +68,8 @@ def scripted_node() -> Iterator[ScriptedNode]:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             node.asked.append((f"{self.command} {self.path}", body))
             answer = node.answers.pop(0)
+            if answer.waits:
+                node.wait_for_release()
             size = len(answer.body) if answer.size is None else answer.size
             self.send_response(answer.status)
             self.send_header("Content-Length", str(size))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 import time
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, BinaryIO
 
@@ -23,11 +24,13 @@ from replog.cli.output import (
     note,
     style_of,
 )
+from replog.cli.waiting import explained, listed, rows_of
 
 if TYPE_CHECKING:
     from replog.cli.http_client import Appended, NodeClient
 
 PROGRESS_INTERVAL_S = 0.2
+EXPLAIN_TIMEOUT_S_MIN = 5.0
 
 
 def append(
@@ -60,8 +63,9 @@ def append(
     replog append x -w all --timeout 1            exit code 4 where it is stored, not yet on all
     seq 1000 | replog append -                    a line is an entry; -- before a TEXT with dashes
 
-    Piped, it prints the id alone. Where no answer came (Ctrl-C, a connection that broke off) it
-    says what may be stored and how to see it: look before you append it again.
+    Piped, it prints the id alone. When it has waited for a second it says for which nodes.
+    Where no answer came (Ctrl-C, a connection that broke off) it says what may be stored and
+    how to see it: look before you append it again.
     """
     from replog.cli.http_client import NodeClient
 
@@ -79,6 +83,12 @@ class Wanted:
     timeout: float | None
     as_json: bool
 
+    @property
+    def may_wait_long(self) -> bool:
+        """For other nodes, and beyond what the answer after a short timeout explains anyway."""
+        is_soon = self.timeout is not None and self.timeout < EXPLAIN_TIMEOUT_S_MIN
+        return self.concern != 1 and not is_soon
+
 
 def parse_concern(text: str | None) -> int | str | None:
     if text is None or text in {"majority", "all"}:
@@ -95,7 +105,8 @@ def _append_one(node: NodeClient, text: str, wanted: Wanted) -> None:
         fail("TEXT is not UTF-8: a log holds text", ExitCode.USAGE)
     started = time.monotonic()
     try:
-        answer = node.append(text, concern=wanted.concern, timeout=wanted.timeout)
+        with explained(node.url) if wanted.may_wait_long else nullcontext():
+            answer = node.append(text, concern=wanted.concern, timeout=wanted.timeout)
     except KeyboardInterrupt:  # P3: it has left, and nobody takes it back
         note(f"stopped: the entry was under way and may be stored; {_how_to_see(node)}")
         raise
@@ -134,24 +145,13 @@ def _explain_pending(node: NodeClient, answer: Appended) -> str:
     """Say who does not hold the entry yet, and in which state they are."""
     sign = style_of(sys.stderr).yellow("…")
     try:
-        secondaries = node.health().get("secondaries")
+        rows = rows_of(node.health())
     except CommandError:
-        secondaries = None
-    missing: list[str] = []
+        rows = []
     held = answer.acks_count
-    rows = (
-        [row for row in secondaries if isinstance(row, dict)]
-        if isinstance(secondaries, list)
-        else []
-    )
-    for row in rows:
-        if row.get("url") in answer.acks:
-            continue
-        lag, health = row.get("lag"), str(row.get("health", "unknown")).lower()
-        behind = f", {count(lag, 'entry')} behind" if isinstance(lag, int) else ""
-        missing.append(f"{row.get('url')} ({health}{behind})")
+    missing = [row for row in rows if row.get("url") not in answer.acks]
     nodes = f"{held} of {1 + len(rows)} nodes" if rows else count(held, "node")
-    where = f", not yet on {', '.join(missing)}" if missing else ""
+    where = f", not yet on {listed(missing)}" if missing else ""
     return f"{sign} {answer.id} is stored on {nodes}{where}. It will get there by itself."
 
 
