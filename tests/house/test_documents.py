@@ -6,6 +6,7 @@ DISK.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import typer.main
@@ -50,3 +51,13 @@ def test_every_command_and_its_options_are_in_the_documents_and_the_reverse() ->
             options -= {setting.flag for setting in TABLE}
             named -= {setting.flag for setting in TABLE}
         assert named == options, name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [ROOT / "README.md", ROOT / "docs" / "http.md", ROOT / "docs" / "operations.md", COMMAND_LINE],
+    ids=lambda path: path.name,
+)
+def test_what_users_read_cites_no_rule_that_it_does_not_explain(path: Path) -> None:
+    without_links = re.sub(r"\[[^]]*\]\([^)]*\)", "", path.read_text())
+    assert re.findall(r"\b[RP][1-9][0-9]?\b", without_links) == []
