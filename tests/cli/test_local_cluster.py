@@ -100,7 +100,26 @@ def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
     assert f"port {port} on 127.0.0.1 cannot be taken" in result.stderr
+    assert result.stderr.endswith(": replog up --port PORT --data-dir DIR\n")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_to_be_typed_is_the_command_that_make_runs_where_no_path_leads_to_it(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("sys.argv", [".venv/bin/replog", "up"])
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert plan()[0].command_for_people().startswith(".venv/bin/replog serve --role secondary ")
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        node = PlannedNode("master", taken.getsockname()[1], "", ())
+        with pytest.raises(
+            CommandError, match=r": \.venv/bin/replog up --port PORT --data-dir DIR"
+        ):
+            listen([node])
+    (tmp_path / "replog").touch(mode=0o755)
+    assert plan()[0].command_for_people().startswith("replog serve --role secondary ")
 
 
 def test_ports_are_taken_all_or_none() -> None:

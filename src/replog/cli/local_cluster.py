@@ -20,7 +20,15 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from replog.cli.output import CommandError, ExitCode, fail, note, print_table, style_of
+from replog.cli.output import (
+    CommandError,
+    ExitCode,
+    fail,
+    note,
+    own_command,
+    print_table,
+    style_of,
+)
 from replog.config.table import ENVIRONMENT_PREFIX
 from replog.storage.filesystem import PosixFilesystem
 
@@ -56,7 +64,7 @@ class PlannedNode:
         return f"http://{HOST}:{self.port}"
 
     def command_for_people(self) -> str:
-        return shlex.join(["replog", "serve", *self.arguments])
+        return shlex.join([own_command(), "serve", *self.arguments])
 
 
 def plan_nodes(
@@ -109,8 +117,9 @@ def listen(nodes: Sequence[PlannedNode]) -> dict[str, socket.socket]:
             for taken in listeners.values():
                 taken.close()
             fail(
-                f"port {node.port} on {HOST} cannot be taken ({error.strerror}): "
-                "stop what listens there, or choose others with --port",
+                f"port {node.port} on {HOST} cannot be taken ({error.strerror}): stop what "
+                "listens there (another cluster?), or start this one beside it: "
+                f"{own_command()} up --port PORT --data-dir DIR",
                 ExitCode.ENVIRONMENT,
             )
     return listeners

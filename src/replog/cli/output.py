@@ -7,6 +7,7 @@ output is plain, one record a line, fields separated by tabs.
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -95,6 +96,13 @@ def print_table(
             for name, cell, width in zip(header, line, widths, strict=True)
         ]
         print(("  " + "  ".join(cells)).rstrip())
+
+
+def own_command() -> str:
+    """Return what to type for this command: `make up` runs one that no PATH need lead to."""
+    called = sys.argv[0]
+    is_ours = os.path.basename(called) == "replog" and shutil.which("replog") is None
+    return called if is_ours else "replog"
 
 
 def duration(seconds: float | None) -> str:
