@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -17,6 +19,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.house.source import ROOT
 from tests.support.cluster import answers, call, clean_environment, free_ports
 from tests.support.waiting import DEADLINE_S, wait_until
 
@@ -198,6 +201,38 @@ def test_a_node_that_dies_is_said_with_the_line_that_starts_it_again(tmp_path: P
         answer = call("POST", f"{running.urls[0]}/logs?w=2", body='{"message":"on"}')
         assert answer.status_code == 200
         end(running, signal.SIGINT)
+
+
+def test_the_line_that_is_printed_starts_a_node_again(tmp_path: Path) -> None:
+    with up(tmp_path) as running:
+        os.kill(running.node_pids()["secondary-2"], signal.SIGKILL)
+        form = re.compile(r"^ +replog (serve .*secondary-2.*)\n", re.MULTILINE)
+        wait_until(lambda: bool(form.search(running.said())), "the way back", explain=running.said)
+        line = form.search(running.said())
+        assert line is not None
+        command = [sys.executable, "-m", "replog", *shlex.split(line[1])]
+        again = subprocess.Popen(command, cwd=tmp_path, env=clean_environment())
+        try:
+            answer = call("POST", f"{running.urls[0]}/logs?w=all", body='{"message":"on all"}')
+            assert answer.status_code == 200
+            end(running, signal.SIGINT)
+            assert again.poll() is None, "it belongs to who started it"
+        finally:
+            again.terminate()
+        assert again.wait(DEADLINE_S) == 0
+
+
+@pytest.mark.skipif(shutil.which("lsof") is None, reason="lsof is not installed")
+def test_the_process_of_a_node_is_found_as_the_documents_say(tmp_path: Path) -> None:
+    document = (ROOT / "docs" / "operations.md").read_text()
+    assert "kill -9 $(lsof -t replog-data/secondary-2/lock)" in document
+    with up(tmp_path) as running:
+        for name, pid in running.node_pids().items():
+            question = f"lsof -t replog-data/{name}/lock"
+            found = subprocess.run(
+                question.split(), cwd=tmp_path, capture_output=True, text=True, check=True
+            )
+            assert found.stdout == f"{pid}\n"
 
 
 def test_settings_of_the_caller_reach_no_node(tmp_path: Path) -> None:
