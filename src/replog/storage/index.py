@@ -57,3 +57,13 @@ class SparseIndex:
     def ends_within(self, stop: int) -> Sequence[int]:
         """Return the offsets of the points that are not beyond `stop`; the first is 0."""
         return self._offsets[: bisect_right(self._offsets, stop)]
+
+    def around(self, first: EntryId, last: EntryId, stop: int) -> tuple[int, int]:
+        """Return the offsets of points between which `first` to `last` stand.
+
+        Args:
+            stop: a batch end behind `last`; the answer where no point is between them.
+        """
+        before = max(bisect_left(self._ids, first) - 1, 0)
+        behind = bisect_left(self._ids, last, lo=before + 1)
+        return self._offsets[before], self._offsets[behind] if behind < len(self._ids) else stop

@@ -5,17 +5,14 @@ DISK. For any thread; keeps nothing but its place and one open file.
 
 from __future__ import annotations
 
-import re
-
 from replog.core.entry import EntryId
 from replog.storage.contents import Contents
-from replog.storage.lines import HEADER_BEGINNING, TRAILER_BEGINNING
+from replog.storage.lines import HEADER_BEGINNING
 from replog.storage.lookup import Opened, Retired, missing
+from replog.storage.pages import Page, page_at_hand, without_trailers
 
 CHUNK_BYTES = 256 * 1024
 """Large enough that a chunk costs little beside its bytes; small enough for slow readers."""
-
-_TRAILER_LINE = re.compile(re.escape(TRAILER_BEGINNING) + rb"[^\n]*\n")
 
 
 class EntryReader:
@@ -48,6 +45,10 @@ class EntryReader:
                 return lines
         self.close()
         return None
+
+    def page_at_hand(self) -> Page | None:
+        """Return all of it where one small read gives it: see `pages.page_at_hand`."""
+        return page_at_hand(self._contents, self._next_id, self._last_id)
 
     def close(self) -> None:
         """Give the file back. A second call does nothing."""
@@ -110,9 +111,8 @@ class EntryReader:
 def _without_other_lines(data: bytes) -> bytes:
     """Return whole lines without header and trailer lines.
 
-    A header can only be the first. A pattern that is a literal at its beginning is found by
-    a search for bytes: 1.5 GB/s in long batches, 0.65 GB/s where each holds one entry.
+    A header can only be the first.
     """
     if data.startswith(HEADER_BEGINNING):
         data = data[data.find(b"\n") + 1 :]
-    return b"".join(_TRAILER_LINE.split(data))
+    return without_trailers(data)

@@ -1,0 +1,128 @@
+"""Small pages: some entries and the hash behind them, in one read of verified bytes.
+
+DISK. For any thread, the event loop's too: nothing is verified here, and nothing looked for
+again. What is not at hand at once is None, and the way by `EntryReader` says what it is.
+"""
+
+from __future__ import annotations
+
+import re
+from binascii import unhexlify
+from dataclasses import dataclass
+
+from replog.core.entry import EntryId
+from replog.storage.contents import Contents
+from replog.storage.lines import (
+    ENTRY_BEGINNING,
+    TRAILER_BEGINNING,
+    LineError,
+    Trailer,
+    parse_trailer,
+)
+
+PAGE_READ_BYTES = 256 * 1024
+"""What one read may take: 0.05 ms where it stands in the page cache."""
+
+_NEAR_BYTES = 4096
+_NEXT_ENTRY = re.compile(re.escape(b"\n" + ENTRY_BEGINNING) + rb"([0-9]{1,16}),")
+_NEXT_TRAILER = b"\n" + TRAILER_BEGINNING
+_TRAILER_LINE = re.compile(re.escape(TRAILER_BEGINNING) + rb"[^\n]*\n")
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Whole entry lines, each with its newline.
+
+    Attributes:
+        hash: that of the log at the end of the batch that holds the last one.
+    """
+
+    lines: bytes
+    hash: bytes
+
+
+def page_at_hand(contents: Contents, first: EntryId, last: EntryId) -> Page | None:
+    """Return the entries `first` to `last`, at least one, where one small read gives them.
+
+    None where it would take more than that: a segment's border, bytes that are not verified
+    yet, a long batch, a cut meanwhile, damage.
+    """
+    segment = contents.holding(first)
+    if segment is None:
+        return None
+    contents.used(segment)
+    verified = segment.verified
+    if verified.head.last_id < last:
+        return None
+    start, stop = segment.index.around(first, last, verified.offset)
+    if stop - start > PAGE_READ_BYTES:
+        return None
+    try:
+        file = contents.open(segment)
+    except OSError:
+        return None
+    try:
+        window = file.read_at(start, stop - start)
+    except OSError:
+        return None
+    finally:
+        file.close()
+    return None if segment.is_retired else _page_in(window, first, last)
+
+
+def _page_in(window: bytes, first: EntryId, last: EntryId) -> Page | None:
+    start = _line_of(window, first)
+    end = start if first == last else _line_of(window, last)
+    if start is None or end is None:
+        return None
+    stop = window.find(b"\n", end) + 1
+    lines = without_trailers(window[start:stop])
+    if lines.count(b"\n") != last - first + 1:
+        return None
+    trailer = _trailer_behind(window, stop, last)
+    return None if trailer is None else Page(lines, unhexlify(trailer.hash))
+
+
+def _line_of(window: bytes, id: EntryId) -> int | None:
+    """Return where the line of `id` begins: ids ascend, so that halving finds it."""
+    low, high = 0, len(window)
+    while high - low > _NEAR_BYTES:
+        middle = (low + high) // 2
+        entry = _NEXT_ENTRY.search(window, middle, high)
+        if entry is not None and int(entry[1]) <= id:
+            low = entry.start()
+        else:
+            high = middle
+    line = b'{"id":%d,' % id
+    if low == 0 and window.startswith(line):
+        return 0
+    return window.find(b"\n" + line, low) + 1 or None
+
+
+def _trailer_behind(window: bytes, stop: int, last: EntryId) -> Trailer | None:
+    """Return the trailer of the batch of `last`, whose line ends at `stop`.
+
+    It is near, where batches are short, or it ends the window, where they are long.
+    """
+    for start in (
+        window.find(_NEXT_TRAILER, stop - 1, stop + _NEAR_BYTES) + 1,
+        window.rfind(_NEXT_TRAILER, stop - 1) + 1,
+        window.find(_NEXT_TRAILER, stop - 1) + 1,
+    ):
+        if start:
+            try:
+                trailer = parse_trailer(window[start : window.find(b"\n", start) + 1])
+            except LineError:
+                return None
+            if trailer.first_id <= last <= trailer.last_id:
+                return trailer
+    return None
+
+
+def without_trailers(data: bytes) -> bytes:
+    """Return whole lines without the trailer lines among them.
+
+    A pattern that is a literal at its beginning is found by a search for bytes: 1.5 GB/s in
+    long batches, 0.65 GB/s where each holds one entry.
+    """
+    return b"".join(_TRAILER_LINE.split(data))

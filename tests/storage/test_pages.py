@@ -1,0 +1,101 @@
+"""Small pages in one read: the same entries and hash as the long way gives, or nothing."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from replog.core.entry import EntryId
+from replog.storage import pages
+from replog.storage.log import Log
+from replog.storage.pages import Page
+from tests.simulator.disk import SimFilesystem
+from tests.storage.logs import (
+    Original,
+    append,
+    append_durably,
+    disk_with,
+    everything,
+    open_log,
+    read,
+)
+
+
+def at_hand(log: Log, first: int, last: int) -> Page | None:
+    return log.reader(EntryId(first), EntryId(last)).page_at_hand()
+
+
+def expected(original: Original, first: int, last: int) -> Page:
+    lines = original.lines(original.head.last_id).splitlines(keepends=True)
+    holder = next(b for b in original.batches if b.span.first_id <= last <= b.span.last_id)
+    return Page(b"".join(lines[first - 1 : last]), holder.span.hash)
+
+
+@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("near", [1, 64, 4096])
+def test_every_small_page_is_the_one_of_the_log(
+    seed: int, near: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "_NEAR_BYTES", near)
+    random = Random(seed)
+    disk = SimFilesystem(Random(seed))
+    log = open_log(disk, segment_bytes_max=random.choice([1500, 9000, 10**6]))
+    epoch = 1
+    for _ in range(random.randrange(1, 30)):
+        count = random.choice([0, 1, 1, 3, 30])
+        epoch += count == 0
+        append(log, *('"\\\n{"id":7,' * random.randrange(9) for _ in range(count)), epoch=epoch)
+    log.sync()
+    original = Original(everything(disk))
+    end = original.head.last_id
+    reopened = open_log(disk_with(original.files))
+    read(reopened)
+    met = 0
+    for _ in range(80 if end else 0):
+        first = random.randint(1, end)
+        last = min(end, first + random.choice([0, 0, 1, 5, 40]))
+        for opened in (log, reopened):
+            page = at_hand(opened, first, last)
+            if page is not None:
+                assert page == expected(original, first, last)
+                met += 1
+    assert met > 40 or end < 2
+
+
+def test_what_is_not_at_hand_is_none_and_never_wrong() -> None:
+    disk = SimFilesystem(Random(0))
+    log = open_log(disk, segment_bytes_max=2000)
+    for place in range(40):
+        append_durably(log, f"message {place}" + "x" * 100)
+    assert at_hand(log, 40, 41) is None  # beyond the end
+    assert at_hand(log, 41, 41) is None
+    borders = [at_hand(log, place, place + 1) is None for place in range(1, 40)]
+    assert sum(borders) == len(log._contents.segments) - 1
+    log.close()
+    log = open_log(disk)
+    assert at_hand(log, 1, 1) is None  # not verified yet
+    read(log, 1, 1)
+    assert at_hand(log, 1, 1) is not None
+
+
+def test_a_page_that_takes_a_long_read_is_not_at_hand() -> None:
+    log = open_log(SimFilesystem(Random(0)), segment_bytes_max=10**8)
+    append_durably(log, *("x" * 1000 for _ in range(200)))
+    assert at_hand(log, 1, 200) is not None
+    append_durably(log, *("x" * 1000 for _ in range(300)))
+    assert at_hand(log, 201, 201) is None
+
+
+def test_rot_after_the_check_is_not_at_hand() -> None:
+    disk = SimFilesystem(Random(0))
+    log = open_log(disk)
+    append_durably(log, "one", "two", "three")
+    (path,) = Original(everything(disk)).segments
+    content = everything(disk)[path]
+    for place in range(len(content)):
+        rotten = content[:place] + b"~" + content[place + 1 :]
+        page = pages._page_in(rotten, EntryId(1), EntryId(3))
+        assert page is None or page.lines.count(b"\n") == 3
+    assert pages._page_in(content.replace(b'"id":2', b'"ix":2'), EntryId(2), EntryId(2)) is None
+    assert pages._page_in(content.replace(b'"batch"', b'"botch"'), EntryId(2), EntryId(2)) is None
