@@ -34,7 +34,8 @@ class FaultyFile:
     def write_at(self, offset: int, data: bytes) -> None:
         if self._faults.is_full:
             self._file.write_at(offset, data[: len(data) // 2])
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            error = self._faults.write_error
+            raise OSError(error, os.strerror(error))
         self._file.write_at(offset, data)
 
     def truncate(self, size: int) -> None:
@@ -58,6 +59,7 @@ class FaultyFilesystem(PosixFilesystem):
 
     def __init__(self) -> None:
         self.is_full = False
+        self.write_error = errno.ENOSPC
         self.fails_syncs = False
         self.failed_syncs = 0
 
@@ -107,6 +109,26 @@ def test_a_failed_sync_is_answered_honestly_said_once_and_never_retried(
             await again.stored("after")
             ids = await again.ids()
             assert ids == list(range(1, len(ids) + 1))
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_a_client_is_told_what_the_disk_did_and_not_that_it_must_be_full(
+    tmp_path: Path, error: int
+) -> None:
+    async def story() -> None:
+        disk = FaultyFilesystem()
+        async with Nodes(tmp_path) as nodes:
+            master = await nodes.master(filesystem=disk)
+            await master.stored("one")
+            disk.is_full, disk.write_error = True, error
+            outcome = await master.append("two")
+            assert isinstance(outcome, Refused)
+            assert os.strerror(error) in outcome.detail
+            assert "full" not in outcome.detail
+            disk.is_full = False
+            await master.ready()
 
     asyncio.run(story())
 

@@ -101,8 +101,11 @@ class Admission:
         return None
 
     def disk_was_full(self, reason: str) -> Refused:
-        """Refuse appends for a moment; the next one after it tries the disk again."""
-        self._disk_full = f"the disk is full: {reason}"
+        """Refuse appends for a moment; the next one after it tries the disk again.
+
+        `reason` says what the disk did: a full one is not the only one that takes nothing.
+        """
+        self._disk_full = f"the batch was not stored: {reason}"
         self._disk_full_until = Tick(self._facts.now + DISK_FULL_PAUSE)
         return Refused(RefusalReason.DISK_FULL, self._disk_full)
 
