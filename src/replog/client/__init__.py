@@ -1,0 +1,91 @@
+"""The client of a replicated log: `Client`, `AsyncClient`, and what makes batches for them.
+
+NETWORK. docs/client.md is for its users. Nothing else of this package is imported here, so that
+a client needs no server.
+"""
+
+from replog.client.aio import AsyncClient
+from replog.client.aio_producer import AsyncProducer, AsyncTicket
+from replog.client.blocking import Client
+from replog.client.blocking_producer import Producer, Ticket
+from replog.client.errors import (
+    ClientError,
+    ClosedError,
+    DamagedError,
+    DiskFullError,
+    InDoubtError,
+    InternalError,
+    KeyReusedError,
+    LogFoundElsewhereError,
+    NoQuorumError,
+    NotANodeError,
+    NotFreshError,
+    NotSentError,
+    NotTheMasterError,
+    OverloadedError,
+    PreconditionFailedError,
+    Problem,
+    ProblemError,
+    RequestError,
+    StoppingError,
+    SupersededError,
+    TooLargeError,
+    UnavailableError,
+    UnknownIdError,
+    UnreachableError,
+)
+from replog.client.model import (
+    Ack,
+    Acks,
+    Appended,
+    AppendedMany,
+    Entry,
+    Level,
+    NodeStatus,
+    SecondaryStatus,
+    Status,
+    WriteConcern,
+)
+
+__all__ = [
+    "Ack",
+    "Acks",
+    "Appended",
+    "AppendedMany",
+    "AsyncClient",
+    "AsyncProducer",
+    "AsyncTicket",
+    "Client",
+    "ClientError",
+    "ClosedError",
+    "DamagedError",
+    "DiskFullError",
+    "Entry",
+    "InDoubtError",
+    "InternalError",
+    "KeyReusedError",
+    "Level",
+    "LogFoundElsewhereError",
+    "NoQuorumError",
+    "NodeStatus",
+    "NotANodeError",
+    "NotFreshError",
+    "NotSentError",
+    "NotTheMasterError",
+    "OverloadedError",
+    "PreconditionFailedError",
+    "Problem",
+    "ProblemError",
+    "Producer",
+    "RequestError",
+    "SecondaryStatus",
+    "Status",
+    "StoppingError",
+    "SupersededError",
+    "Ticket",
+    "TooLargeError",
+    "UnavailableError",
+    "UnknownIdError",
+    "UnreachableError",
+    "WriteConcern",
+]

@@ -1,0 +1,177 @@
+"""Reading page by page, and following: iterations that go on at another node.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+
+from replog.client.asking import Asking
+from replog.client.errors import ClientError, UnreachableError
+from replog.client.ops import (
+    Answer,
+    Call,
+    Emit,
+    Failed,
+    Flow,
+    Op,
+    Open,
+    Opened,
+    Outcome,
+    Pause,
+    Request,
+    Shut,
+    Steps,
+    more,
+    open_stream,
+)
+from replog.client.policy import Again, Elsewhere, Final, judge, most_telling
+from replog.client.wire import (
+    Fresh,
+    Lines,
+    Value,
+    committed_of,
+    decode_page,
+    page_request,
+    path_of,
+    stream_request,
+)
+
+ANSWER_WITHIN_S = 30.0
+SILENCE_S = 30.0
+"""A stream says something every 10 s."""
+
+MakeRequest = Callable[[Mapping[str, Value]], Request]
+
+
+@dataclass(frozen=True, slots=True)
+class Where:
+    """Which part of the log to read; `from_`, `last` and `since` exclude each other."""
+
+    from_: int | None
+    limit: int | None
+    last: int | None
+    since: str | None
+    page: int
+
+    def __post_init__(self) -> None:
+        if sum(value is not None for value in (self.from_, self.last, self.since)) > 1:
+            raise ValueError("give one of from_, last and since")
+        if self.from_ is not None and self.from_ < 1:
+            raise ValueError(f"ids begin with 1, got from_={self.from_}")
+        if self.page < 1:
+            raise ValueError(f"a page has at least one entry, got page={self.page}")
+
+
+def ask(asking: Asking, make: MakeRequest, fresh: Fresh) -> Flow[Answer]:
+    """Ask any node that is as fresh as `fresh` says."""
+    within_s = fresh.timeout_s or 0.0
+
+    def make_call(url: str, elapsed_s: float) -> Call:
+        left_s = max(0.0, within_s - elapsed_s)
+        return Call(url, make(fresh.query(left_s)), left_s + ANSWER_WITHIN_S)
+
+    return (yield from asking.any_node(make_call, fresh_within_s=within_s))
+
+
+def read_pages(asking: Asking, where: Where, fresh: Fresh) -> Steps:
+    """Emit the entries that were committed when the first page was asked for."""
+    left, next_id, since = where.limit, where.from_ or 1, where.since
+    end: int | None = None
+    if where.last is not None:
+        end = yield from committed(asking, fresh)
+        fresh = replace(fresh, min_id=end or None, max_lag_s=None, level=None)
+        next_id = max(1, end - where.last + 1)
+    while left is None or left > 0:
+        size = where.page if left is None else min(where.page, left)
+        if end is not None:
+            size = min(size, end - next_id + 1)
+        if size <= 0:
+            return
+        start: dict[str, Value]
+        start = {"from": next_id} if since is None else {"since": since}
+        answer = yield from ask(asking, partial(_page, {**start, "limit": size}), fresh)
+        entries = decode_page(answer)
+        if end is None:
+            # Later pages may come from a node that is behind: it waits until it shows as much.
+            end = committed_of(answer)
+            fresh = replace(fresh, min_id=end or None, max_lag_s=None, level=None)
+        if not entries:
+            return
+        since, next_id = None, entries[-1].id + 1
+        if left is not None:
+            left -= len(entries)
+        asking.nodes.saw(entries[-1].id)
+        yield Emit(entries)
+
+
+def _page(where: Mapping[str, Value], query: Mapping[str, Value]) -> Request:
+    return page_request({**where, **query})
+
+
+def committed(asking: Asking, fresh: Fresh) -> Flow[int]:
+    """Return up to where a node shows the log."""
+    answer = yield from ask(asking, lambda query: Request("HEAD", path_of("/logs", query)), fresh)
+    return committed_of(answer)
+
+
+def follow_log(asking: Asking, first: int | None, *, retry_for_s: float | None) -> Steps:
+    """Emit each entry from `first` on once; None is behind what is committed now."""
+    next_id = first
+    if next_id is None:
+        # Fixed here: a stream that breaks before its first entry must not begin later.
+        seen = asking.nodes.seen_id
+        next_id = 1 + (yield from committed(asking, Fresh(seen or None, timeout_s=10.0)))
+    patience = asking.patience()
+    while True:
+        errors: list[ClientError] = []
+        after_s = 0.0
+        for url in asking.nodes.to_read():
+            opened = yield from open_stream(Open(url, stream_request(next_id), SILENCE_S))
+            if isinstance(opened, Opened):
+                patience.retry_for_s = retry_for_s
+                asking.nodes.answers_reads(url)
+                patience.is_alive()
+                before = next_id
+                next_id = yield from _to_its_end(asking, next_id)
+                asking.nodes.failed_reads(url)
+                if next_id > before:
+                    patience.restore()
+                errors.append(UnreachableError(f"{url}: the stream ended"))
+                break
+            match judge(opened):
+                case Final(error):
+                    raise error
+                case Again(error, pause_s):
+                    after_s = max(after_s, pause_s)
+                    errors.append(error)
+                case Elsewhere(error):
+                    errors.append(error)
+                case Answer():
+                    errors.append(UnreachableError(f"{url} answered, and no stream"))
+        pause_s_or_end = patience.pause_s(at_least_s=after_s)
+        if pause_s_or_end is None:
+            raise most_telling(errors)
+        yield Pause(pause_s_or_end)
+
+
+def _to_its_end(asking: Asking, next_id: int) -> Generator[Op | Emit, Outcome, int]:
+    """Emit what the open stream brings; return the id behind the last one."""
+    lines = Lines()
+    while True:
+        chunk = yield from more()
+        if isinstance(chunk, Failed) or not chunk.data:
+            yield Shut()
+            return next_id
+        # A node sends what it was asked for; what is not the next entry is not handed on.
+        entries = [entry for entry in lines.feed(chunk.data) if entry.id >= next_id]
+        if [entry.id for entry in entries] != list(range(next_id, next_id + len(entries))):
+            yield Shut()
+            return next_id
+        if entries:
+            next_id = entries[-1].id + 1
+            asking.nodes.saw(next_id - 1)
+            yield Emit(entries)

@@ -1,0 +1,194 @@
+"""What waits in a producer: appends gathered into batches by count, bytes and time, in order.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Generic, Protocol, TypeVar
+
+import msgspec
+
+from replog.client.errors import ClientError, NotSentError
+from replog.client.model import Appended, AppendedMany
+
+OVERHEAD_BYTES = 100
+"""What a message costs in memory beside its own bytes, about."""
+
+BATCH_ENTRIES_MAX = 10_000
+"""What a node takes at once, by default."""
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """When a batch is full or due, and how much may wait in all."""
+
+    batch_entries: int
+    batch_bytes: int
+    linger_s: float
+    buffer_bytes: int
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.batch_entries <= BATCH_ENTRIES_MAX:
+            raise ValueError(f"batch_entries is 1 to {BATCH_ENTRIES_MAX}, got {self.batch_entries}")
+        if self.batch_bytes < 1 or self.buffer_bytes < 1 or self.linger_s < 0:
+            raise ValueError("batch_bytes and buffer_bytes are above 0, linger is not below")
+
+
+class Settable(Protocol):
+    """The event of a thread or of an event loop."""
+
+    def set(self) -> None: ...
+
+
+E = TypeVar("E", bound=Settable)
+
+
+@dataclass(slots=True)
+class Batch(Generic[E]):
+    """Messages that become one request.
+
+    Attributes:
+        messages: JSON strings.
+        done: set when `outcome` is known.
+    """
+
+    key: str
+    due_at: float
+    done: E
+    messages: list[bytes] = field(default_factory=list)
+    size: int = 0
+    outcome: AppendedMany | ClientError | None = None
+
+    def body(self) -> bytes:
+        """Return the batch as NDJSON."""
+        return b'{"message":' + b'}\n{"message":'.join(self.messages) + b"}\n"
+
+    def appended(self, index: int) -> Appended:
+        """Return what became of one of the messages; `done` is set.
+
+        Raises:
+            ClientError: what the whole batch met.
+        """
+        outcome = self.outcome
+        assert outcome is not None
+        if isinstance(outcome, ClientError):
+            raise outcome
+        return Appended(
+            id=outcome.first + index,
+            is_pending=outcome.is_pending,
+            is_replayed=outcome.is_replayed,
+            held=outcome.held,
+            nodes=outcome.nodes,
+            key=self.key,
+        )
+
+
+class Pile(Generic[E]):
+    """Batches in the order of their appends: the one that leaves, those that are full, the last.
+
+    Args:
+        make_key: a key for each batch, by which the node knows it again.
+    """
+
+    def __init__(
+        self, bounds: Bounds, *, make_key: Callable[[], str], make_done: Callable[[], E]
+    ) -> None:
+        self._bounds = bounds
+        self._make_key = make_key
+        self._make_done = make_done
+        self._full: deque[Batch[E]] = deque()
+        self._open: Batch[E] | None = None
+        self._leaving: Batch[E] | None = None
+        self._buffered = 0
+        self.failure: ClientError | None = None
+
+    @property
+    def has_room(self) -> bool:
+        """Whether another append may come: else it waits. One that is let in may be any size."""
+        return self._buffered < self._bounds.buffer_bytes
+
+    @property
+    def due_at(self) -> float | None:
+        """When the next batch leaves, full or not; None where nothing waits."""
+        if self._full:
+            return self._full[0].due_at
+        return self._open.due_at if self._open is not None else None
+
+    def add(self, message: bytes, now: float) -> Batch[E]:
+        """Put a JSON string behind all others; return its batch, whose last message it is."""
+        size = len(message) + 13  # what an entry has around its message
+        batch = self._open
+        if batch is not None and batch.size + size > self._bounds.batch_bytes:
+            self.seal()
+            batch = None
+        if batch is None:
+            batch = self._open = Batch(
+                self._make_key(), now + self._bounds.linger_s, self._make_done()
+            )
+        batch.messages.append(message)
+        batch.size += size
+        self._buffered += len(message) + OVERHEAD_BYTES
+        if len(batch.messages) >= self._bounds.batch_entries:
+            self.seal()
+        return batch
+
+    def is_ready(self, now: float) -> bool:
+        """Return whether a batch is to leave now."""
+        return bool(self._full) or (self._open is not None and self._open.due_at <= now)
+
+    def seal(self) -> None:
+        """Let the last batch leave without waiting for more."""
+        if self._open is not None:
+            self._full.append(self._open)
+            self._open = None
+
+    def take(self) -> Batch[E]:
+        """Return the first batch; it leaves until `settle` says what became of it."""
+        assert self._leaving is None
+        if not self._full:
+            self.seal()
+        self._leaving = self._full.popleft()
+        return self._leaving
+
+    def last(self) -> Batch[E] | None:
+        """Return the last batch that has no outcome yet; all others get theirs before it."""
+        return self._open or (self._full[-1] if self._full else self._leaving)
+
+    def settle(self, outcome: AppendedMany | ClientError) -> None:
+        """Note what became of the batch that left.
+
+        After a failure nothing leaves any more: what stands behind it must not overtake it.
+        """
+        leaving, self._leaving = self._leaving, None
+        if leaving is not None:
+            self._end(leaving, outcome)
+        if isinstance(outcome, ClientError):
+            self.failure = outcome
+            self.seal()
+            while self._full:
+                self._end(self._full.popleft(), NotSentError(outcome))
+
+    def _end(self, batch: Batch[E], outcome: AppendedMany | ClientError) -> None:
+        self._buffered -= sum(map(len, batch.messages)) + OVERHEAD_BYTES * len(batch.messages)
+        batch.messages = []  # its tickets may be kept for long
+        batch.outcome = outcome
+        batch.done.set()
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def encode(message: str) -> bytes:
+    """Return a message as a JSON string.
+
+    Raises:
+        ValueError: it holds a lone surrogate, which a log cannot hold.
+        TypeError: it is no string.
+    """
+    if not isinstance(message, str):
+        raise TypeError(f"a message is a str, got {type(message).__name__}")
+    return _encode(message)

@@ -1,0 +1,135 @@
+"""Single flows, each step performed by hand: what leaves with which time, and how it ends."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+
+import pytest
+
+from replog.client.asking import Asking
+from replog.client.calls import ANSWER_WITHIN_S, Calls
+from replog.client.errors import InDoubtError, NotANodeError, NotFreshError
+from replog.client.ops import Answer, Call, Failed, Flow, Op, Outcome, Pause, T
+from replog.client.policy import Nodes, Surroundings
+from replog.client.wire import Lines
+
+A = "http://a"
+STORED = Answer(A, 200, {"log-acks": "3/3"}, b'{"status":"success","log":{"id":1,"message":"x"}}')
+
+
+class Table:
+    """Calls of one node, a clock that is set by hand, and keys that are counted."""
+
+    def __init__(self, *, retry_for_s: float | None = 30.0) -> None:
+        self.now = 0.0
+        self.keys = 0
+        nodes = Nodes([A], lock=contextlib.nullcontext())
+        surroundings = Surroundings(lambda: self.now, lambda: 0.0, self._new_key)
+        self.calls = Calls(Asking(nodes, surroundings, retry_for_s))
+
+    def _new_key(self) -> str:
+        self.keys += 1
+        return f"key-{self.keys}"
+
+
+def step(flow: Flow[T], outcome: Outcome = None) -> Op:
+    return flow.send(outcome)
+
+
+def sent(op: Op) -> Call:
+    assert isinstance(op, Call), op
+    return op
+
+
+def end(flow: Flow[T], outcome: Outcome) -> T:
+    with pytest.raises(StopIteration) as ended:
+        flow.send(outcome)
+    result: T = ended.value.value
+    return result
+
+
+def fields(call: Call) -> dict[str, object]:
+    value: dict[str, object] = json.loads(call.request.body or b"")
+    return value
+
+
+def test_an_append_without_a_timeout_waits_as_long_as_it_takes() -> None:
+    flow = Table().calls.append("x", w="all")
+    call = sent(step(flow))
+    assert call.answer_within_s is None
+    assert fields(call) == {"message": "x", "key": "key-1", "w": "all"}
+    assert end(flow, STORED).held == 3
+
+
+def test_every_try_has_the_same_key_and_what_is_left_of_the_time() -> None:
+    table = Table()
+    flow = table.calls.append("x", timeout=10, expect=4)
+    first = sent(step(flow))
+    table.now = 4.0
+    assert isinstance(step(flow, Failed(A, "broken", has_left=True)), Pause)
+    second = sent(step(flow))
+    table.now = 20.0
+    assert isinstance(step(flow, Failed(A, "broken", has_left=True)), Pause)
+    third = sent(step(flow))
+    assert [fields(call)["timeout"] for call in (first, second, third)] == [10, 6, 0]
+    assert {fields(call)["key"] for call in (first, second, third)} == {"key-1"}
+    assert {fields(call)["expect"] for call in (first, second, third)} == {4}
+    assert second.answer_within_s == 6 + ANSWER_WITHIN_S
+
+
+def test_a_doubt_outlasts_a_later_silence_of_which_nothing_left() -> None:
+    table = Table(retry_for_s=1.0)
+    flow = table.calls.append("x")
+    step(flow)
+    step(flow, Failed(A, "broken", has_left=True))
+    step(flow)
+    table.now = 2.0
+    with pytest.raises(InDoubtError) as caught:
+        step(flow, Failed(A, "refused", has_left=False))
+    assert caught.value.key == "key-1"
+
+
+def test_waiting_asks_again_until_it_is_met_or_late() -> None:
+    table = Table()
+    flow = table.calls.wait_for(7, w=2, timeout=40)
+    open_ = b'{"id":7,"required":2,"met":false,"acks":[]}'
+    assert sent(step(flow)).request.path == "/logs/7/acks?w=2&wait=30.0"
+    table.now = 30.0
+    assert sent(step(flow, Answer(A, 200, {}, open_))).request.path == "/logs/7/acks?w=2&wait=10.0"
+    table.now = 40.0
+    assert not end(flow, Answer(A, 200, {}, open_)).is_met
+
+
+def test_a_read_asks_for_what_is_left_of_its_time_to_be_fresh() -> None:
+    table = Table()
+    flow = table.calls.get(7, min_id=7, timeout=5, max_lag=0.25, level="master")
+    query = "min_id=7&max_lag_ms=250&level=master&timeout="
+    assert sent(step(flow)).request.path == f"/logs/7?{query}5.0"
+    table.now = 3.0
+    behind = Answer(
+        A,
+        504,
+        {"content-type": "application/problem+json"},
+        b'{"type":"/problems/not-fresh","retryable":true,"committed":6}',
+    )
+    assert isinstance(step(flow, behind), Pause)
+    assert sent(step(flow)).request.path == f"/logs/7?{query}2.0"
+    table.now = 5.0
+    with pytest.raises(NotFreshError):
+        step(flow, behind)
+
+
+@pytest.mark.parametrize("size", range(1, 40))
+def test_entries_are_the_same_wherever_the_stream_is_cut(size: int) -> None:
+    data = '\n{"id":1,"message":"a\\n"}\n\n{"id":2,"message":"ы"}\n{"id":3,"message":""}\n'.encode()
+    lines = Lines()
+    found = [
+        entry for at in range(0, len(data), size) for entry in lines.feed(data[at : at + size])
+    ]
+    assert [(entry.id, entry.message) for entry in found] == [(1, "a\n"), (2, "ы"), (3, "")]
+
+
+def test_a_line_that_is_no_entry_is_refused() -> None:
+    with pytest.raises(NotANodeError):
+        Lines().feed(b'{"id":"1"}\n')
