@@ -39,8 +39,8 @@ class LocalCluster:
     Args:
         secondaries: how many, besides the master: "secondary-1", "secondary-2" …
         directory: where the data goes and stays; None is a directory that goes with the cluster.
-        options: further options of `replog serve` for every node.
-        master_options: further ones for the master.
+        master_options: further options of `replog serve` for the master.
+        secondary_options: the same for each secondary, ["--delay", "0.5"] for one.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class LocalCluster:
         secondaries: int = 2,
         *,
         directory: str | Path | None = None,
-        options: Sequence[str] = (),
         master_options: Sequence[str] = (),
+        secondary_options: Sequence[str] = (),
     ) -> None:
         self._is_temporary = directory is None
         made = tempfile.mkdtemp(prefix="replog-") if directory is None else directory
@@ -59,8 +59,8 @@ class LocalCluster:
         self._ports = dict(zip(names, ports, strict=True))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         links = [word for port in ports[1:] for word in ("--secondary", f"http://{HOST}:{port}")]
-        self._options = {name: ["--role", "secondary", *options] for name in names}
-        self._options["master"] = ["--role", "master", *links, *options, *master_options]
+        self._options = {name: ["--role", "secondary", *secondary_options] for name in names}
+        self._options["master"] = ["--role", "master", *links, *master_options]
 
     @property
     def names(self) -> tuple[str, ...]:

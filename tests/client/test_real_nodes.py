@@ -1,0 +1,199 @@
+"""Clients and real nodes: kills and restarts, and what is stored in the end."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sized
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import pytest
+
+from replog.client import Client, Entry, Producer
+from replog.testing import LocalCluster
+from tests.client.both import MakeClient
+from tests.support.cluster import answers, clean_environment
+from tests.support.waiting import DEADLINE_S, wait_until
+
+pytestmark = pytest.mark.processes
+
+BATCHES = 60
+BATCH = 20
+
+
+@pytest.fixture
+def cluster() -> Iterator[LocalCluster]:
+    with LocalCluster() as running:
+        yield running
+
+
+@contextmanager
+def in_background(work: Callable[[], None]) -> Iterator[threading.Thread]:
+    """Run `work` in a thread and wait for its end; what it raises is raised here."""
+    raised: list[BaseException] = []
+
+    def run() -> None:
+        try:
+            work()
+        except BaseException as error:
+            raised.append(error)
+            raise
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield thread
+    thread.join(2 * DEADLINE_S)
+    assert not thread.is_alive(), "it does not end"
+    if raised:
+        raise raised[0]
+
+
+def restart_at(cluster: LocalCluster, name: str, done: Sized, count: int) -> None:
+    """Kill a node as soon as so much is done, and start it again."""
+    wait_until(
+        lambda: len(done) >= count, f"{count} are done", explain=lambda: cluster.log("master")
+    )
+    cluster.kill(name)
+    cluster.start(name, wait=False)
+
+
+def test_batches_are_stored_once_and_in_order_while_the_master_is_killed(
+    cluster: LocalCluster, make_client: MakeClient
+) -> None:
+    done: list[range] = []
+    sent = [[f"{batch}.{number}" for number in range(BATCH)] for batch in range(BATCHES)]
+
+    def append_all() -> None:
+        with make_client(cluster.urls, retry_for=DEADLINE_S) as client:
+            for messages in sent:
+                stored = client.append_many(messages, w="majority")
+                done.append(stored.ids)
+
+    with in_background(append_all):
+        for count in (10, 25, 40):
+            restart_at(cluster, "master", done, count)
+    with Client(cluster.urls) as client:
+        entries = list(client.read(min_id=BATCHES * BATCH))
+    assert [entry.message for entry in entries] == [text for batch in sent for text in batch]
+    assert [entry.id for entry in entries] == [id_ for ids in done for id_ in ids]
+
+
+def test_a_follower_gets_each_entry_once_over_restarts_of_every_node(
+    cluster: LocalCluster, make_client: MakeClient
+) -> None:
+    total = 300
+    followed: list[Entry] = []
+
+    def follow() -> None:
+        with make_client(cluster.urls) as client:
+            following = client.follow(1)
+            followed.extend(islice(following, total))
+            following.close()
+
+    def append_all() -> None:
+        with Client(cluster.urls, retry_for=DEADLINE_S) as client:
+            for number in range(total):
+                client.append(str(number), w=1)
+
+    with in_background(follow), in_background(append_all):
+        for count, name in ((50, "secondary-1"), (100, "master"), (150, "secondary-2")):
+            restart_at(cluster, name, followed, count)
+    assert followed == [Entry(number + 1, str(number)) for number in range(total)]
+
+
+def test_a_producer_loses_and_doubles_nothing_while_the_master_is_killed(
+    cluster: LocalCluster,
+) -> None:
+    sent = [f"entry {number}" for number in range(100_000)]
+    with Client(cluster.urls, retry_for=DEADLINE_S) as client:
+        with Producer(client, w="majority", batch_entries=500) as producer:
+            tickets = [producer.append(text) for text in sent[:50_000]]
+            tickets[5_000].result(DEADLINE_S)
+            assert not tickets[-1].is_done
+            cluster.kill("master")
+            cluster.start("master", wait=False)
+            tickets += [producer.append(text) for text in sent[50_000:]]
+        assert [ticket.result(0).id for ticket in tickets] == list(range(1, len(sent) + 1))
+        assert [entry.message for entry in client.read(page=10_000)] == sent
+
+
+def test_what_is_pending_is_waited_for_without_appending_it_again(cluster: LocalCluster) -> None:
+    cluster.stop("secondary-2")
+    with Client(cluster.urls) as client:
+        pending = client.append("hello", w="all", timeout=0)
+        assert pending.is_pending
+        assert not client.wait_for(pending.id, timeout=0).is_met
+        assert client.wait_for(pending.id, w="majority", timeout=DEADLINE_S).is_met
+        cluster.start("secondary-2")
+        held = client.wait_for(pending.id, w=3, timeout=DEADLINE_S)
+        assert held.is_met
+        assert {ack.url for ack in held.nodes} == set(cluster.urls)
+        assert client.acks(pending.id).is_met
+
+
+def test_a_client_reads_its_own_writes_at_a_slow_secondary() -> None:
+    with (
+        LocalCluster(1, secondary_options=["--delay", "0.3"]) as cluster,
+        Client([cluster.url("secondary-1"), cluster.url("master")]) as client,
+    ):
+        client.calls.nodes.answers_reads(cluster.url("secondary-1"))
+        stored = client.append("mine", w=1)
+        assert client.get(stored.id) == Entry(stored.id, "mine")
+        assert list(client.read(last=1)) == [Entry(stored.id, "mine")]
+        assert client.calls.nodes.to_read()[0] == cluster.url("secondary-1")
+
+
+def test_the_status_of_a_real_cluster_is_read(cluster: LocalCluster) -> None:
+    with Client(cluster.urls[0]) as client:
+        client.append("hello", w="all")
+        status = client.status()
+    assert [node.role for node in status.nodes] == ["master", "secondary", "secondary"]
+    assert {node.last_id for node in status.nodes} == {1}
+    assert status.unreachable == {}
+
+
+# --- the cluster for tests ----------------------------------------------------------------------
+
+
+def test_a_cluster_keeps_its_data_over_restarts_and_removes_it_at_its_end() -> None:
+    with LocalCluster(1) as cluster, Client(cluster.urls) as client:
+        client.append("hello", w="all")
+        for name in cluster.names:
+            cluster.kill(name)
+        assert not any(map(cluster.is_running, cluster.names))
+        for name in cluster.names:
+            cluster.start(name)
+        assert [entry.message for entry in client.read()] == ["hello"]
+        assert "master" in cluster.log("master")
+    assert not cluster.directory.exists()
+    assert not answers(f"{cluster.urls[0]}/livez")
+
+
+def test_a_node_that_cannot_start_says_why() -> None:
+    with (
+        pytest.raises(RuntimeError, match="--no-such-option"),
+        LocalCluster(0, master_options=["--no-such-option"]),
+    ):
+        pytest.fail("it cannot come up")
+
+
+def test_a_cluster_ends_with_its_process_however_that_dies(tmp_path: Path) -> None:
+    code = (
+        "import os, signal; from replog.testing import LocalCluster\n"
+        "cluster = LocalCluster(1, directory=os.environ['DIRECTORY']).__enter__()\n"
+        "print(cluster.urls[0], flush=True); os.kill(os.getpid(), signal.SIGKILL)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env=clean_environment({"DIRECTORY": str(tmp_path)}),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    url = done.stdout.strip()
+    assert url, done.stderr
+    wait_until(lambda: not answers(f"{url}/livez"), "the nodes end")
