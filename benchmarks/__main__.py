@@ -18,6 +18,7 @@ from pathlib import Path
 
 from benchmarks.appends import MESSAGE, AppendReport, measure_appends
 from benchmarks.large import LargeReport, measure_large
+from benchmarks.producing import ProducerReport, measure_producer
 from benchmarks.report import Measured, measured, table
 
 
@@ -37,6 +38,7 @@ class Machine:
 class Report:
     machine: Machine
     appends: AppendReport
+    producer: ProducerReport
     large: list[LargeReport]
     elapsed_s: float
 
@@ -56,6 +58,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
             seconds=options.seconds,
         )
         note(options, appends.text())
+        producer = measure_producer(
+            make(directory / "producer"),
+            entries=options.produced,
+            rounds=options.rounds,
+            message=MESSAGE,
+        )
+        note(options, producer.text())
         for batch_entries in options.batch_entries:
             measured_log = measure_large(
                 make(directory / f"large-{batch_entries}"),
@@ -66,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
             note(options, measured_log.text())
             large.append(measured_log)
-    report = Report(machine, appends, large, time.perf_counter() - started)
+    report = Report(machine, appends, producer, large, time.perf_counter() - started)
     if options.json:
         print(json.dumps(asdict(report), indent=2))
     else:
@@ -80,6 +89,7 @@ class Options:
     clients: list[int]
     rounds: int
     seconds: float
+    produced: int
     entries: int
     batch_entries: list[int]
 
@@ -92,18 +102,20 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--clients", type=int, nargs="+", default=[1, 32, 256])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.5, help="of one round of appends")
+    parser.add_argument("--produced", type=int, default=400_000, help="of one round of a producer")
     parser.add_argument("--entries", type=int, default=1_000_000, help="of the large log")
     parser.add_argument("--batch-entries", type=int, nargs="+", default=[1_000, 1])
     given = parser.parse_args(arguments)
     if given.smoke:
         given.clients, given.rounds, given.seconds = [1, 4], 1, 0.2
-        given.entries, given.batch_entries = 2_000, [100]
+        given.produced, given.entries, given.batch_entries = 2_000, 2_000, [100]
     return Options(
         json=given.json,
         directory=given.directory,
         clients=given.clients,
         rounds=given.rounds,
         seconds=given.seconds,
+        produced=given.produced,
         entries=given.entries,
         batch_entries=given.batch_entries,
     )

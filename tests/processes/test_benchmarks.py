@@ -29,6 +29,7 @@ def test_the_benchmark_runs_through_and_reports_every_figure(tmp_path: Path) -> 
     report = json.loads(done.stdout)
     assert [line["clients"] for line in report["appends"]["appends"]] == [1, 4]
     assert all(line["per_second"]["median"] > 0 for line in report["appends"]["appends"])
+    assert report["producer"]["per_second"]["median"] > 0
     (large,) = report["large"]
     assert large["entries"] == 2000
     for figure in ("read_mb_per_second", "catch_up_mb_per_second", "restart_master_s"):
