@@ -79,7 +79,7 @@ class Connection:
                 name, _, value = line.partition(": ")
                 headers[name.lower()] = value
         status = int(head[0].split(" ")[1])
-        if is_head or status == 100:
+        if is_head or status in (100, 304):
             return Answer(status, headers, b"")
         if headers.get("transfer-encoding") == "chunked":
             return Answer(status, headers, self._chunked())

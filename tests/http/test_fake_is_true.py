@@ -139,3 +139,23 @@ def test_health_has_the_same_members(play: Callable[[Story], None]) -> None:
         assert faults(members, SCHEMAS["HealthOfMaster"], SCHEMAS) == []
 
     play(story)
+
+
+def test_a_page_and_its_hash_and_a_time_are_found(play: Callable[[Story], None]) -> None:
+    async def story(node: ServedNode, stop: Callable[[], None]) -> None:
+        del stop
+        if isinstance(node, FakeNode):
+            node.at_hand_entries = 1000
+        assert await node.first_since(0) == 1
+        for text in ("one", "two", "three"):
+            await node.append((encode_message(text),), concern=1, timeout_s=None)
+        await _until_committed(node)
+        page = node.page_at_hand(EntryId(2), EntryId(3))
+        assert page is not None
+        assert page.lines == b'{"id":2,"message":"two"}\n{"id":3,"message":"three"}\n'
+        assert page.hash == await node.hash_at(EntryId(3)) == node.head.hash
+        assert page.hash != await node.hash_at(EntryId(2))
+        assert await node.first_since(0) == 1
+        assert await node.first_since(253_402_300_799_999) == 4
+
+    play(story)

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from replog.core.effects import RefusalReason, Refused
+from replog.core.effects import Refused
 from replog.core.facts import LinkPhase
 from replog.core.health import Health as PeerHealth
 from replog.core.progress import LinkState
@@ -22,6 +22,8 @@ from replog.http.openapi import openapi_document
 from replog.http.schemas import MASTER_STATUSES, SECONDARY_STATUSES
 from replog.node.views import Health, Role
 from tests.http.fake_node import FakeNode
+from tests.http.provoke_appends import REASONS, ask_for_appends
+from tests.http.provoke_reads import ask_for_reads, is_read
 from tests.http.raw import Answer, request_bytes
 from tests.http.schema_check import Schema, faults
 from tests.http.served import Served
@@ -30,6 +32,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 GOOD_BODIES = {"/logs": b'{"message":"x"}', "/delay": b'{"seconds":0}'}
 JSON = {"Content-Type": "application/json"}
 PROBLEM_TYPE = "application/problem+json"
+TEXTS = ("text/plain", "application/x-ndjson")
 
 Members = dict[str, object]
 
@@ -48,6 +51,11 @@ PATHS = {path: _members(item) for path, item in _members(DOCUMENT["paths"]).item
 OPERATIONS = [(method.upper(), path) for path, item in PATHS.items() for method in item]
 
 
+def target_of(path: str) -> str:
+    """Return a path with its parameters filled in."""
+    return path.replace("{name}", "damaged").replace("{id}", "1")
+
+
 @dataclass
 class Observed:
     """One operation, and the answers to it that were held against its description."""
@@ -59,7 +67,7 @@ class Observed:
 
     @property
     def target(self) -> str:
-        return self.path.replace("{name}", "damaged")
+        return target_of(self.path)
 
     @property
     def described(self) -> Members:
@@ -72,7 +80,7 @@ class Observed:
         self.statuses.add(answer.status)
         response = _members(described)
         _assert_headers(answer, response, why)
-        if self.method == "HEAD":
+        if self.method == "HEAD" or answer.status == 304:
             assert "content" not in response
             return
         assert_described(answer, response, why)
@@ -94,7 +102,7 @@ def assert_described(answer: Answer, response: Members, why: str) -> None:
     media_type = answer.headers["content-type"].partition(";")[0]
     assert media_type in content, (why, answer)
     schema = _members(_members(content[media_type])["schema"])
-    value = answer.body.decode() if media_type == "text/plain" else json.loads(answer.body)
+    value = answer.body.decode() if media_type in TEXTS else json.loads(answer.body)
     assert faults(value, schema, SCHEMAS) == [], (why, answer)
 
 
@@ -181,7 +189,7 @@ def _ask_with_bad_bodies(served: Served, seen: Observed) -> None:
 
 def _ask_a_node_in_trouble(served: Served, seen: Observed) -> None:
     node = served.node
-    for reason in RefusalReason:
+    for reason in REASONS.get(seen.path, ()):
         node.refusal = Refused(reason, "planted by the test")
         _ask(served, seen, f"refused: {reason}")
     node.refusal = None
@@ -218,7 +226,12 @@ def _ask_a_defective_node(served: Served, seen: Observed, monkeypatch: pytest.Mo
         raise RuntimeError("planted by the test")
 
     with monkeypatch.context() as patch:
-        for name in ("app.parse_query", "read_routes.parse_query", "append_routes.parse_append"):
+        for name in (
+            "app.parse_query",
+            "read_routes.parse_wish",
+            "append_routes.parse_append",
+            "acks_routes.parse_query",
+        ):
             patch.setattr(f"replog.http.{name}", fail)
         _ask(served, seen, "the node is defective")
 
@@ -236,6 +249,9 @@ def test_every_answer_is_described_and_every_described_one_is_answered(
             _ask_with_bad_bodies(served, seen)
             _ask_what_cannot_be_read(served, seen)
             _ask_a_defective_node(served, seen, monkeypatch)
+            if is_read(seen.method, seen.path):
+                ask_for_reads(served, seen)
+            ask_for_appends(served, seen)
             _ask_a_node_in_trouble(served, seen)
     if "{name}" in path:
         with Served() as served, served.connect() as connection:
@@ -249,7 +265,7 @@ def test_a_method_that_is_none_and_a_path_that_is_none_are_described(path: str) 
     described = _members(COMPONENTS["responses"])
     for role in Role:
         with Served(role) as served, served.connect() as connection:
-            target = path.replace("{name}", "damaged")
+            target = target_of(path)
             taken = {"HEAD", *(method.upper() for method in PATHS[path])}
             for method in METHODS:
                 if method not in taken:

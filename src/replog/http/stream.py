@@ -1,4 +1,4 @@
-"""Entry lines, chunk by chunk, as the pieces of one JSON array, in constant memory.
+"""Entry lines, chunk by chunk, as the pieces of one answer, in constant memory.
 
 NETWORK.
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing
 from types import TracebackType
 from typing import Self
 
@@ -33,20 +34,35 @@ async def array_pieces(
             shorter is never completed.
     """
     beginning = b"["
+    async with aclosing(line_pieces(chunks, count=count)) as lines:
+        async for chunk, is_last in lines:
+            joined = chunk[:-1].replace(b"\n", b",")
+            yield b"%b%b%b" % (beginning, joined, b"]" if is_last else b""), is_last
+            beginning = b","
+
+
+async def line_pieces(
+    chunks: AsyncIterator[bytes], *, count: int
+) -> AsyncGenerator[tuple[bytes, bool], None]:
+    """Yield the lines of `count` entries as they come: as `array_pieces` else."""
     seen = 0
     try:
         async for chunk in chunks:
             seen += chunk.count(b"\n")
             assert seen <= count, (seen, count)
-            is_last = seen >= count
-            joined = chunk[:-1].replace(b"\n", b",")
-            yield b"%b%b%b" % (beginning, joined, b"]" if is_last else b""), is_last
-            beginning = b","
+            yield chunk, seen >= count
         if seen < count:
             raise DamagedLogError(f"{count} entries were to be read, and {seen} came")
     finally:
         if isinstance(chunks, AsyncGenerator):
             await chunks.aclose()
+
+
+async def entry_pieces(chunks: AsyncIterator[bytes]) -> AsyncGenerator[tuple[bytes, bool], None]:
+    """Yield the one entry of `chunks` as an object by itself: as `array_pieces` else."""
+    async with aclosing(line_pieces(chunks, count=1)) as lines:
+        async for line, is_last in lines:
+            yield line[:-1], is_last
 
 
 class EndWatch:

@@ -34,7 +34,7 @@ class Pages:
     That is done while the disk answers at once: from the page cache a page takes 0.05 ms, and
     a thread hop would double it. What it took tells whether it was there: after a slow one the
     threads take over for a while, so that a disk that has to be asked stops the loop once a
-    second at the most.
+    second at the most (docs/decisions/0066).
     """
 
     def __init__(self, log: Log, threads: Executor, *, found_damage: Callable[[], None]) -> None:

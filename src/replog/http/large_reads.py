@@ -1,0 +1,100 @@
+"""The large answers that are on their way to their clients: so many at a time, and no more.
+
+SHELL. Each one holds a piece of the log until its client takes it, which a client that is
+stuck never does (P10). Up to the limit it may take its time, as `replog get | less` does;
+beyond it the one that took nothing for longest makes room (docs/decisions/0067).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from replog.http.problems import refusal
+
+log = logging.getLogger("replog.http")
+
+LARGE_READS_MAX: Final = 128
+"""With messages of 1 MiB one that is stuck holds 1.4 MB, with short ones 0.4 MB."""
+
+PATIENCE_S: Final = 10.0
+"""One that took nothing for so long makes room for another."""
+
+
+class LargeRead:
+    """One of them; `is_cut` when it had to make room."""
+
+    __slots__ = ("_task", "is_cut", "moved_at")
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self.is_cut = False
+        self.moved()
+
+    def moved(self) -> None:
+        """Note that its client took what it was sent."""
+        self.moved_at = asyncio.get_running_loop().time()
+
+    def cut(self) -> None:
+        self.is_cut = True
+        self._task.cancel()
+
+    def take_back_cancel(self) -> None:
+        self._task.uncancel()
+
+
+class LargeReads:
+    """Those of one node; its length is their number."""
+
+    def __init__(self, *, limit: int = LARGE_READS_MAX, patience_s: float = PATIENCE_S) -> None:
+        self._limit = limit
+        self._patience_s = patience_s
+        self._open: dict[LargeRead, None] = {}
+
+    def __len__(self) -> int:
+        return len(self._open)
+
+    @contextmanager
+    def one(self) -> Iterator[LargeRead]:
+        """Count the running task as one, while the context is open.
+
+        It ends without an exception where it is cut: the caller breaks the answer off.
+
+        Raises:
+            ProblemError: overloaded.
+        """
+        self._make_room()
+        read = LargeRead()
+        self._open[read] = None
+        try:
+            yield read
+        except asyncio.CancelledError:
+            if not read.is_cut:
+                raise
+            read.take_back_cancel()
+        finally:
+            self._open.pop(read, None)
+
+    def _make_room(self) -> None:
+        if len(self._open) < self._limit:
+            return
+        slowest = min(self._open, key=_moved_at)
+        stalled_s = asyncio.get_running_loop().time() - slowest.moved_at
+        if stalled_s < self._patience_s:
+            raise refusal(
+                "overloaded",
+                f"{self._limit} large reads are on their way, which is this node's limit. Try "
+                "again in a moment, read at another node, or read pages with limit=1000.",
+            )
+        log.warning("a read whose client took nothing for %.0f s makes room", stalled_s)
+        del self._open[slowest]
+        slowest.cut()
+
+
+def _moved_at(read: LargeRead) -> float:
+    return read.moved_at
