@@ -1,7 +1,7 @@
 """The words between the flows, which decide, and a driver, which performs: values only.
 
 PURE. A flow is a generator: it yields what it wants done and is sent what came of it. So one
-flow serves the blocking client and the asyncio client (docs/decisions/0061).
+flow serves the blocking client and the asyncio client (docs/decisions/0070).
 """
 
 from __future__ import annotations
