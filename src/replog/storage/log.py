@@ -18,6 +18,7 @@ from replog.storage import repair as repairing
 from replog.storage.batch import EncodedBatch, encode_batch
 from replog.storage.contents import Contents, damage_text
 from replog.storage.filesystem import Filesystem
+from replog.storage.keys import StoredKeys
 from replog.storage.layout import Layout
 from replog.storage.lines import NO_KEYS, header_line
 from replog.storage.marks import DurableMark, Marks
@@ -52,6 +53,7 @@ class Log:
     Attributes:
         cuts: what was moved to the quarantine at open, for the operator.
         notices: what else was found at open that an operator should know.
+        keys: the idempotency keys that stand in the log.
     """
 
     def __init__(
@@ -63,6 +65,7 @@ class Log:
         self._segment_bytes_max = segment_bytes_max
         self._recent = RecentBatches()
         self._scrubber = Scrubber(contents)
+        self.keys = StoredKeys(contents)
         self._writer = Writer(contents, Place(0, contents.head, b""))
         self.cuts: tuple[CutReport, ...] = ()
         self.notices: tuple[str, ...] = ()
@@ -328,10 +331,9 @@ class Log:
     def read_batches(
         self, after: Head, *, through: EntryId, size_max: int
     ) -> tuple[Head, bytes] | None:
-        """Return batches that follow on `after`, verified: see `lookup.read_batches`.
+        """Return verified batches behind `after`: see `lookup.read_batches`.
 
-        Raises:
-            DamagedLogError: they do not verify; `damage` names them from now on.
+        Raises: DamagedLogError; `damage` names what does not verify from now on.
         """
         recent = self._recent.read(after, through=through, size_max=size_max)
         if recent is not None:
