@@ -5,6 +5,8 @@ PURE.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from replog.core import effects as do
 from replog.core import events as ev
 from replog.core.entry import GENESIS, EntryId, Epoch, LogId, NodeId, Tick
@@ -75,7 +77,8 @@ def persists(effects: list[do.Effect]) -> list[do.PersistBatches]:
 
 
 def answers(effects: list[do.Effect]) -> list[do.AnswerRead]:
-    return [effect for effect in effects if isinstance(effect, do.AnswerRead)]
+    """Return the answers to reads, but for how far behind they are (see test_reading)."""
+    return [replace(effect, lag=None) for effect in effects if isinstance(effect, do.AnswerRead)]
 
 
 def damage(first: int, last: int | None) -> Damage:

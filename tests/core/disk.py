@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from replog.core import effects as do
+from replog.core import events as ev
 from replog.core.entry import GENESIS, EntryId, Epoch, Head, LogId, NodeId
 from replog.core.messages import Batches, Damage
+from replog.storage.keys import compare
 
 HASH_BYTES = 32
 
@@ -21,18 +23,21 @@ class Batch:
     after: Head
     head: Head
     messages: tuple[bytes, ...]
+    keys: tuple[tuple[EntryId, str], ...] = ()
 
 
 BATCHES: dict[bytes, Batch] = {}
 """Every batch ever made, by its hash: a payload is the hashes of its batches."""
 
 
-def make_batch(after: Head, epoch: int, *messages: str) -> Batch:
+def make_batch(
+    after: Head, epoch: int, *messages: str, keys: tuple[tuple[EntryId, str], ...] = ()
+) -> Batch:
     """Return the batch that holds `messages` behind `after`, and remember it."""
     encoded = tuple(message.encode() for message in messages)
-    digest = hashlib.sha256(after.hash + repr((epoch, encoded)).encode()).digest()
+    digest = hashlib.sha256(after.hash + repr((epoch, encoded, keys)).encode()).digest()
     head = Head(Epoch(epoch), EntryId(after.last_id + len(encoded)), digest)
-    return BATCHES.setdefault(digest, Batch(after, head, encoded))
+    return BATCHES.setdefault(digest, Batch(after, head, encoded, keys))
 
 
 def chain(after: Head, epoch: int, *messages: str) -> list[Batch]:
@@ -111,12 +116,42 @@ class Disk:
     def messages(self) -> list[bytes]:
         return [message for batch in self.log[: self.durable] for message in batch.messages]
 
+    def look_for_keys(self, job: do.LoadKeys | do.ConfirmKeys) -> ev.Event:
+        """What a node's reading threads answer."""
+        if isinstance(job, do.LoadKeys):
+            return ev.KeysLoaded(self.keys_between(job.first_id, job.last_id), job.number)
+        found, is_same = self.confirm_keys(job) or (None, False)
+        return ev.KeysConfirmed(job.request, found, is_same, job.number)
+
+    def keys_between(
+        self, first_id: EntryId, last_id: EntryId
+    ) -> tuple[tuple[EntryId, str], ...] | None:
+        """The keys of a range; None where damage hides some."""
+        if self.damage and self.damage[0].before.last_id < last_id:
+            return None
+        keys = [pair for batch in self.log for pair in batch.keys]
+        return tuple(pair for pair in keys if first_id <= pair[0] <= last_id)
+
+    def confirm_keys(self, effect: do.ConfirmKeys) -> tuple[tuple[EntryId, ...], bool] | None:
+        """What a log answers to `ConfirmKeys`; None where damage hides it."""
+        if self.damage:
+            return None
+
+        def keys_of_batch(entry_id: EntryId) -> dict[EntryId, str]:
+            return dict(next(b.keys for b in self.log if b.head.last_id >= entry_id))
+
+        def is_stored(first_id: EntryId) -> bool:
+            stored = self.messages()[first_id - 1 :]
+            return tuple(stored[: len(effect.messages)]) == effect.messages
+
+        return compare(effect.keys, effect.candidates, keys_of_batch, is_stored)
+
     def write(self, job: do.Persist | do.PersistBatches) -> None:
         assert not self.damage, "a damaged log takes no batches"
         if isinstance(job, do.Persist):
             texts = [message.decode() for message in job.messages]
             assert job.first_id == self.head.last_id + 1, "an id left out or used twice"
-            self.log.append(make_batch(self.head, job.epoch, *texts))
+            self.log.append(make_batch(self.head, job.epoch, *texts, keys=job.keys))
             return
         for batch in (batch for batches in job.batches for batch in unframe(batches)):
             assert batch.after == self.head, f"{batch} does not follow on {self.head}"

@@ -17,7 +17,9 @@ from replog.core.secondary import Secondary
 from tests.core.disk import Disk
 
 DiskJob = do.Persist | do.PersistBatches | do.StoreEpoch | do.CutLog | do.Repair
-ReadJob = do.LookUp | do.SendBatches | do.AnswerProbe | do.AnswerFetch
+ReadJob = (
+    do.LookUp | do.LoadKeys | do.ConfirmKeys | do.SendBatches | do.AnswerProbe | do.AnswerFetch
+)
 
 
 @dataclass(slots=True)

@@ -13,9 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replog.core.appends import BATCH_BYTES_TARGET, Appends, encoded_size
-from replog.core.entry import GENESIS, EntryId, Head, Tick, ticks
+from replog.core.entry import GENESIS, EntryId, Epoch, Head, Tick, ticks
 from replog.core.events import RequestId
 from replog.core.health import TRANSITIONS, Health, PeerHealth, Sign
+from replog.core.progress import HISTORY_MAX, new_peer
 from replog.core.rejoin import CommonSearch
 from replog.core.waiters import QueuedAppend, Waiters, WaitingAppend
 from replog.core.write_concern import WriteConcern, acknowledged_id, copies_needed, majority
@@ -246,3 +247,33 @@ def test_silence_is_measured_in_ticks_since_the_last_sign(silent_s: float, healt
     peer.tick(Tick(ticks(10.0) + ticks(silent_s)))
     assert peer.state is health
     assert peer.link_lost() is (health is Health.HEALTHY)
+
+
+# --- since when -----------------------------------------------------------------------------------
+
+
+def test_a_secondary_is_known_to_hold_an_entry_since_the_acknowledgement_that_covered_it() -> None:
+    peer = new_peer(0, "http://s", Tick(0))
+    peer.start_stream(head(2), committed=EntryId(2), now=Tick(10))
+    for last_id, now in ((4, 20), (9, 30)):
+        peer.frame_sent(head(last_id), 100, committed=EntryId(2))
+        peer.acknowledge(head(last_id), now=Tick(now))
+    since = [peer.held_since(EntryId(number)) for number in (1, 2, 3, 4, 5, 9, 10)]
+    assert since == [10, 10, 20, 20, 30, 30, None]
+    peer.link_closed()
+    assert peer.held_since(EntryId(1)) is None
+
+
+def test_of_long_ago_nothing_is_known_and_nothing_is_kept() -> None:
+    peer = new_peer(0, "http://s", Tick(0))
+    peer.start_stream(head(0), committed=EntryId(0), now=Tick(0))
+    for last_id in range(1, 3 * HISTORY_MAX):
+        peer.frame_sent(head(last_id), 100, committed=EntryId(0))
+        peer.acknowledge(head(last_id), now=Tick(last_id))
+    assert len(peer.history) == HISTORY_MAX
+    assert peer.held_since(EntryId(1)) is None
+    assert peer.held_since(EntryId(3 * HISTORY_MAX - 1)) == 3 * HISTORY_MAX - 1
+
+
+def head(last_id: int) -> Head:
+    return Head(Epoch(1), EntryId(last_id), last_id.to_bytes(32, "big"))

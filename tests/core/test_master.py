@@ -163,7 +163,7 @@ def test_who_hangs_up_at_any_stage_is_never_answered_and_leaves_nothing(stage: i
     world.run(50)
     world.check_at_rest()
     assert world.outcome(request) is None
-    assert not world.master.appends.abandoned
+    assert not world.master.appending._appends.abandoned
     assert (b"x" in world.nodes[0].disk.messages()) == (stage > 0)
 
 

@@ -101,12 +101,20 @@ class World:
         node.core = self._new_core(number, **settings)
         self._perform(number, node.core.start())
 
-    def append(self, *texts: str, w: WriteConcern | None = None, timeout: int | None = None) -> int:
+    def append(
+        self,
+        *texts: str,
+        w: WriteConcern | None = None,
+        timeout: int | None = None,
+        keys: tuple[str | None, ...] = (),
+        expect: int | None = None,
+    ) -> int:
         self.next_request += 1
         request = RequestId(self.next_request)
         wait = None if timeout is None else Tick(timeout)
         messages = tuple(text.encode() for text in texts)
-        self.step(0, ev.AppendRequested(request, messages, w, wait))
+        end = None if expect is None else EntryId(expect)
+        self.step(0, ev.AppendRequested(request, messages, w, wait, keys, end))
         return request
 
     def read(self, number: int) -> Read:
@@ -304,6 +312,9 @@ class World:
 
     def _do_read(self, number: int, job: ReadJob) -> None:
         disk = self.nodes[number].disk
+        if isinstance(job, do.LoadKeys | do.ConfirmKeys):
+            self.step(number, disk.look_for_keys(job))
+            return
         wire = self.wires.get(job.link)
         match job:
             case do.LookUp(link, heads):
@@ -375,8 +386,7 @@ class World:
         assert all(log == logs[0] for log in logs), [node.disk.head for node in self.nodes]
         for number, node in enumerate(self.nodes):
             assert node.shown == node.disk.durable_head.last_id, f"node {number} shows too little"
-        assert not len(self.master.appends.waiters), "an append waits for ever"
-        assert not self.master.appends.queue, "an append is queued for ever"
+        assert self.master.appending.is_idle, "an append waits for ever"
         waiting = [read for read in self.reads.values() if read.answer is None]
         assert not waiting, f"a read waits for ever: {waiting}"
 

@@ -26,6 +26,8 @@ from replog.core.messages import (
     Message,
     Probe,
     ProbeAnswer,
+    ReadBarrier,
+    ReadMark,
     Refusal,
     RefusalKind,
     Report,
@@ -61,7 +63,9 @@ MESSAGES: dict[type[Message], st.SearchStrategy[Message]] = {
     Batches: st.builds(Batches, epochs, heads, heads, ids, st.binary(max_size=200)),
     CommitNews: st.builds(CommitNews, epochs, ids),
     Acknowledgement: st.builds(Acknowledgement, heads, st.none() | ids),
-    Heartbeat: st.builds(Heartbeat, epochs, seconds),
+    Heartbeat: st.builds(Heartbeat, epochs, seconds, ids),
+    ReadBarrier: st.builds(ReadBarrier, epochs, counts),
+    ReadMark: st.builds(ReadMark, epochs, counts, st.none() | ids),
     Refusal: st.builds(Refusal, st.sampled_from(RefusalKind), texts, epochs, st.none() | node_ids),
 }
 any_message = st.one_of(list(MESSAGES.values()))

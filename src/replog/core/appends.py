@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 from replog.core.entry import EntryId, Tick
 from replog.core.events import RequestId
+from replog.core.keys import keys_of
 from replog.core.waiters import QueuedAppend, Waiters, WaitingAppend
 
 BATCH_BYTES_TARGET = 1024 * 1024
@@ -31,18 +32,31 @@ class Appends:
     Attributes:
         queue: appends without ids, in order of arrival; provably not stored.
         running: the appends of the batch that is being persisted, with their ids.
+        running_keyed: those of them that have idempotency keys, as they were queued too.
         abandoned: members of `running` whose client hung up.
     """
 
     queue: deque[QueuedAppend] = field(default_factory=deque)
     running: list[WaitingAppend] = field(default_factory=list)
+    running_keyed: list[tuple[QueuedAppend, WaitingAppend]] = field(default_factory=list)
     abandoned: set[RequestId] = field(default_factory=set)
     waiters: Waiters = field(default_factory=Waiters)
+
+    def take_unmet(self, last_id: EntryId) -> Iterator[QueuedAppend]:
+        """Remove and yield the oldest queued appends that the log's end does not suit.
+
+        No batch may be running: `last_id` is the log's, durably.
+        """
+        assert not self.running, "the log's end is not known"
+        while self.queue and self.queue[0].expect not in {None, last_id}:
+            yield self.queue.popleft()
 
     def form_batch(self, first_id: EntryId) -> tuple[bytes, ...]:
         """Give ids to the oldest queued appends; return the messages of the batch.
 
-        The queue must not be empty and no batch may be running.
+        The queue must not be empty and no batch may be running. An append that expects
+        another end of the log than it would find ends the batch: whether the log has moved on
+        is certain only when what comes before it is durable.
         """
         assert self.queue, "no append to make a batch of"
         assert not self.running, "one batch at a time"
@@ -50,15 +64,41 @@ class Appends:
         size = 0
         next_id = first_id
         while self.queue and (not messages or size + self.queue[0].size <= BATCH_BYTES_TARGET):
-            queued = self.queue.popleft()
+            queued = self.queue[0]
+            if queued.expect is not None and queued.expect != next_id - 1:
+                break
+            self.queue.popleft()
             messages.extend(queued.messages)
             size += queued.size
             last_id = EntryId(next_id + len(queued.messages) - 1)
-            self.running.append(
-                WaitingAppend(queued.request, next_id, last_id, queued.copies, queued.deadline)
+            waiting = WaitingAppend(
+                queued.request, next_id, last_id, queued.copies, queued.deadline
             )
+            self.running.append(waiting)
+            if queued.keys:
+                self.running_keyed.append((queued, waiting))
             next_id = EntryId(last_id + 1)
         return tuple(messages)
+
+    @property
+    def running_keys(self) -> tuple[tuple[EntryId, str], ...]:
+        """The idempotency keys of the running batch, with their ids."""
+        keyed = self.running_keyed
+        return tuple(
+            pair for queued, waiting in keyed for pair in keys_of(waiting.first_id, queued.keys)
+        )
+
+    def take_running_keyed(self) -> list[tuple[QueuedAppend, WaitingAppend]]:
+        """Remove and return the appends with keys of the running batch: their fate is known."""
+        keyed, self.running_keyed = self.running_keyed, []
+        return keyed
+
+    def take_keyed(self) -> list[QueuedAppend]:
+        """Remove and return the queued appends with keys."""
+        keyed = [queued for queued in self.queue if queued.keys]
+        if keyed:
+            self.queue = deque(queued for queued in self.queue if not queued.keys)
+        return keyed
 
     def batch_durable(self) -> None:
         """Move the running batch's appends to the waiters: they are durable here."""
@@ -79,14 +119,20 @@ class Appends:
         queue, self.queue = self.queue, deque()
         return list(queue)
 
-    def abandon(self, request: RequestId) -> None:
-        """The client hung up. What has an id stays stored; what has none is dropped."""
+    def abandon(self, request: RequestId) -> QueuedAppend | None:
+        """The client hung up. What has an id stays stored; what has none is dropped.
+
+        Returns the append that was dropped from the queue, if one was.
+        """
         if self.waiters.abandon(request):
-            return
+            return None
         if any(waiting.request == request for waiting in self.running):
             self.abandoned.add(request)
-            return
-        self.queue = deque(queued for queued in self.queue if queued.request != request)
+            return None
+        dropped = next((queued for queued in self.queue if queued.request == request), None)
+        if dropped is not None:
+            self.queue.remove(dropped)
+        return dropped
 
     def expired(self, now: Tick, *, durable: EntryId) -> Iterator[WaitingAppend]:
         """Remove and yield what waited long enough and is durable here."""

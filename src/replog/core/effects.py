@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from replog.core.entry import EntryId, Epoch, Head, NodeId
+from replog.core.entry import EntryId, Epoch, Head, NodeId, Tick
 from replog.core.events import LinkId, RequestId
 from replog.core.messages import Batches, Damage, Message
 
@@ -22,12 +22,14 @@ class Persist:
     """Encode `messages` as one batch from `first_id` on, write it, fdatasync it.
 
     Comes back as `Written`, then `Persisted`; or as `PersistRefused`. One at a time.
+    `keys` are the idempotency keys of those entries that have one (P6).
     """
 
     first_id: EntryId
     messages: tuple[bytes, ...]
     epoch: Epoch
     committed_id: EntryId
+    keys: tuple[tuple[EntryId, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +100,36 @@ class LookUp:
 
     link: LinkId
     heads: tuple[Head, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadKeys:
+    """Read the idempotency keys of the entries from `first_id` on, in the trailers (P6).
+
+    Up to `last_id`, all of which are durable. Comes back as `KeysLoaded` with its number.
+    """
+
+    first_id: EntryId
+    last_id: EntryId
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class ConfirmKeys:
+    """Look in the log whether the keys of an append are stored, and with its messages (P6).
+
+    Comes back as `KeysConfirmed` with its number.
+
+    Attributes:
+        candidates: for each message the ids whose key may be its; all of them are durable.
+        number: of the window that named them.
+    """
+
+    request: RequestId
+    messages: tuple[bytes, ...]
+    keys: tuple[str | None, ...]
+    candidates: tuple[tuple[EntryId, ...], ...]
+    number: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,6 +209,9 @@ class RefusalReason(StrEnum):
     """Why an append is refused before anything is stored."""
 
     BAD_WRITE_CONCERN = "bad-write-concern"
+    UNKNOWN_ID = "unknown-id"
+    PRECONDITION_FAILED = "precondition-failed"
+    KEY_REUSED = "idempotency-key-reused"
     NO_QUORUM = "no-quorum"
     DISK_FULL = "disk-full"
     SUPERSEDED = "superseded"
@@ -188,12 +223,16 @@ class RefusalReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """Done at the write concern: `acks` of `nodes` nodes hold the entries durably."""
+    """Done at the write concern: `acks` of `nodes` nodes hold the entries durably.
+
+    `is_replayed`: an earlier append with the same idempotency key stored them (P6).
+    """
 
     first_id: EntryId
     last_id: EntryId
     acks: int
     nodes: int
+    is_replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -207,14 +246,22 @@ class Pending:
     last_id: EntryId
     required: int
     acks: tuple[str, ...]
+    is_replayed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """Proved not stored."""
+    """Proved not stored.
+
+    Attributes:
+        last_id: of the log, where that is the reason (PRECONDITION_FAILED).
+        id: the entry that has the key, where that is the reason (KEY_REUSED).
+    """
 
     reason: RefusalReason
     detail: str
+    last_id: EntryId | None = None
+    id: EntryId | None = None
 
 
 AppendOutcome = Stored | Pending | Refused
@@ -232,12 +279,18 @@ class AnswerAppend:
 class AnswerRead:
     """Let a waiting read go on: it shows everything up to `committed_id` (P4).
 
-    `has_master` is False where this secondary has no live link: said in a header.
+    Attributes:
+        has_master: False where this secondary has no live link: said in a header.
+        is_met: what the read asked for beyond that (min_id, the master's word, max_lag).
+        lag: ticks since this node was last level with its master; 0 on a master, None where
+            it was not since it started.
     """
 
     request: RequestId
     committed_id: EntryId
     has_master: bool
+    is_met: bool = True
+    lag: Tick | None = None
 
 
 # --- people -------------------------------------------------------------------------------
@@ -269,6 +322,8 @@ Effect = (
     | NoteCommit
     | Show
     | LookUp
+    | LoadKeys
+    | ConfirmKeys
     | Repair
     | Send
     | SendBatches

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NewType
 
-from replog.core.entry import EntryId, Epoch, Head, Tick
+from replog.core.entry import NO_ENTRY, EntryId, Epoch, Head, Tick
 from replog.core.messages import Damage, Message
 from replog.core.write_concern import WriteConcern
 
@@ -49,9 +49,14 @@ class Persisted:
 
 @dataclass(frozen=True, slots=True)
 class PersistRefused:
-    """The running persist failed and provably left nothing behind: a full disk."""
+    """The running persist failed and provably left nothing behind.
+
+    `is_full`: for want of space. Else it does not fit on this log, or the log is damaged,
+    which `DamageFound` has said before.
+    """
 
     reason: str
+    is_full: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,19 +182,78 @@ class AppendRequested:
     Attributes:
         concern: how many nodes must hold them before the answer; None is the default.
         timeout: ticks until the client is told "pending"; None waits without limit.
+        keys: the idempotency key of each message (P6), None for one that has none; empty
+            where no message has one. One key at the first and at the last message of several
+            is the key of them all together.
+        expect: store only if this is the log's last id at that moment; None for any.
     """
 
     request: RequestId
     messages: tuple[bytes, ...]
     concern: WriteConcern | None = None
     timeout: Tick | None = None
+    keys: tuple[str | None, ...] = ()
+    expect: EntryId | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class KeysLoaded:
+    """Answer to `LoadKeys`: the ids in its range that have a key, ascending, with that.
+
+    `keys` is None where damage hides some of them; `DamageFound` has said so before.
+    """
+
+    keys: tuple[tuple[EntryId, str], ...] | None
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class KeysConfirmed:
+    """Answer to `ConfirmKeys`.
+
+    Attributes:
+        found: for each message the id under which its key is stored; 0 where it is not, or
+            the message has no key. None where damage hides it, which was said before.
+        is_same: the entries from the first found one on are the messages, one for one, and
+            end where the last found key stands.
+    """
+
+    request: RequestId
+    found: tuple[EntryId, ...] | None
+    is_same: bool
+    number: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class AcksAwaited:
+    """A client wants to know when `concern` is met for an entry that is stored (P2).
+
+    Answered as an append of that entry would be: `Stored`, or `Pending` after `timeout`.
+    """
+
+    request: RequestId
+    id: EntryId
+    concern: WriteConcern | None = None
+    timeout: Tick | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ReadRequested:
-    """A client wants to read what is committed (R7)."""
+    """A client wants to read what is committed (R7).
+
+    Attributes:
+        min_id: wait until this node shows it (read your own writes).
+        is_linearizable: ask the master what is committed now, and wait until that is shown.
+        max_lag: how many ticks ago this node may have been level with its master last; where
+            that is longer ago, the master is asked, for that long at the most.
+        timeout: ticks after which a wait for the three above is given up as not met.
+    """
 
     request: RequestId
+    min_id: EntryId = NO_ENTRY
+    is_linearizable: bool = False
+    max_lag: Tick | None = None
+    timeout: Tick | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,6 +294,9 @@ Event = (
     | ReceivedBad
     | BatchesSent
     | AppendRequested
+    | KeysLoaded
+    | KeysConfirmed
+    | AcksAwaited
     | ReadRequested
     | RequestAbandoned
     | DelayChanged

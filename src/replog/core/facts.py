@@ -100,6 +100,13 @@ class SecondaryFacts:
     master_url: str | None = None
     news: EntryId = NO_ENTRY
     proven: EntryId = NO_ENTRY
+    shown: EntryId = NO_ENTRY
+    is_stopping: bool = False
+
+    @property
+    def visible(self) -> EntryId:
+        """The last id that readers may see."""
+        return self.below_damage(self.shown)
 
     @property
     def good_id(self) -> EntryId:

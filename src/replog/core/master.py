@@ -7,25 +7,22 @@ perform them.
 from __future__ import annotations
 
 from replog.core.admission import Admission, superseded_detail
-from replog.core.appends import Appends, encoded_size
+from replog.core.appending import Appending
 from replog.core.damage import damage_line
 from replog.core.effects import (
-    AnswerAppend,
     AnswerFetch,
-    AnswerRead,
     Effect,
     Level,
     NoteCommit,
-    Pending,
-    Persist,
     RefusalReason,
     Refused,
     Say,
+    Send,
     Show,
-    Stored,
 )
 from replog.core.entry import NO_REIGN, EntryId, Epoch, Head, LogId, NodeId, ReignId, Tick
 from replog.core.events import (
+    AcksAwaited,
     AppendRequested,
     BatchesSent,
     DamageFound,
@@ -33,6 +30,8 @@ from replog.core.events import (
     DialFailed,
     EpochStored,
     Event,
+    KeysConfirmed,
+    KeysLoaded,
     LinkClosed,
     LinkOpened,
     LookedUp,
@@ -49,6 +48,7 @@ from replog.core.events import (
     Written,
 )
 from replog.core.facts import MasterFacts
+from replog.core.keys import KEY_WINDOW_ENTRIES, KeyWindow
 from replog.core.leadership import Leadership
 from replog.core.messages import (
     FETCH_BYTES,
@@ -61,14 +61,16 @@ from replog.core.messages import (
     Hello,
     Message,
     ProbeAnswer,
+    ReadBarrier,
+    ReadMark,
     Refusal,
     Report,
 )
 from replog.core.progress import Peer
-from replog.core.reign import Phase, Reign
+from replog.core.reading import MasterReading
+from replog.core.reign import Reign
 from replog.core.replicas import Replicas
-from replog.core.waiters import QueuedAppend, WaitingAppend
-from replog.core.write_concern import WriteConcern, acknowledged_id, copies_needed
+from replog.core.write_concern import WriteConcern
 
 
 class Master:
@@ -91,6 +93,7 @@ class Master:
         requires_quorum: whether appends are refused while a majority is out of reach (R11).
         take_over: end another master's reign (R8).
         accept_loss: begin although damage was found and not every secondary spoke (R8).
+        key_window: entries behind the last one whose idempotency keys are known (P6).
         now: the tick at which the node starts.
     """
 
@@ -113,6 +116,7 @@ class Master:
         requires_quorum: bool = False,
         take_over: bool = False,
         accept_loss: bool = False,
+        key_window: int = KEY_WINDOW_ENTRIES,
         now: Tick,
     ) -> None:
         self.facts = MasterFacts(
@@ -141,11 +145,18 @@ class Master:
         self.leadership = Leadership(
             self.facts, self.reign, self.replicas, fresh_log_id=fresh_log_id
         )
-        self.appends = Appends()
         self.admission = Admission(
             self.facts, self.reign, self.replicas, requires_quorum=requires_quorum
         )
-        self._default_concern = default_concern
+        self.reading = MasterReading(self.facts, self.reign, self.admission)
+        self.appending = Appending(
+            self.facts,
+            self.reign,
+            self.replicas,
+            self.admission,
+            default_concern=default_concern,
+            window=KeyWindow(key_window),
+        )
 
     def start(self) -> list[Effect]:
         """Return what a master does before its first event."""
@@ -164,9 +175,9 @@ class Master:
         out: list[Effect] = []
         match event:
             case AppendRequested():
-                self._append(event, out)
+                self.appending.requested(event, out)
             case Written():
-                self._written(event)
+                self.facts.written = event.head
                 self.replicas.pump_all(out)
             case Persisted():
                 self._persisted(event.head, out)
@@ -180,19 +191,19 @@ class Master:
             case Ticked():
                 self._ticked(event.now, out)
             case ReadRequested():
-                out.append(AnswerRead(event.request, self.facts.good_id, has_master=True))
+                self.reading.requested(event, out)
             case RequestAbandoned():
-                self.appends.abandon(event.request)
+                self.appending.abandon(event.request, out)
+                self.reading.abandon(event.request)
             case StopRequested():
                 self._stop(out)
             case PersistRefused():
-                self._persist_refused(event.reason, out)
+                self._persist_refused(event, out)
             case PersistFailed():
                 self._persist_failed(out)
             case _:
                 self._link_or_disk(event, out)
-        if self.appends.queue:
-            self._persist_next(out)
+        self.appending.persist_next(out)
         return out
 
     def _link_or_disk(self, event: Event, out: list[Effect]) -> None:
@@ -219,7 +230,7 @@ class Master:
                 if peer is not None:
                     self.replicas.looked_up(peer, event, out)
                     self.leadership.proof_moved(peer, out)
-                    self._answer_met(out)
+                    self.appending.answers.met(out)
             case EpochStored():
                 self.leadership.epoch_opened(event.epoch, out)
             case DamageFound():
@@ -227,7 +238,13 @@ class Master:
             case DamageRepaired():
                 self.leadership.damage_repaired(event, out)
                 self._show(out)
-                self._answer_met(out)
+                self.appending.answers.met(out)
+            case KeysLoaded():
+                self.appending.keys_loaded(event, out)
+            case KeysConfirmed():
+                self.appending.keys_confirmed(event, out)
+            case AcksAwaited():
+                self.appending.acks_awaited(event, out)
             case RepairFailed():
                 self.leadership.repair_failed(event.reason, out)
             case _:
@@ -237,14 +254,14 @@ class Master:
         match message:
             case Acknowledgement():
                 if self.replicas.acknowledged(peer, message, out):
-                    self._answer_met(out)
+                    self.appending.answers.met(out)
             case Heartbeat():
-                peer.delay_s = message.delay_s
+                peer.delay_s, peer.heard_at = message.delay_s, message.at
             case Hello():
                 self.leadership.greeted(peer, message, out)
             case Report():
                 self.leadership.reported(peer, message, out)
-                self._answer_met(out)
+                self.appending.answers.met(out)
             case ProbeAnswer():
                 self.replicas.probe_answered(peer, message, out)
             case Fetch():
@@ -253,6 +270,8 @@ class Master:
                 self.leadership.donated(peer, message, out)
             case FetchEnd():
                 self.leadership.donation_ended(peer, message, out)
+            case ReadBarrier():
+                self._mark(peer, message, out)
             case Refusal():
                 self.leadership.refused(peer, message, out)
             case _:
@@ -268,47 +287,13 @@ class Master:
             AnswerFetch(peer.link, fetch.after, through, FETCH_BYTES, self.replicas.epoch, good)
         )
 
+    def _mark(self, peer: Peer, barrier: ReadBarrier, out: list[Effect]) -> None:
+        """A secondary asks what is committed now, for a read that came to it (P4)."""
+        if peer.link is not None and barrier.epoch == self.replicas.epoch:
+            committed = self.facts.good_id if self.reading.is_supreme else None
+            out.append(Send(peer.link, ReadMark(barrier.epoch, barrier.number, committed)))
+
     # --- appends ------------------------------------------------------------------------
-
-    def _append(self, event: AppendRequested, out: list[Effect]) -> None:
-        """Queue an append, or refuse it before anything is stored (R10, R11)."""
-        concern = self._default_concern if event.concern is None else event.concern
-        copies = copies_needed(concern, nodes=self.admission.nodes)
-        refused = self.admission.blocked()
-        if copies is None:
-            nodes = self.admission.nodes
-            detail = f"w is {concern}, but there are {nodes} nodes: give 1 to {nodes}"
-            refused = Refused(RefusalReason.BAD_WRITE_CONCERN, detail)
-        if refused is not None or copies is None:
-            assert refused is not None
-            out.append(AnswerAppend(event.request, refused))
-            return
-        deadline = None if event.timeout is None else Tick(self.facts.now + event.timeout)
-        size = encoded_size(event.messages)
-        self.appends.queue.append(
-            QueuedAppend(event.request, event.messages, size, copies, deadline)
-        )
-
-    def _persist_next(self, out: list[Effect]) -> None:
-        """Make a batch of what is queued: group commit, one batch at a time (R7)."""
-        facts = self.facts
-        refused = self.admission.blocked()
-        if refused is not None:
-            queue = self.appends.take_queue()
-            out += [AnswerAppend(queued.request, refused) for queued in queue]
-            return
-        if facts.is_persisting or self.reign.phase is not Phase.SERVING:
-            return
-        facts.is_persisting = True
-        if not facts.has_first_batch:
-            facts.has_first_batch = True
-            self.replicas.reconsider(out)
-        first_id = EntryId(facts.durable.last_id + 1)
-        messages = self.appends.form_batch(first_id)
-        out.append(Persist(first_id, messages, self.reign.epoch, facts.committed_id))
-
-    def _written(self, event: Written) -> None:
-        self.facts.written = event.head
 
     def _persisted(self, head: Head, out: list[Effect]) -> None:
         """The batch is durable here, and so committed (R7): show it, tell it, answer."""
@@ -318,15 +303,14 @@ class Master:
         self.admission.disk_took_a_batch()
         self._show(out)
         if self.leadership.adopted(out):
+            self.appending.adopted(out)
             self.replicas.tell_committed(out, batch_follows=False)
             return
-        self.appends.batch_durable()
-        self._answer_met(out)
-        self._answer_late(out)
-        batch_follows = bool(self.appends.queue) and self.admission.blocked() is None
+        self.appending.persisted(out)
+        batch_follows = self.appending.has_queue and self.admission.blocked() is None
         self.replicas.tell_committed(out, batch_follows=batch_follows)
         if self.admission.is_stopping:
-            self._answer_all_pending(out)
+            self.appending.answers.all_pending(out)
 
     def _show(self, out: list[Effect]) -> None:
         """Note what is committed, then show it: a kill must not take back what was seen.
@@ -336,51 +320,23 @@ class Master:
         if not self.facts.damage:
             out.append(NoteCommit(self.facts.good_id))
         out.append(Show(self.facts.good_id))
+        self.reading.advance(out)
 
-    def _persist_refused(self, reason: str, out: list[Effect]) -> None:
-        """The disk was full and nothing was left behind: proved not stored."""
-        facts = self.facts
-        facts.is_persisting = False
-        refused = self.admission.disk_was_full(reason)
-        running = self.appends.take_running()
-        out += [AnswerAppend(waiting.request, refused) for waiting in running]
+    def _persist_refused(self, event: PersistRefused, out: list[Effect]) -> None:
+        """Nothing was left behind: proved not stored."""
+        self.facts.is_persisting = False
+        if event.is_full:
+            refused = self.admission.disk_was_full(event.reason)
+        else:
+            refused = Refused(RefusalReason.DAMAGED, event.reason)
+        self.appending.refused(refused, out)
         self.replicas.tell_committed(out, batch_follows=False)
         self.leadership.adoption_refused(out)
 
     def _persist_failed(self, out: list[Effect]) -> None:
         """What the disk holds is unknown: say so to every client; the node ends."""
-        for waiting in self.appends.take_running():
-            self._answer_pending(waiting, out)
+        self.appending.failed(out)
         self._stop(out)
-
-    # --- answers ------------------------------------------------------------------------
-
-    def _answer_met(self, out: list[Effect]) -> None:
-        """Answer every append whose write concern is met now (R10)."""
-        if not len(self.appends.waiters):
-            return
-        counted = self.replicas.counted()
-        good = counted[0]  # P2: the master is always among those that hold an entry.
-        for waiting in self.appends.waiters.done(
-            lambda copies: EntryId(min(good, acknowledged_id(counted, copies=copies)))
-        ):
-            acks = sum(last_id >= waiting.last_id for last_id in counted)
-            stored = Stored(waiting.first_id, waiting.last_id, acks, self.admission.nodes)
-            out.append(AnswerAppend(waiting.request, stored))
-
-    def _answer_late(self, out: list[Effect]) -> None:
-        durable = self.facts.durable.last_id
-        for waiting in self.appends.expired(self.facts.now, durable=durable):
-            self._answer_pending(waiting, out)
-
-    def _answer_pending(self, waiting: WaitingAppend, out: list[Effect]) -> None:
-        holders = self.replicas.holders(waiting.last_id)
-        pending = Pending(waiting.first_id, waiting.last_id, waiting.copies, holders)
-        out.append(AnswerAppend(waiting.request, pending))
-
-    def _answer_all_pending(self, out: list[Effect]) -> None:
-        for waiting in self.appends.waiters.all():
-            self._answer_pending(waiting, out)
 
     # --- time and end -------------------------------------------------------------------
 
@@ -390,10 +346,11 @@ class Master:
         self.leadership.link_ended(out)
         self.leadership.maybe_open(out)
         self.leadership.maybe_serve(out)
-        self._answer_late(out)
+        self.appending.answers.late(out)
+        self.reading.expire(out)
 
     def _stop(self, out: list[Effect]) -> None:
         """Answer who waits: stored, not yet at the write concern, or not stored at all."""
         self.admission.is_stopping = True
-        self._persist_next(out)
-        self._answer_all_pending(out)
+        self.appending.stop(out)
+        self.reading.stop(out)

@@ -28,7 +28,21 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from replog.core.entry import NO_EPOCH, NO_REIGN, EntryId, Epoch, Head, LogId, NodeId, ReignId
+from replog.core.entry import (
+    NO_ENTRY,
+    NO_EPOCH,
+    NO_REIGN,
+    EntryId,
+    Epoch,
+    Head,
+    LogId,
+    NodeId,
+    ReignId,
+    Tick,
+)
+
+NO_TICK = Tick(0)
+"""Before a secondary has said its time on a link."""
 
 FORMAT = 1
 """The format of the log and of the links: another one is refused (R2)."""
@@ -188,10 +202,42 @@ class Acknowledgement:
 
 @dataclass(frozen=True, slots=True)
 class Heartbeat:
-    """A sign of life (R11). `delay_s` is the secondary's injected delay, 0 from a master."""
+    """A sign of life (R11).
+
+    Attributes:
+        delay_s: the secondary's injected delay; 0 from a master.
+        committed_id: what the master has committed; 0 from a secondary.
+        at: the secondary's tick when it sent this. A master repeats the last one that it
+            heard on the link: its word is as fresh as that, however long it was on its way.
+    """
 
     epoch: Epoch
     delay_s: float = 0.0
+    committed_id: EntryId = NO_ENTRY
+    at: Tick = NO_TICK
+
+
+@dataclass(frozen=True, slots=True)
+class ReadBarrier:
+    """A secondary asks what is committed now: what it shows then is as fresh as that (P4).
+
+    `number` grows on each link, one question being on its way at a time.
+    """
+
+    epoch: Epoch
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReadMark:
+    """The answer to `ReadBarrier`: what was committed when it came.
+
+    None where this master cannot say so, because another one may reign (R8).
+    """
+
+    epoch: Epoch
+    number: int
+    committed_id: EntryId | None
 
 
 class RefusalKind(StrEnum):
@@ -235,5 +281,7 @@ Message = (
     | CommitNews
     | Acknowledgement
     | Heartbeat
+    | ReadBarrier
+    | ReadMark
     | Refusal
 )

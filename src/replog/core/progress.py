@@ -5,6 +5,7 @@ PURE.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections import deque
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -19,6 +20,10 @@ WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes on their way to one secondary: about 10 ms of a fast disk, small beside a node."""
 WINDOW_BYTES_MAX = 32 * 1024 * 1024
 """However long the injected delay: the secondary holds as much in memory (P10)."""
+
+
+HISTORY_MAX = 4096
+"""Acknowledgements of one secondary whose time is remembered: about 0.5 MB."""
 
 
 class LinkState(StrEnum):
@@ -37,6 +42,10 @@ class LinkState(StrEnum):
 
 class ChainMismatchError(Exception):
     """An acknowledgement carries a head that this master never sent (P7)."""
+
+
+def _new_history() -> deque[tuple[EntryId, Tick]]:
+    return deque(maxlen=HISTORY_MAX)
 
 
 @dataclass(slots=True)
@@ -58,6 +67,8 @@ class Peer:
         acknowledged: durable head on the present link; None while nothing is proven (R6).
         last_known: durable head that it told last, on whatever link; for people only.
         told_committed: commit news that has been sent on this link.
+        heard_at: the tick, of its own, of its last heartbeat on this link.
+        history: the last acknowledgements on the present link: up to which id, and when.
     """
 
     index: SecondaryIndex
@@ -82,7 +93,9 @@ class Peer:
     damaged_from: EntryId | None = None
     told_committed: EntryId = NO_ENTRY
     delay_s: float = 0.0
+    heard_at: Tick = Tick(0)
     last_known: Head | None = None
+    history: deque[tuple[EntryId, Tick]] = field(default_factory=_new_history)
     said_health: Health | None = None
 
     @property
@@ -135,6 +148,7 @@ class Peer:
 
     def _forget(self) -> None:
         self.node_id = None
+        self.heard_at = Tick(0)
         self.hello = None
         self.restart_proof()
 
@@ -147,10 +161,12 @@ class Peer:
         self.is_sending = False
         self.acknowledged = None
         self.damaged_from = None
+        self.history.clear()
 
-    def start_stream(self, after: Head, *, committed: EntryId) -> None:
+    def start_stream(self, after: Head, *, committed: EntryId, now: Tick) -> None:
         """The secondary's whole log is proven common up to `after`, durably (R3)."""
         self.sent = after
+        self.history.append((after.last_id, now))
         self.acknowledged = after
         self.last_known = after
         self.told_committed = committed
@@ -165,7 +181,18 @@ class Peer:
         self.in_flight += size
         self.told_committed = max(self.told_committed, committed)
 
-    def acknowledge(self, head: Head) -> None:
+    def held_since(self, id: EntryId) -> Tick | None:
+        """Return when the master learnt that the secondary holds `id`, on the present link.
+
+        None where it does not, or where that is longer ago than is remembered.
+        """
+        place = bisect_left(self.history, (id, Tick(0)))
+        is_forgotten = place == 0 and len(self.history) == HISTORY_MAX
+        if place == len(self.history) or is_forgotten:
+            return None
+        return self.history[place][1]
+
+    def acknowledge(self, head: Head, *, now: Tick) -> None:
         """Take in a durable head of the secondary.
 
         Raises:
@@ -180,6 +207,7 @@ class Peer:
             if expected == head:
                 self.acknowledged = head
                 self.last_known = head
+                self.history.append((head.last_id, now))
                 return
         raise ChainMismatchError(f"acknowledged {head}, which was never sent")
 

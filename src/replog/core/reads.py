@@ -5,10 +5,12 @@ PURE.
 
 from __future__ import annotations
 
+import heapq
 from collections import deque
 from collections.abc import Iterator
+from dataclasses import dataclass
 
-from replog.core.entry import EntryId
+from replog.core.entry import EntryId, Tick
 from replog.core.events import RequestId
 
 
@@ -42,3 +44,101 @@ class WaitingReads:
     def abandon(self, request: RequestId) -> None:
         """Forget a read whose client hung up."""
         self._queue = deque(waiting for waiting in self._queue if waiting[1] != request)
+
+
+@dataclass(slots=True)
+class FreshRead:
+    """A read that asks for more than what is committed here.
+
+    Attributes:
+        needed: this node shows it before the read goes on.
+        barrier: number of the question to the master whose answer is awaited; None for none.
+        deadline: when it is given up as not met; None waits without limit.
+    """
+
+    request: RequestId
+    needed: EntryId
+    barrier: int | None
+    deadline: Tick | None
+
+
+class FreshReads:
+    """The waiting reads that ask for more, however many: each event looks at who is due."""
+
+    def __init__(self) -> None:
+        self._waiting: dict[RequestId, FreshRead] = {}
+        self._by_id: list[tuple[EntryId, RequestId]] = []
+        self._by_deadline: list[tuple[Tick, RequestId]] = []
+        self._by_barrier: dict[int, list[RequestId]] = {}
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def add(self, read: FreshRead) -> None:
+        """Take a read in."""
+        self._waiting[read.request] = read
+        if read.deadline is not None:
+            heapq.heappush(self._by_deadline, (read.deadline, read.request))
+        if read.barrier is None:
+            heapq.heappush(self._by_id, (read.needed, read.request))
+        else:
+            self._by_barrier.setdefault(read.barrier, []).append(read.request)
+
+    def awaits(self, barrier: int) -> bool:
+        """Whether somebody waits for the answer to this question."""
+        return barrier in self._by_barrier
+
+    def marked(self, barrier: int, committed_id: EntryId) -> None:
+        """The master has said what is committed: that much must be shown."""
+        for request in self._by_barrier.pop(barrier, ()):
+            read = self._waiting.get(request)
+            if read is not None:
+                read.barrier = None
+                read.needed = max(read.needed, committed_id)
+                heapq.heappush(self._by_id, (read.needed, request))
+
+    def reached(self, shown: EntryId) -> Iterator[RequestId]:
+        """Remove and yield the reads that are met."""
+        while self._by_id and self._by_id[0][0] <= shown:
+            request = heapq.heappop(self._by_id)[1]
+            if self._waiting.pop(request, None) is not None:
+                self._sweep()
+                yield request
+
+    def expired(self, now: Tick) -> Iterator[RequestId]:
+        """Remove and yield the reads that have waited long enough."""
+        while self._by_deadline and self._by_deadline[0][0] <= now:
+            request = heapq.heappop(self._by_deadline)[1]
+            if self._waiting.pop(request, None) is not None:
+                self._sweep()
+                yield request
+
+    def unanswerable(self) -> Iterator[RequestId]:
+        """Remove and yield the reads that wait for a word of the master: there is none."""
+        for requests in self._by_barrier.values():
+            for request in requests:
+                if self._waiting.pop(request, None) is not None:
+                    yield request
+        self._by_barrier.clear()
+
+    def all(self) -> Iterator[RequestId]:
+        """Remove and yield every read."""
+        waiting, self._waiting = self._waiting, {}
+        self._sweep()
+        self._by_barrier.clear()
+        yield from waiting
+
+    def abandon(self, request: RequestId) -> None:
+        """Forget a read whose client hung up."""
+        if self._waiting.pop(request, None) is not None:
+            self._sweep()
+
+    def _sweep(self) -> None:
+        """Drop places of reads that are gone, before they add up (P10)."""
+        limit = 2 * len(self._waiting) + 64
+        if len(self._by_id) > limit:
+            self._by_id = [place for place in self._by_id if place[1] in self._waiting]
+            heapq.heapify(self._by_id)
+        if len(self._by_deadline) > limit:
+            self._by_deadline = [due for due in self._by_deadline if due[1] in self._waiting]
+            heapq.heapify(self._by_deadline)

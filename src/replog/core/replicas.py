@@ -256,7 +256,7 @@ class Replicas:
         assert peer.report is not None
         peer.reported = True
         committed = self._facts.committed_id
-        peer.start_stream(after, committed=committed)
+        peer.start_stream(after, committed=committed, now=self._facts.now)
         # A damaged secondary repairs itself first: its disk cannot take a stream yet (R13).
         is_damaged = bool(peer.report.damage)
         peer.state = LinkState.REPAIRING if is_damaged else LinkState.STREAMING
@@ -316,7 +316,7 @@ class Replicas:
             return False
         peer.damaged_from = ack.damaged_from
         try:
-            peer.acknowledge(ack.head)
+            peer.acknowledge(ack.head, now=self._facts.now)
         except ChainMismatchError as mismatch:
             detail = f"{peer.url} diverged: it {mismatch}; the master's head is "
             detail += str(self._facts.written)
@@ -365,7 +365,10 @@ class Replicas:
                 if peer.health.state is Health.UNHEALTHY and peer.link is not None:
                     self.drop(peer, "no sign of life for 5 s", out)
             if is_beat and peer.state in WELCOMED and peer.link is not None:
-                out.append(Send(peer.link, Heartbeat(self.epoch)))
+                out.append(Send(peer.link, self._heartbeat(peer)))
+
+    def _heartbeat(self, peer: Peer) -> Heartbeat:
+        return Heartbeat(self.epoch, committed_id=self._facts.good_id, at=peer.heard_at)
 
     def _say_health(self, peer: Peer, out: list[Effect]) -> None:
         """Say a health that was not said last: who is refused comes and goes unsaid."""

@@ -10,7 +10,6 @@ from replog.core.damage import damage_line
 from replog.core.effects import (
     AnswerFetch,
     AnswerProbe,
-    AnswerRead,
     Effect,
     Level,
     LookUp,
@@ -39,7 +38,6 @@ from replog.core.events import (
     ReceivedBad,
     RepairFailed,
     RequestAbandoned,
-    RequestId,
     StopRequested,
     Ticked,
     Written,
@@ -61,11 +59,12 @@ from replog.core.messages import (
     Heartbeat,
     Message,
     Probe,
+    ReadMark,
     Refusal,
     StreamStart,
     Welcome,
 )
-from replog.core.reads import WaitingReads
+from replog.core.reading import SecondaryReading
 
 
 class Secondary:
@@ -108,13 +107,12 @@ class Secondary:
             mending=Mending(list(damage)),
             intake=Intake(expected=head),
             now=now,
+            shown=EntryId(min(committed_id, head.last_id)),
         )
         self.health = PeerHealth(silent_since=now)
         self.delay = delay
-        self.shown = EntryId(min(committed_id, head.last_id))
         self._joining = Joining(self.facts, self.health)
-        self._reads = WaitingReads()
-        self._is_stopping = False
+        self.reading = SecondaryReading(self.facts, self.health)
         self.is_disk_full = False
         self._next_heartbeat = now
 
@@ -128,17 +126,13 @@ class Secondary:
 
     @property
     def has_master(self) -> bool:
-        """Whether a master is linked and gave a sign of life lately (P4, R11).
-
-        A stopping node waits for no news any more: it answers as one without a master.
-        """
-        is_alive = self.facts.link is not None and self.health.state is not Health.UNHEALTHY
-        return is_alive and not self._is_stopping
+        """Whether a master is linked and gave a sign of life lately (P4, R11)."""
+        return self.reading.has_master
 
     @property
     def visible(self) -> EntryId:
         """The last id that readers may see."""
-        return self.facts.below_damage(self.shown)
+        return self.facts.visible
 
     # --- events -------------------------------------------------------------------------
 
@@ -153,9 +147,9 @@ class Secondary:
             case Ticked():
                 self._ticked(event.now, out)
             case ReadRequested():
-                self._read(event.request, out)
+                self.reading.requested(event, out)
             case RequestAbandoned():
-                self._reads.abandon(event.request)
+                self.reading.abandon(event.request)
             case Written():
                 pass  # Nothing leaves before it is durable.
             case _:
@@ -180,19 +174,19 @@ class Secondary:
             case PersistRefused():
                 is_same_stream = facts.phase is LinkPhase.STREAMING
                 facts.intake.refused(facts.now, is_same_stream=is_same_stream)
-                if not self.is_disk_full:
+                if event.is_full and not self.is_disk_full:
                     self.is_disk_full = True
                     out.append(Say(Level.ERROR, f"the disk is full: {event.reason}; trying on"))
                 self._joining.maybe_report(out)
             case LookedUp():
                 self._looked_up(event, out)
             case CutDone():
-                self._reads.clip(event.head.last_id)
+                self.reading.clip(event.head.last_id)
                 self._joining.cut_done(event.head, out)
             case DamageFound():
                 if facts.mending.found(event.damage, out):
                     # R13: what is damaged is not shown, and nobody waits for it.
-                    self._reads.clip(facts.good_id)
+                    self.reading.damaged(facts.good_id)
                     self._joining.rejoin(out)
             case DamageRepaired():
                 self._damage_repaired(event, out)
@@ -206,7 +200,8 @@ class Secondary:
                     # The master's window must admit what is on its way for that long (R4).
                     out.append(Send(facts.link, self._heartbeat()))
             case StopRequested() | PersistFailed():
-                self._is_stopping = True
+                facts.is_stopping = True
+                self.reading.stop(out)
             case _:
                 raise AssertionError(f"no event for a secondary: {event}")
 
@@ -223,7 +218,12 @@ class Secondary:
                 if link == facts.link and message.epoch == facts.epoch:
                     facts.news = max(facts.news, message.committed_id)
             case Heartbeat():
-                pass
+                is_word = facts.phase is LinkPhase.STREAMING and message.epoch == facts.epoch
+                if is_word and message.at:
+                    self.reading.heard(message.committed_id, at=message.at)
+            case ReadMark():
+                if link == facts.link and message.epoch == facts.epoch:
+                    self.reading.marked(message, out)
             case Welcome():
                 self._joining.welcomed(link, message, out)
             case Probe():
@@ -310,42 +310,22 @@ class Secondary:
         self._joining.rejoin(out)
         out.append(Show(self.visible))
 
-    # --- reads --------------------------------------------------------------------------
-
-    def _read(self, request: RequestId, out: list[Effect]) -> None:
-        """Show what is committed; wait while more may have been acknowledged (R7, P4)."""
-        if not self.has_master or self.visible >= self.facts.good_id:
-            self._answer_read(request, out)
-        else:
-            self._reads.add(request, self.facts.good_id)
-
-    def _answer_read(self, request: RequestId, out: list[Effect]) -> None:
-        out.append(AnswerRead(request, self.visible, self.has_master))
+    # --- what is shown ------------------------------------------------------------------
 
     def _advance(self, out: list[Effect]) -> None:
         """Show the lowest of the news, what is durable and what is proven common (R7)."""
         facts = self.facts
         shown = EntryId(min(facts.news, facts.durable.last_id, facts.proven))
-        if shown > self.shown:
-            self.shown = shown
+        if shown > facts.shown:
+            facts.shown = shown
             facts.known_committed = max(facts.known_committed, shown)
             out += [NoteCommit(shown), Show(self.visible)]
-        if not len(self._reads):
-            return
-        if self.has_master:
-            for request in self._reads.reached(self.visible):
-                self._answer_read(request, out)
-        else:
-            self._release_all(out)
-
-    def _release_all(self, out: list[Effect]) -> None:
-        for request in self._reads.all():
-            self._answer_read(request, out)
+        self.reading.advance(out)
 
     # --- time ---------------------------------------------------------------------------
 
     def _heartbeat(self) -> Heartbeat:
-        return Heartbeat(self.facts.epoch, self.delay * TICK_S)
+        return Heartbeat(self.facts.epoch, self.delay * TICK_S, at=self.facts.now)
 
     def _ticked(self, now: Tick, out: list[Effect]) -> None:
         facts = self.facts

@@ -6,7 +6,6 @@ PURE.
 from __future__ import annotations
 
 import heapq
-from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
@@ -23,6 +22,8 @@ class QueuedAppend:
     size: int
     copies: int
     deadline: Tick | None
+    keys: tuple[str | None, ...] = ()
+    expect: EntryId | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,7 @@ class WaitingAppend:
     """An append with ids whose client has not been answered.
 
     `copies` nodes, the master counted, must hold `last_id` durably (R10).
+    `is_replayed`: an earlier append with the same key stored the entries (P6).
     """
 
     request: RequestId
@@ -37,27 +39,30 @@ class WaitingAppend:
     last_id: EntryId
     copies: int
     deadline: Tick | None
+    is_replayed: bool = False
 
 
 class Waiters:
     """The waiting appends, in order of ids within each number of copies.
 
-    An acknowledgement looks at the oldest waiter of each number of copies only, so that it
+    An acknowledgement looks at the lowest waiter of each number of copies only, so that it
     costs no more with many clients waiting than with one (P8). No task, no thread.
     """
 
     def __init__(self) -> None:
         self._waiting: dict[RequestId, WaitingAppend] = {}
-        self._by_copies: dict[int, deque[RequestId]] = {}
+        self._by_copies: dict[int, list[tuple[EntryId, RequestId]]] = {}
         self._deadlines: list[tuple[Tick, RequestId]] = []
 
     def __len__(self) -> int:
         return len(self._waiting)
 
     def add(self, waiting: WaitingAppend) -> None:
-        """Take a waiter in; ids ascend from call to call."""
+        """Take a waiter in; who asks about an old entry comes after those of later ones."""
         self._waiting[waiting.request] = waiting
-        self._by_copies.setdefault(waiting.copies, deque()).append(waiting.request)
+        heapq.heappush(
+            self._by_copies.setdefault(waiting.copies, []), (waiting.last_id, waiting.request)
+        )
         if waiting.deadline is not None:
             heapq.heappush(self._deadlines, (waiting.deadline, waiting.request))
 
@@ -66,17 +71,13 @@ class Waiters:
 
         `acknowledged(copies)` is the highest id that `copies` nodes hold durably.
         """
-        for copies, queue in self._by_copies.items():
-            if not queue:
+        for copies, heap in self._by_copies.items():
+            if not heap:
                 continue
             level = acknowledged(copies)
-            while queue:
-                waiting = self._waiting.get(queue[0])
-                if waiting is not None and waiting.last_id > level:
-                    break
-                queue.popleft()
+            while heap and heap[0][0] <= level:
+                waiting = self._waiting.pop(heapq.heappop(heap)[1], None)
                 if waiting is not None:
-                    del self._waiting[waiting.request]
                     self._sweep_deadlines()
                     yield waiting
 
@@ -119,10 +120,11 @@ class Waiters:
 
     def _remove(self, waiting: WaitingAppend) -> WaitingAppend:
         del self._waiting[waiting.request]
-        queue = self._by_copies[waiting.copies]
-        if len(queue) > 2 * len(self._waiting) + 64:
+        heap = self._by_copies[waiting.copies]
+        if len(heap) > 2 * len(self._waiting) + 64:
             # What is answered early leaves its number behind; swept before it adds up (P10).
-            kept = deque(request for request in queue if request in self._waiting)
+            kept = [place for place in heap if place[1] in self._waiting]
+            heapq.heapify(kept)
             self._by_copies[waiting.copies] = kept
         self._sweep_deadlines()
         return waiting

@@ -23,7 +23,7 @@ from typing import Annotated, Final, assert_never
 import msgspec
 from msgspec import UNSET, Meta, UnsetType
 
-from replog.core.entry import EntryId, Epoch, Head, LogId, NodeId, ReignId
+from replog.core.entry import EntryId, Epoch, Head, LogId, NodeId, ReignId, Tick
 from replog.core.errors import WireError
 from replog.core.messages import (
     Acknowledgement,
@@ -38,6 +38,8 @@ from replog.core.messages import (
     Message,
     Probe,
     ProbeAnswer,
+    ReadBarrier,
+    ReadMark,
     Refusal,
     RefusalKind,
     Report,
@@ -146,9 +148,22 @@ class _AcknowledgementForm(_Form, frozen=True, tag="acknowledgement"):
     damaged_from: _Count | UnsetType = UNSET
 
 
+class _ReadBarrierForm(_Form, frozen=True, tag="read-barrier"):
+    epoch: _Count
+    number: _Count
+
+
+class _ReadMarkForm(_Form, frozen=True, tag="read-mark"):
+    epoch: _Count
+    number: _Count
+    committed_id: _Count | None
+
+
 class _HeartbeatForm(_Form, frozen=True, tag="heartbeat"):
     epoch: _Count
     delay_s: _Seconds
+    committed_id: _Count = 0
+    at: _Count = 0
 
 
 class _RefusalForm(_Form, frozen=True, tag="refusal"):
@@ -158,7 +173,7 @@ class _RefusalForm(_Form, frozen=True, tag="refusal"):
     epoch_owner: str | None
 
 
-_ControlForm = (
+_JoiningForm = (
     _HelloForm
     | _WelcomeForm
     | _ReportForm
@@ -168,10 +183,15 @@ _ControlForm = (
     | _FetchEndForm
     | _CutForm
     | _StreamStartForm
+    | _RefusalForm
+)
+_ControlForm = (
+    _JoiningForm
     | _CommitNewsForm
     | _AcknowledgementForm
     | _HeartbeatForm
-    | _RefusalForm
+    | _ReadBarrierForm
+    | _ReadMarkForm
 )
 
 _encoder: Final = msgspec.json.Encoder()
@@ -260,8 +280,12 @@ def _control_form(message: Message) -> _Form:
             )
         case CommitNews(epoch, committed_id):
             return _CommitNewsForm(epoch=epoch, committed_id=committed_id)
-        case Heartbeat(epoch, delay_s):
-            return _HeartbeatForm(epoch=epoch, delay_s=delay_s)
+        case Heartbeat(epoch, delay_s, committed_id, at):
+            return _HeartbeatForm(epoch=epoch, delay_s=delay_s, committed_id=committed_id, at=at)
+        case ReadBarrier(epoch, number):
+            return _ReadBarrierForm(epoch=epoch, number=number)
+        case ReadMark(epoch, number, committed_id):
+            return _ReadMarkForm(epoch=epoch, number=number, committed_id=committed_id)
         case Hello(format_, node_id, log_id, epoch, epoch_owner, delay_s, members):
             return _HelloForm(format_, node_id, log_id, epoch, epoch_owner, delay_s, members)
         case Welcome(log_id, node_id, epoch, url, members, reign):
@@ -305,7 +329,20 @@ def _control_message(form: _ControlForm) -> Message:
         case _CommitNewsForm():
             return CommitNews(Epoch(form.epoch), EntryId(form.committed_id))
         case _HeartbeatForm():
-            return Heartbeat(Epoch(form.epoch), form.delay_s)
+            committed_id, at = EntryId(form.committed_id), Tick(form.at)
+            return Heartbeat(Epoch(form.epoch), form.delay_s, committed_id, at)
+        case _ReadBarrierForm():
+            return ReadBarrier(Epoch(form.epoch), form.number)
+        case _ReadMarkForm():
+            committed = None if form.committed_id is None else EntryId(form.committed_id)
+            return ReadMark(Epoch(form.epoch), form.number, committed)
+        case _:
+            return _joining_message(form)
+
+
+def _joining_message(form: _JoiningForm) -> Message:
+    """Return a message that comes seldom: before a stream, or at its end."""
+    match form:
         case _HelloForm():
             return Hello(
                 format=form.format,

@@ -1,0 +1,122 @@
+"""Idempotency keys: which of the last entries have one, and which are on their way (P6).
+
+PURE. The window is derived data and is never trusted: what it says may be stored is confirmed
+in the log before it counts, so two keys of one hash cost a read and nothing else.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from replog.core.entry import NO_ENTRY, EntryId
+from replog.core.events import RequestId
+from replog.core.waiters import QueuedAppend
+
+KEY_WINDOW_ENTRIES = 100_000
+"""Entries behind the last one whose keys are known: about 15 MB where each has one."""
+
+
+@dataclass(slots=True)
+class KeyWindow:
+    """The keys of the last `entries` entries, as hashes.
+
+    Attributes:
+        entries: how far back a key is known.
+        is_loaded: the log's keys were read; until then every append with a key is held.
+        is_loading: they are being read.
+        number: counts how often the window was forgotten: answers of before are recognised.
+    """
+
+    entries: int = KEY_WINDOW_ENTRIES
+    is_loaded: bool = False
+    is_loading: bool = False
+    number: int = 0
+    _ids: dict[int, tuple[EntryId, ...]] = field(default_factory=dict)
+    _in_flight: dict[str, list[QueuedAppend]] = field(default_factory=dict)
+
+    # --- what is stored -----------------------------------------------------------------
+
+    def first_id(self, last_id: EntryId) -> EntryId:
+        """Return where the window begins in a log that ends at `last_id`."""
+        return EntryId(max(1, last_id - self.entries + 1))
+
+    def load(self, keys: Iterable[tuple[EntryId, str]]) -> None:
+        """Take the keys that the log holds, in order of their ids."""
+        self._ids.clear()
+        self.is_loading = False
+        self.is_loaded = True
+        for entry_id, key in keys:
+            self._add(entry_id, key, first_id=NO_ENTRY)
+
+    def forget(self) -> None:
+        """The log got entries that were not appended here: its keys are read anew (R8)."""
+        self._ids.clear()
+        self.is_loaded = self.is_loading = False
+        self.number += 1
+
+    def stored(self, keys: Iterable[tuple[EntryId, str]], *, last_id: EntryId) -> None:
+        """Add the keys of a batch that is durable; what left the window is dropped (P10)."""
+        first_id = self.first_id(last_id)
+        for entry_id, key in keys:
+            self._add(entry_id, key, first_id=first_id)
+        while self._ids:
+            oldest = next(iter(self._ids))
+            if self._ids[oldest][-1] >= first_id:
+                return
+            del self._ids[oldest]
+
+    def _add(self, entry_id: EntryId, key: str, *, first_id: EntryId) -> None:
+        # Taken out and put in again: the order is that of the last id of each hash.
+        number = hash(key)
+        before = self._ids.pop(number, None)
+        if before is None:
+            self._ids[number] = (entry_id,)
+        else:
+            self._ids[number] = (*(known for known in before if known >= first_id), entry_id)
+
+    def candidates(self, key: str | None, *, last_id: EntryId) -> tuple[EntryId, ...]:
+        """Return the ids in the window whose key may be `key`, ascending."""
+        if key is None:
+            return ()
+        first_id = self.first_id(last_id)
+        return tuple(found for found in self._ids.get(hash(key), ()) if found >= first_id)
+
+    # --- what is on its way -------------------------------------------------------------
+
+    def holder_of(self, keys: Iterable[str | None]) -> str | None:
+        """Return one of `keys` that an unanswered append has already, None if none has."""
+        return next((key for key in keys if key is not None and key in self._in_flight), None)
+
+    def begin(self, keys: Iterable[str | None]) -> None:
+        """An append with these keys is on its way to the disk, or being looked for there."""
+        for key in keys:
+            if key is not None:
+                self._in_flight.setdefault(key, [])
+
+    def hold(self, key: str, queued: QueuedAppend) -> None:
+        """Let an append wait for the one that has its key: it gets the same outcome."""
+        self._in_flight[key].append(queued)
+
+    def end(self, keys: Iterable[str | None]) -> Iterator[QueuedAppend]:
+        """The fate of these keys is known: yield who waited for it, in order of arrival."""
+        for key in keys:
+            if key is not None:
+                yield from self._in_flight.pop(key, ())
+
+    def abandon(self, request: RequestId) -> None:
+        """A client that waited for a key hung up."""
+        for waiting in self._in_flight.values():
+            waiting[:] = (queued for queued in waiting if queued.request != request)
+
+
+def keys_of(first_id: EntryId, keys: tuple[str | None, ...]) -> tuple[tuple[EntryId, str], ...]:
+    """Return the keys of a run of entries from `first_id` on, with the ids that have one."""
+    return tuple(
+        (EntryId(first_id + place), key) for place, key in enumerate(keys) if key is not None
+    )
+
+
+def first_found(found: tuple[EntryId, ...]) -> EntryId:
+    """Return the lowest id under which one of an append's keys is stored; 0 where none is."""
+    return min((entry_id for entry_id in found if entry_id), default=NO_ENTRY)

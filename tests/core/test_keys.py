@@ -1,0 +1,371 @@
+"""Idempotency keys and conditional appends: stored once, or not at all (P6).
+
+PURE.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from replog.core import events as ev
+from replog.core.effects import Pending, RefusalReason, Refused, Stored
+from replog.core.entry import EntryId, Tick
+from replog.core.events import RequestId
+from replog.core.keys import KeyWindow
+from replog.core.reign import Phase
+from replog.core.write_concern import WriteConcern
+from tests.core.disk import make_batch
+from tests.core.greetings import LOG
+from tests.core.world import World, serving_world
+
+
+def outcome(world: World, request: int) -> object:
+    world.settle()
+    return world.outcome(request)
+
+
+def await_acks(
+    world: World, entry_id: int, *, w: WriteConcern | None = None, timeout: int | None = None
+) -> int:
+    world.next_request += 1
+    request = RequestId(world.next_request)
+    wait = None if timeout is None else Tick(timeout)
+    world.step(0, ev.AcksAwaited(request, EntryId(entry_id), w, wait))
+    return request
+
+
+def stored(entry_id: int, last_id: int | None = None, *, replayed: bool = True) -> Stored:
+    last = entry_id if last_id is None else last_id
+    return Stored(EntryId(entry_id), EntryId(last), 3, 3, replayed)
+
+
+def test_a_key_sent_again_gets_the_first_answer_and_stores_nothing() -> None:
+    world = serving_world()
+    assert outcome(world, world.append("x", keys=("k",))) == stored(1, replayed=False)
+    assert outcome(world, world.append("x", keys=("k",))) == stored(1)
+    assert outcome(world, world.append("y", keys=("other",))) == stored(2, replayed=False)
+    assert world.nodes[0].disk.messages() == [b"x", b"y"]
+
+
+def test_a_key_of_another_message_is_refused_and_names_the_entry() -> None:
+    world = serving_world()
+    world.append("x", keys=("k",))
+    world.settle()
+    refused = outcome(world, world.append("y", keys=("k",)))
+    assert isinstance(refused, Refused)
+    assert (refused.reason, refused.id) == (RefusalReason.KEY_REUSED, 1)
+    assert world.nodes[0].disk.messages() == [b"x"]
+
+
+def test_a_retry_while_the_first_is_in_flight_gets_the_same_entry() -> None:
+    world = serving_world()
+    first = world.append("x", keys=("k",))
+    again = world.append("x", keys=("k",))
+    other = world.append("y", keys=("k",))
+    assert outcome(world, first) == stored(1, replayed=False)
+    assert world.outcome(again) == stored(1)
+    refused = world.outcome(other)
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalReason.KEY_REUSED
+
+
+def test_a_retry_waits_for_its_own_write_concern() -> None:
+    world = serving_world()
+    world.cut(2)
+    world.unreachable = {2}
+    first = world.append("x", keys=("k",), w=1)
+    world.settle()
+    two = world.append("x", keys=("k",), w=2)
+    all_ = world.append("x", keys=("k",), w=3)
+    short = world.append("x", keys=("k",), w=3, timeout=5)
+    world.settle()
+    assert world.outcome(first) == Stored(EntryId(1), EntryId(1), 1, 3)
+    assert world.outcome(two) == Stored(EntryId(1), EntryId(1), 2, 3, is_replayed=True)
+    assert world.outcome(all_) is None
+    world.run(10)
+    pending = world.outcome(short)
+    assert pending == Pending(
+        EntryId(1), EntryId(1), 3, ("http://m", "http://s1"), is_replayed=True
+    )
+    world.unreachable = set()
+    world.run(300)
+    assert world.outcome(all_) == stored(1)
+
+
+def test_keys_are_known_after_a_restart_and_after_adoption() -> None:
+    world = serving_world()
+    world.append("x", keys=("k",))
+    world.settle()
+    world.restart(0)
+    world.run(300)
+    assert outcome(world, world.append("x", keys=("k",))) == stored(1)
+    world.append("late", keys=("l",))
+    world.settle()
+    disk = world.nodes[0].disk
+    del disk.log[1:]
+    disk.durable = 1
+    disk.note = world.nodes[0].shown = EntryId(1)
+    world.restart(0)
+    world.run(300)
+    assert outcome(world, world.append("late", keys=("l",))) == stored(2)
+
+
+def test_several_entries_with_one_key_are_one_run() -> None:
+    world = serving_world()
+    first = world.append("a", "b", "c", keys=("k", None, "k"))
+    assert outcome(world, first) == stored(1, 3, replayed=False)
+    assert outcome(world, world.append("a", "b", "c", keys=("k", None, "k"))) == stored(1, 3)
+    for texts in (("a",), ("a", "b"), ("a", "b", "x"), ("a", "x", "c"), ("a", "b", "c", "d")):
+        keys = ("k", *([None] * (len(texts) - 2)), "k") if len(texts) > 1 else ("k",)
+        refused = outcome(world, world.append(*texts, keys=keys))
+        assert isinstance(refused, Refused), texts
+        assert refused.reason is RefusalReason.KEY_REUSED
+    assert len(world.nodes[0].disk.messages()) == 3
+
+
+def test_entries_with_keys_of_their_own_are_replayed_only_as_they_were() -> None:
+    world = serving_world()
+    world.append("zero")
+    assert outcome(world, world.append("a", "b", "c", keys=("k1", None, "k3"))) == stored(
+        2, 4, replayed=False
+    )
+    assert outcome(world, world.append("a", "b", "c", keys=("k1", None, "k3"))) == stored(2, 4)
+    wrong = (
+        (("a", "c"), ("k1", "k3")),  # not behind one another
+        (("a", "b"), ("k1", "new")),  # one is stored, the other is not
+        (("c", "b", "a"), ("k3", None, "k1")),  # another order
+        (("a", "b", "x"), ("k1", None, "k3")),  # another message
+    )
+    for texts, keys in wrong:
+        refused = outcome(world, world.append(*texts, keys=keys))
+        assert isinstance(refused, Refused), texts
+        assert refused.reason is RefusalReason.KEY_REUSED
+    assert outcome(world, world.append("a", keys=("k1",))) == stored(2), "one of them alone"
+    assert len(world.nodes[0].disk.messages()) == 4
+
+
+def test_a_refused_batch_frees_its_keys() -> None:
+    world = serving_world()
+    world.nodes[0].disk.is_full = True
+    first = world.append("x", keys=("k",))
+    again = world.append("x", keys=("k",))
+    world.settle()
+    for request in (first, again):
+        refused = world.outcome(request)
+        assert isinstance(refused, Refused)
+        assert refused.reason is RefusalReason.DISK_FULL
+    world.nodes[0].disk.is_full = False
+    world.run(200)
+    assert outcome(world, world.append("x", keys=("k",))) == stored(1, replayed=False)
+
+
+def test_what_is_stored_is_replayed_also_while_the_disk_is_full() -> None:
+    """A retry must never be told that it failed when the entry is there."""
+    world = serving_world()
+    world.append("x", keys=("k",))
+    world.settle()
+    world.nodes[0].disk.is_full = True
+    world.append("more")
+    world.settle()
+    assert outcome(world, world.append("x", keys=("k",))) == stored(1)
+
+
+@pytest.mark.parametrize("waits_for", ["the window", "the first", "the log"])
+def test_who_hangs_up_while_a_key_is_looked_at_leaves_nothing(waits_for: str) -> None:
+    world = serving_world()
+    if waits_for != "the window":
+        world.append("x", keys=("k",))
+        if waits_for == "the log":
+            world.settle()
+    world.slow_reads = True
+    request = world.append("x", keys=("k",))
+    world.step(0, ev.RequestAbandoned(RequestId(request)))
+    world.slow_reads = False
+    world.settle()
+    world.run(10)
+    assert world.outcome(request) is None
+    world.check_at_rest()
+    assert outcome(world, world.append("x", keys=("k",))) is not None
+
+
+def test_a_stop_answers_who_waits_for_a_key() -> None:
+    world = serving_world()
+    world.slow_reads = True
+    request = world.append("x", keys=("k",))
+    world.step(0, ev.StopRequested())
+    refused = world.outcome(request)
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalReason.STOPPING
+
+
+def test_who_sent_the_same_again_is_told_of_it_when_the_disk_fails() -> None:
+    """What may be stored is never called refused."""
+    world = serving_world()
+    world.append("warm", keys=("w",))
+    world.settle()
+    first = world.append("x", keys=("k",), w=1)
+    same = world.append("x", keys=("k",), w=1)
+    world.step(0, ev.PersistFailed("EIO"))
+    for request in (first, same):
+        told = world.outcome(request)
+        assert isinstance(told, Pending)
+        assert told.first_id == 2
+
+
+def test_a_stop_waits_for_the_batch_that_holds_the_key() -> None:
+    world = serving_world()
+    world.append("warm", keys=("w",))
+    world.settle()
+    world.append("x", keys=("k",), w=1)
+    same = world.append("x", keys=("k",), w=1)
+    world.step(0, ev.StopRequested())
+    assert world.outcome(same) is None
+    world.settle()
+    told = world.outcome(same)
+    assert isinstance(told, Stored)
+    assert told.is_replayed
+
+
+@pytest.mark.parametrize("stage", ["loading", "confirming", "queued"])
+def test_a_key_that_arrives_by_adoption_is_not_stored_again(stage: str) -> None:
+    """The log grew from elsewhere after the window was read, or asked for (R8)."""
+    world = World(2)
+    world.hold(0, LOG[:1])
+    extended = [*LOG[:1], make_batch(LOG[0].head, 1, "x", keys=((EntryId(2), "k"),))]
+    world.hold(1, extended, note=2)
+    world.begin()
+    world.unreachable = {1, 2}
+    world.dial_all()
+    world.settle()
+    assert world.master.reign.phase is Phase.SERVING
+    appending = world.master.appending
+    if stage != "loading":
+        appending._window.load([(EntryId(1), "k")] if stage == "confirming" else [])
+    # The append and the secondary's hello come together: nothing was made here yet.
+    world.master.reign.phase = Phase.ADOPTING
+    world.slow_reads = True
+    request = world.append("x", w=1, keys=("k",))
+    world.slow_reads = False
+    world.unreachable = set()
+    world.run(400)
+    assert world.nodes[0].disk.messages() == [b"a", b"x"], "stored twice"
+    told = world.outcome(request)
+    assert isinstance(told, Stored)
+    assert (told.first_id, told.is_replayed) == (2, True)
+
+
+# --- the window ---------------------------------------------------------------------------------
+
+
+def test_the_window_holds_the_keys_of_so_many_entries_and_no_more() -> None:
+    window = KeyWindow(entries=10)
+    window.load([])
+    for entry_id in range(1, 1001):
+        window.stored([(EntryId(entry_id), f"key {entry_id}")], last_id=EntryId(entry_id))
+    last = EntryId(1000)
+    known = [n for n in range(1, 1001) if window.candidates(f"key {n}", last_id=last)]
+    assert known == list(range(991, 1001))
+    assert len(window._ids) == 10
+
+
+def test_a_key_that_comes_again_and_again_takes_no_more_room() -> None:
+    window = KeyWindow(entries=10)
+    window.load([])
+    for entry_id in range(1, 1001, 11):
+        window.stored([(EntryId(entry_id), "key")], last_id=EntryId(entry_id))
+    assert list(map(len, window._ids.values())) == [1]
+
+
+def test_two_keys_of_one_hash_are_told_apart_in_the_log() -> None:
+    world = serving_world()
+    world.append("x", keys=("k",))
+    world.settle()
+    window = world.master.appending._window
+    window._ids[hash("other")] = (EntryId(1),)
+    assert outcome(world, world.append("y", keys=("other",))) == stored(2, replayed=False)
+
+
+# --- conditional appends -------------------------------------------------------------------------
+
+
+def test_an_append_that_expects_the_end_of_the_log_is_stored_behind_it() -> None:
+    world = serving_world()
+    assert outcome(world, world.append("a", expect=0)) == stored(1, replayed=False)
+    assert outcome(world, world.append("b", expect=1)) == stored(2, replayed=False)
+    for expected in (0, 1, 3, 99):
+        refused = outcome(world, world.append("c", expect=expected))
+        assert isinstance(refused, Refused)
+        assert (refused.reason, refused.last_id) == (RefusalReason.PRECONDITION_FAILED, 2)
+
+
+def test_of_many_that_expect_the_same_end_one_wins() -> None:
+    world = serving_world()
+    for last in range(5):
+        requests = [world.append(f"{last} {number}", expect=last) for number in range(50)]
+        world.settle()
+        won = [isinstance(world.outcome(request), Stored) for request in requests]
+        assert won.count(True) == 1
+    assert len(world.nodes[0].disk.messages()) == 5
+
+
+def test_an_append_may_expect_one_that_is_still_on_its_way() -> None:
+    world = serving_world()
+    requests = [world.append(str(last), expect=last) for last in range(10)]
+    world.settle()
+    assert all(isinstance(world.outcome(request), Stored) for request in requests)
+
+
+def test_nobody_is_told_that_the_log_moved_on_to_what_was_never_stored() -> None:
+    world = serving_world()
+    world.nodes[0].disk.is_full = True
+    world.append("never stored")
+    request = world.append("x", expect=0)
+    world.settle()
+    refused = world.outcome(request)
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalReason.DISK_FULL
+
+
+def test_a_retry_with_its_key_is_replayed_whatever_it_expected() -> None:
+    world = serving_world()
+    world.append("x", keys=("k",), expect=0)
+    world.settle()
+    assert outcome(world, world.append("x", keys=("k",), expect=0)) == stored(1)
+
+
+# --- receipts -----------------------------------------------------------------------------------
+
+
+def test_acks_of_a_stored_entry_can_be_awaited_later() -> None:
+    world = serving_world()
+    world.cut(2)
+    world.unreachable = {2}
+    for number in range(3):
+        world.append(f"entry {number}", w=1)
+    world.settle()
+    met = await_acks(world, 1, w=2)
+    late = await_acks(world, 2, w=3, timeout=5)
+    waits = await_acks(world, 1, w=3)
+    younger = world.append("younger", w=2)
+    world.settle()
+    assert world.outcome(met) == Stored(EntryId(1), EntryId(1), 2, 3)
+    assert isinstance(world.outcome(younger), Stored), "nobody waits for who asks about old ones"
+    world.run(10)
+    assert world.outcome(late) == Pending(EntryId(2), EntryId(2), 3, ("http://m", "http://s1"))
+    assert world.outcome(waits) is None
+    world.unreachable = set()
+    world.run(300)
+    assert world.outcome(waits) == Stored(EntryId(1), EntryId(1), 3, 3)
+
+
+@pytest.mark.parametrize("entry_id", [0, 2])
+def test_acks_of_an_entry_that_is_not_there_are_refused(entry_id: int) -> None:
+    world = serving_world()
+    world.append("x")
+    world.settle()
+    refused = world.outcome(await_acks(world, entry_id))
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalReason.UNKNOWN_ID
+    concern = world.outcome(await_acks(world, 1, w=4))
+    assert isinstance(concern, Refused)
+    assert concern.reason is RefusalReason.BAD_WRITE_CONCERN
