@@ -108,7 +108,7 @@ def test_a_client_that_hangs_up_leaves_nothing_behind(tmp_path: Path) -> None:
             await until(lambda: master.node.health().last_id == 1, "stored")
             appending.cancel()
             await asyncio.wait((appending,))
-            assert not master.node._performer.appends
+            assert not master.node._clients._appends
             await nodes.secondary("s1")
             await master.stored("y", w=2)
             assert await master.ids() == [1, 2]

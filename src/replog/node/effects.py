@@ -18,16 +18,16 @@ from replog.core.effects import (
     AnswerFetch,
     AnswerProbe,
     AnswerRead,
-    AppendOutcome,
     CloseLink,
+    ConfirmKeys,
     CutLog,
     Effect,
     Level,
+    LoadKeys,
     LookUp,
     NoteCommit,
     Persist,
     PersistBatches,
-    Refused,
     Repair,
     Say,
     Send,
@@ -40,9 +40,18 @@ from replog.core.effects import (
 )
 from replog.core.entry import EntryId, Head
 from replog.core.errors import DamagedLogError, ReplogError
-from replog.core.events import BatchesSent, DamageFound, Event, LinkId, LookedUp, RequestId
+from replog.core.events import (
+    BatchesSent,
+    DamageFound,
+    Event,
+    KeysConfirmed,
+    KeysLoaded,
+    LinkId,
+    LookedUp,
+)
 from replog.core.messages import Batches, Damage, FetchEnd, ProbeAnswer
-from replog.node.views import ReadPoint
+from replog.node.clients import Clients
+from replog.node.feed import Feed
 from replog.node.writer import Writer
 from replog.replication.link import Link
 from replog.storage.log import Log
@@ -69,8 +78,8 @@ class Performer:
 
     Attributes:
         links: the open links; a message for any other is dropped without a word.
-        appends, reads: who waits for an answer.
-        shown_id: readers of this node see everything up to here.
+        clients: who waits for an answer.
+        feed: what readers of this node see.
         is_quiet: the node stops, so that its links end is no news to its operator.
     """
 
@@ -79,6 +88,7 @@ class Performer:
         *,
         log: Log,
         writer: Writer,
+        clients: Clients,
         threads: Executor,
         handle: Callable[[Event], None],
         failed: Callable[[str], None],
@@ -90,9 +100,8 @@ class Performer:
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self.links: dict[LinkId, Link] = {}
-        self.appends: dict[RequestId, asyncio.Future[AppendOutcome]] = {}
-        self.reads: dict[RequestId, asyncio.Future[ReadPoint]] = {}
-        self.shown_id = EntryId(0)
+        self.clients = clients
+        self.feed = Feed()
         self.is_quiet = False
 
     def perform(self, effect: Effect) -> None:
@@ -102,7 +111,7 @@ class Performer:
                 if (open_link := self.links.get(link)) is not None:
                     open_link.send(message)
             case AnswerAppend(request, outcome):
-                self._answer_append(request, outcome)
+                self.clients.answer_append(request, outcome)
             case SendBatches():
                 self._send_batches(effect)
             case NoteCommit(committed_id):
@@ -110,11 +119,9 @@ class Performer:
                 # must not wait for the fdatasync that the writer is in (decision 0031).
                 self._note_commit(committed_id)
             case Show(committed_id):
-                self.shown_id = committed_id
-            case AnswerRead(request, committed_id, has_master):
-                reading = self.reads.pop(request, None)
-                if reading is not None and not reading.done():
-                    reading.set_result(ReadPoint(committed_id, has_master))
+                self.feed.show(committed_id)
+            case AnswerRead():
+                self.clients.answer_read(effect)
             case Persist() | PersistBatches():
                 self._writer.submit(effect)
             case StoreEpoch() | StoreLogId() | StoreMembers() | StoreLossSettled():
@@ -139,6 +146,17 @@ class Performer:
             case AnswerFetch():
                 fetch, fetched = partial(self._fetch, effect), partial(self._fetched, effect)
                 self._in_thread(effect.link, fetch, fetched)
+            case LoadKeys(first_id, last_id, number):
+                load = partial(self._disk_log.keys.between, first_id, last_id)
+                self._look_for_keys(load, lambda keys: self._handle(KeysLoaded(keys, number)))
+            case ConfirmKeys():
+                confirm = partial(
+                    self._disk_log.keys.confirm,
+                    keys=effect.keys,
+                    messages=effect.messages,
+                    candidates=effect.candidates,
+                )
+                self._look_for_keys(confirm, partial(self._keys_confirmed, effect))
             case _:
                 assert_never(effect)
 
@@ -147,16 +165,6 @@ class Performer:
             self._disk_log.note_commit(committed_id)
         except (ReplogError, OSError) as error:
             self._failed(str(error))
-
-    def _answer_append(self, request: RequestId, outcome: AppendOutcome) -> None:
-        if isinstance(outcome, Refused):
-            reason = outcome.reason.value
-            _log.warning(
-                "append refused, nothing stored: %s", outcome.detail, extra={"reason": reason}
-            )
-        waiting = self.appends.pop(request, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(outcome)
 
     # --- what is read from the log ------------------------------------------------------
 
@@ -193,6 +201,30 @@ class Performer:
                 self._failed(f"{type(error).__name__}: {error}")
 
         self._loop.run_in_executor(self._threads, read).add_done_callback(done)
+
+    def _look_for_keys(self, look: Callable[[], T], then: Callable[[T | None], None]) -> None:
+        """Run `look` in a thread, then `then` with what it returned; None where that is damaged."""
+
+        def done(looking: asyncio.Future[T]) -> None:
+            if looking.cancelled():
+                return
+            error = looking.exception()
+            if error is None:
+                then(looking.result())
+            elif isinstance(error, DamagedLogError):
+                self.tell_damage()
+                then(None)
+            else:
+                _log.error("the keys of the log cannot be read", exc_info=error)
+                self._failed(f"the keys of the log cannot be read: {error}")
+
+        self._loop.run_in_executor(self._threads, look).add_done_callback(done)
+
+    def _keys_confirmed(
+        self, effect: ConfirmKeys, answer: tuple[tuple[EntryId, ...], bool] | None
+    ) -> None:
+        found, is_same = (None, False) if answer is None else answer
+        self._handle(KeysConfirmed(effect.request, found, is_same, effect.number))
 
     def _cannot_read(self, link: LinkId, error: Exception) -> None:
         _log.error("cannot read the log: %s", error)

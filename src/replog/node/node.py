@@ -12,30 +12,23 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import asdict
-from itertools import count
 from typing import Final
 
 from starlette.websockets import WebSocket
 
 from replog.config import Settings
 from replog.config.texts import shown
-from replog.core.effects import AppendOutcome
-from replog.core.entry import TICK_S, EntryId, LogId, ReignId, Tick, ticks
+from replog.core.effects import AppendOutcome, Refused
+from replog.core.entry import TICK_S, EntryId, Head, LogId, ReignId, Tick, ticks
 from replog.core.errors import DamagedLogError
-from replog.core.events import (
-    AppendRequested,
-    DelayChanged,
-    LinkId,
-    ReadRequested,
-    RequestAbandoned,
-    RequestId,
-    StopRequested,
-)
+from replog.core.events import DelayChanged, LinkId, StopRequested
 from replog.core.master import Master
 from replog.core.secondary import Secondary
 from replog.core.write_concern import WriteConcern
+from replog.node.clients import Clients
 from replog.node.directory import DataDirectory, committed_note, open_directory
 from replog.node.effects import Performer
+from replog.node.feed import Feed
 from replog.node.health_view import (
     master_health,
     master_readiness,
@@ -43,14 +36,16 @@ from replog.node.health_view import (
     secondary_readiness,
 )
 from replog.node.links import NodeLinks
-from replog.node.serving import read_entries
+from replog.node.receipts import receipt
+from replog.node.serving import Pages, read_entries
 from replog.node.stepper import Stepper
 from replog.node.trail import Trail
-from replog.node.views import Health, ReadPoint, Role
+from replog.node.views import ANY, Freshness, Health, ReadPoint, Receipt, Role
 from replog.node.writer import NoteDurable, Writer
 from replog.replication.dial import Dialler
 from replog.replication.endpoint import serve_link
 from replog.storage.filesystem import Filesystem, PosixFilesystem
+from replog.storage.pages import Page
 
 _log = logging.getLogger("replog.node")
 
@@ -116,8 +111,6 @@ class Node:
         self._directory = directory
         self._disk_log = directory.log
         self._threads = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="replog-reader")
-        self._request_ids = map(RequestId, count(1))
-        self._timed_appends = 0
         self._noted = directory.log.durable.last_id
         self._next_note = Tick(0)
         self._next_scrub = SCRUB_EVERY
@@ -134,13 +127,16 @@ class Node:
         self._writer = Writer(
             directory, post=self._stepper.handle, rejected=self._reject, failed=self._fail
         )
+        self._clients = Clients(self._stepper)
         self._performer = Performer(
             log=directory.log,
             writer=self._writer,
+            clients=self._clients,
             threads=self._threads,
             handle=self._stepper.handle,
             failed=self._fail,
         )
+        self._pages = Pages(directory.log, self._threads, found_damage=self._performer.tell_damage)
         self._links = NodeLinks(
             self.role,
             directory.log,
@@ -204,6 +200,8 @@ class Node:
         *,
         concern: WriteConcern | None = None,
         timeout_s: float | None = None,
+        keys: tuple[str | None, ...] = (),
+        expect: EntryId | None = None,
     ) -> AppendOutcome:
         """Store `messages` (JSON strings, encoded) as one run of entries.
 
@@ -211,30 +209,27 @@ class Node:
         caller is cancelled, its client hung up: what was stored stays stored.
         """
         assert self.role is Role.MASTER, "only a master takes appends"
-        request = next(self._request_ids)
-        waiting: asyncio.Future[AppendOutcome] = asyncio.get_running_loop().create_future()
-        self._performer.appends[request] = waiting
-        timeout = None if timeout_s is None else ticks(timeout_s)
-        self._timed_appends += timeout is not None
-        try:
-            self._stepper.handle(AppendRequested(request, messages, concern, timeout))
-            return await waiting
-        finally:
-            self._timed_appends -= timeout is not None
-            if self._performer.appends.pop(request, None) is not None:
-                self._stepper.handle(RequestAbandoned(request))
+        return await self._clients.append(
+            messages, keys=keys, expect=expect, concern=concern, timeout_s=timeout_s
+        )
 
-    async def read_point(self) -> ReadPoint:
+    async def receipt(
+        self, id: EntryId, *, concern: WriteConcern | None, timeout_s: float | None
+    ) -> Receipt | Refused:
+        """Wait until `concern` is met for the stored entry `id`, then say who holds it."""
+        assert isinstance(self._core, Master), "only a master counts acknowledgements"
+        outcome = await self._clients.acks(id, concern=concern, timeout_s=timeout_s)
+        if isinstance(outcome, Refused):
+            return outcome
+        loop = asyncio.get_running_loop()
+        made_at = await loop.run_in_executor(self._threads, self._disk_log.time_of, id)
+        required = self._core.appending.copies_of(concern)
+        assert required is not None, "the core has answered for it"
+        return receipt(self._core, outcome, required=required, made_at=made_at)
+
+    async def read_point(self, freshness: Freshness = ANY) -> ReadPoint:
         """Return where a read that starts now ends, as soon as that is known (R7, P4)."""
-        request = next(self._request_ids)
-        waiting: asyncio.Future[ReadPoint] = asyncio.get_running_loop().create_future()
-        self._performer.reads[request] = waiting
-        try:
-            self._stepper.handle(ReadRequested(request))
-            return await waiting
-        finally:
-            if self._performer.reads.pop(request, None) is not None:
-                self._stepper.handle(RequestAbandoned(request))
+        return await self._clients.read_point(freshness)
 
     async def entries(self, first: EntryId, last: EntryId) -> AsyncIterator[bytes]:
         """Yield the lines of the entries from `first` to `last`, in chunks.
@@ -252,7 +247,37 @@ class Node:
             self._performer.tell_damage()
             raise
 
+    async def hash_at(self, id: EntryId) -> bytes:
+        """Return the hash of the log at the end of the batch that holds `id`, in the log.
+
+        Raises: DamagedLogError.
+        """
+        return await self._pages.hash_at(id)
+
+    async def first_since(self, time_ms: int) -> EntryId:
+        """Return the first id whose batch was made then or later. Raises: DamagedLogError."""
+        return await self._pages.first_since(time_ms)
+
+    def page_at_hand(self, first: EntryId, last: EntryId) -> Page | None:
+        """Return a small page of committed entries: see `serving.Pages.at_hand`."""
+        return self._pages.at_hand(first, last)
+
     # --- what it tells of itself --------------------------------------------------------
+
+    @property
+    def log_id(self) -> LogId | None:
+        """None while this node holds no log."""
+        return self._disk_log.log_id
+
+    @property
+    def head(self) -> Head:
+        """The durable head of this node's log."""
+        return self._disk_log.durable
+
+    @property
+    def feed(self) -> Feed:
+        """What becomes visible here, for those who follow the log."""
+        return self._performer.feed
 
     @property
     def master_url(self) -> str | None:
@@ -275,7 +300,7 @@ class Node:
 
     def health(self) -> Health:
         """Return the node's own view of itself and of the nodes it has links with."""
-        shown, is_stopping = self._performer.shown_id, self.stopping.is_set()
+        shown, is_stopping = self.feed.shown_id, self.stopping.is_set()
         if isinstance(self._core, Master):
             return master_health(self._core, shown=shown, is_stopping=is_stopping)
         return secondary_health(self._core, shown=shown, is_stopping=is_stopping)
@@ -316,9 +341,9 @@ class Node:
     # --- time ---------------------------------------------------------------------------
 
     def _is_precise(self) -> bool:
-        if isinstance(self._core, Secondary):
-            return bool(self._core.facts.intake.held)
-        return self._timed_appends > 0
+        if isinstance(self._core, Secondary) and self._core.facts.intake.held:
+            return True
+        return self._clients.is_timed
 
     def _on_tick(self, now: Tick) -> None:
         """Have the durable mark noted while it moves, and old segments verified again."""

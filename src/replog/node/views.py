@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from replog.core.entry import EntryId, Epoch, LogId, NodeId
+from replog.core.entry import NO_ENTRY, EntryId, Epoch, LogId, NodeId
 
 
 class Role(StrEnum):
@@ -27,10 +27,71 @@ class ReadPoint:
         committed_id: the read shows everything up to here; 0 is an empty log.
         has_master: False on a secondary without a live link: an answer may then lack what
             was acknowledged elsewhere, and says so in a header. Always True on a master.
+        is_met: what the read asked for beyond that, see `Freshness`.
+        lag_s: seconds since this node was last level with its master, in monotonic time; 0 on
+            a master, None where it was not since it started.
     """
 
     committed_id: EntryId
     has_master: bool
+    is_met: bool = True
+    lag_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """What a read asks for beyond what is committed here (docs/http.md, Freshness).
+
+    Attributes:
+        min_id: this node shows it.
+        is_linearizable: everything is shown that the master had committed when the read came.
+        max_lag_s: this node was level with its master no longer ago than that.
+        timeout_s: how long the read waits for them at the most.
+    """
+
+    min_id: EntryId = NO_ENTRY
+    is_linearizable: bool = False
+    max_lag_s: float | None = None
+    timeout_s: float | None = None
+
+
+ANY = Freshness()
+"""What nearly every read asks for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A node that holds an entry durably, as the master knows.
+
+    Attributes:
+        url, node_id: of the node; the master's own come first.
+        since: when the master learnt it, RFC 3339; on the master itself, when the batch was
+            made. None where that is longer ago than the master remembers.
+        last_id, hash: the head of the node's log, in hex, as it acknowledged it last (P7).
+    """
+
+    url: str
+    node_id: NodeId
+    since: str | None
+    last_id: EntryId
+    hash: str
+
+
+@dataclass(frozen=True, slots=True)
+class Receipt:
+    """Which nodes hold an entry, and whether those are as many as were asked for (P2).
+
+    Attributes:
+        id: of the entry.
+        required: nodes that the write concern asks for.
+        is_met: so many hold it.
+        holders: the nodes that hold it now.
+    """
+
+    id: EntryId
+    required: int
+    is_met: bool
+    holders: tuple[Holder, ...]
 
 
 @dataclass(frozen=True, slots=True)

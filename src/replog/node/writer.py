@@ -48,6 +48,7 @@ from replog.core.events import (
 )
 from replog.node.directory import DataDirectory
 from replog.storage.batch import BadBatch, LimitError
+from replog.storage.lines import NO_KEYS
 
 _log = logging.getLogger("replog.node")
 
@@ -197,13 +198,13 @@ class Writer:
         except DamagedLogError as error:
             for damage in self._log.damage:
                 self._tell(DamageFound(damage))
-            self._tell(PersistRefused(str(error)))
+            self._tell(PersistRefused(str(error), is_full=False))
             return
         except LimitError as error:
-            self._tell(PersistRefused(str(error)))
+            self._tell(PersistRefused(str(error), is_full=False))
             return
         except BadBatch as error:
-            self._tell(PersistRefused(str(error)))
+            self._tell(PersistRefused(str(error), is_full=False))
             self._loop.call_soon_threadsafe(self._rejected, str(error))
             return
         except (ReplogError, OSError) as error:
@@ -232,6 +233,7 @@ class Writer:
             epoch=job.epoch,
             committed_id=job.committed_id,
             time_ms=time.time_ns() // 1_000_000,
+            keys=dict(job.keys) if job.keys else NO_KEYS,
         )
         return Written(encoded.head, len(encoded.payload))
 

@@ -1,0 +1,125 @@
+"""The requests of clients that wait for the core: appends, receipts, reads.
+
+SHELL. Each one is an event with a number, and a future that its answer fulfils.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from itertools import count
+
+from replog.core.effects import AnswerRead, AppendOutcome, Refused
+from replog.core.entry import TICK_S, EntryId, ticks
+from replog.core.events import (
+    AcksAwaited,
+    AppendRequested,
+    Event,
+    ReadRequested,
+    RequestAbandoned,
+    RequestId,
+)
+from replog.core.write_concern import WriteConcern
+from replog.node.stepper import Stepper
+from replog.node.views import Freshness, ReadPoint
+
+_log = logging.getLogger("replog.node")
+
+
+class Clients:
+    """Who waits for an answer of this node."""
+
+    def __init__(self, stepper: Stepper) -> None:
+        self._stepper = stepper
+        self._ids = map(RequestId, count(1))
+        self._appends: dict[RequestId, asyncio.Future[AppendOutcome]] = {}
+        self._reads: dict[RequestId, asyncio.Future[ReadPoint]] = {}
+        self._timed = 0
+
+    @property
+    def is_timed(self) -> bool:
+        """Whether somebody waits for a time that is due to the hundredth of a second."""
+        return self._timed > 0
+
+    # --- asking -------------------------------------------------------------------------
+
+    async def append(
+        self,
+        messages: tuple[bytes, ...],
+        *,
+        keys: tuple[str | None, ...],
+        expect: EntryId | None,
+        concern: WriteConcern | None,
+        timeout_s: float | None,
+    ) -> AppendOutcome:
+        """See `Node.append`."""
+        request = next(self._ids)
+        timeout = None if timeout_s is None else ticks(timeout_s)
+        event = AppendRequested(request, messages, concern, timeout, keys, expect)
+        return await self._outcome(request, event, is_timed=timeout is not None)
+
+    async def acks(
+        self, id: EntryId, *, concern: WriteConcern | None, timeout_s: float | None
+    ) -> AppendOutcome:
+        """Return the outcome as that of an append of the stored entry `id` (P2)."""
+        request = next(self._ids)
+        timeout = None if timeout_s is None else ticks(timeout_s)
+        event = AcksAwaited(request, id, concern, timeout)
+        return await self._outcome(request, event, is_timed=timeout is not None)
+
+    async def _outcome(self, request: RequestId, event: Event, *, is_timed: bool) -> AppendOutcome:
+        waiting: asyncio.Future[AppendOutcome] = asyncio.get_running_loop().create_future()
+        self._appends[request] = waiting
+        self._timed += is_timed
+        try:
+            self._stepper.handle(event)
+            return await waiting
+        finally:
+            self._timed -= is_timed
+            if self._appends.pop(request, None) is not None:
+                self._stepper.handle(RequestAbandoned(request))
+
+    async def read_point(self, freshness: Freshness) -> ReadPoint:
+        """See `Node.read_point`."""
+        request = next(self._ids)
+        max_lag, timeout = freshness.max_lag_s, freshness.timeout_s
+        event = ReadRequested(
+            request,
+            freshness.min_id,
+            freshness.is_linearizable,
+            None if max_lag is None else ticks(max_lag),
+            None if timeout is None else ticks(timeout),
+        )
+        waiting: asyncio.Future[ReadPoint] = asyncio.get_running_loop().create_future()
+        self._reads[request] = waiting
+        is_timed = timeout is not None or max_lag is not None
+        self._timed += is_timed
+        try:
+            self._stepper.handle(event)
+            return await waiting
+        finally:
+            self._timed -= is_timed
+            if self._reads.pop(request, None) is not None:
+                self._stepper.handle(RequestAbandoned(request))
+
+    # --- answering ----------------------------------------------------------------------
+
+    def answer_append(self, request: RequestId, outcome: AppendOutcome) -> None:
+        """Give the outcome to who waits for it, if anybody still does."""
+        if isinstance(outcome, Refused):
+            reason = outcome.reason.value
+            _log.warning(
+                "append refused, nothing stored: %s", outcome.detail, extra={"reason": reason}
+            )
+        waiting = self._appends.pop(request, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_result(outcome)
+
+    def answer_read(self, answer: AnswerRead) -> None:
+        """Let a read go on, if anybody still waits for it."""
+        waiting = self._reads.pop(answer.request, None)
+        if waiting is not None and not waiting.done():
+            lag_s = None if answer.lag is None else answer.lag * TICK_S
+            waiting.set_result(
+                ReadPoint(answer.committed_id, answer.has_master, answer.is_met, lag_s)
+            )
