@@ -40,9 +40,7 @@ def test_no_message_breaks_out_of_its_event(messages: list[str]) -> None:
 
 
 def test_a_bye_says_why_and_where_to_go_on() -> None:
-    assert bye("stopping", EntryId(8)) == (
-        b'event: bye\ndata: {"reason":"stopping","next":8}\n\n'
-    )
+    assert bye("stopping", EntryId(8)) == (b'event: bye\ndata: {"reason":"stopping","next":8}\n\n')
 
 
 def test_what_is_no_entry_is_nothing_to_a_reader_of_lines() -> None:

@@ -19,6 +19,9 @@ log = logging.getLogger("replog.http")
 JSON_HEADER = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"no-store")
 
+BREAK_OFF = "replog.break_off"
+"""What this project's own server takes beside the messages of ASGI, see `break_off`."""
+
 
 async def send_answer(
     send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
@@ -45,6 +48,16 @@ async def send_problem(scope: Scope, receive: Receive, send: Send, problem: Prob
     await send({"type": "http.response.body", "body": body, "more_body": True})
     await _discard(receive)
     await send({"type": "http.response.body", "body": b""})
+
+
+async def break_off(scope: Scope, send: Send) -> None:
+    """Drop the connection, and with it all that its client did not take.
+
+    Returning from an answer that has no end also closes, but only once the client took the
+    rest: one that is stuck never does. A server without this extension does just that.
+    """
+    if BREAK_OFF in scope.get("extensions", ()):
+        await send({"type": BREAK_OFF})
 
 
 def log_refused_append(scope: Scope, problem: Problem) -> None:

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
 
+from replog.http.answer import BREAK_OFF
+
 if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent, HTTPResponseStartEvent
 
@@ -30,6 +32,10 @@ class NodeCycle(RequestResponseCycle):
     _ends_by_close: bool = False
 
     async def send(self, message: ASGISendEvent) -> None:
+        if message["type"] == BREAK_OFF:  # our extension of ASGI
+            self.disconnected = True
+            self.transport.abort()
+            return
         if message["type"] == "http.response.start" and not self.response_started:
             self._start = message
             return

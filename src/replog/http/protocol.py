@@ -20,6 +20,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
+from replog.http.answer import BREAK_OFF
 from replog.http.body import CLOSE, DISCARDED_BYTES_MAX
 from replog.http.cycle import NodeCycle
 from replog.http.limits import Deadlines
@@ -30,6 +31,9 @@ if TYPE_CHECKING:
 
 HEADER_BYTES_MAX = 64 * 1024
 """Bytes of a request line and its headers (431 beyond it)."""
+
+EXTENSIONS: dict[str, dict[object, object]] = {BREAK_OFF: {}}
+"""What applications find in the scope of a request."""
 
 FRAMING_FACTOR = 8
 """Bytes that chunked framing may take for each byte of a body: chunks of one byte take six."""
@@ -111,6 +115,7 @@ class NodeProtocol(HttpToolsProtocol):
         scope["raw_path"] = url.path
         scope["path"] = unquote(url.path.decode("ascii"))
         scope["query_string"] = url.query or b""
+        scope["extensions"] = EXTENSIONS
         self._begin_cycle(keep_alive=http_version != "1.0" and parser.should_keep_alive())
 
     def _begin_cycle(self, *, keep_alive: bool) -> None:
