@@ -43,6 +43,7 @@ def test_defaults_are_those_of_the_documents() -> None:
     assert settings.message_bytes_max == 1024 * 1024
     assert settings.waiting_appends_max == 10_000
     assert settings.request_bytes_in_flight_max == 64 * 1024 * 1024
+    assert settings.followers_max == Limits().followers_max == 2_000
 
 
 def test_a_delay_has_one_limit_for_one_node_and_for_a_cluster() -> None:
@@ -94,6 +95,7 @@ def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:
         message_bytes_max = 100
         waiting_appends_max = 5
         request_bytes_in_flight_max = 2097152
+        followers_max = 7
         """,
     )
     assert load({}, config_path=path) == Settings(
@@ -114,6 +116,7 @@ def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:
         message_bytes_max=100,
         waiting_appends_max=5,
         request_bytes_in_flight_max=2_097_152,
+        followers_max=7,
     )
     text = Path(path).read_text()
     assert all(f" {setting.name} = " in text for setting in TABLE)
@@ -194,6 +197,7 @@ def test_secondaries_are_separated_by_commas_and_may_end_in_a_slash() -> None:
         ("message_bytes_max", "99999999"),
         ("waiting_appends_max", "0"),
         ("request_bytes_in_flight_max", "1"),
+        ("followers_max", "0"),
     ],
 )
 def test_a_wrong_value_is_named_with_its_setting_source_and_what_is_expected(

@@ -19,6 +19,7 @@ import typer
 import uvloop
 
 from replog.cli.lost_identity import with_way_out
+from replog.cli.open_files import allow_open_files
 from replog.cli.output import ExitCode
 from replog.config import Settings
 from replog.config.load import unknown_variables
@@ -30,6 +31,9 @@ from replog.node.node import Node, start_node
 from replog.observability import set_up_logging
 
 STOP_TIMEOUT_S = 5.0
+
+FILES_BESIDE = 1024
+"""Open files beside followers and waiting appends: reads, segments, links."""
 
 _log = logging.getLogger("replog.serve")
 
@@ -64,6 +68,7 @@ def run(settings: Settings, *, name: str, parent: Parent) -> None:
     )
     for variable in unknown_variables(os.environ):
         _log.warning("%s is in the environment, and is no setting of replog", variable)
+    allow_open_files(settings.followers_max + settings.waiting_appends_max + FILES_BESIDE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         has_failed = runner.run(_serve(settings, parent.listen_fd))
     if has_failed:
@@ -76,6 +81,7 @@ async def _serve(settings: Settings, listen_fd: int | None) -> bool:
         message_bytes_max=settings.message_bytes_max,
         waiting_appends_max=settings.waiting_appends_max,
         request_bytes_max=settings.request_bytes_in_flight_max,
+        followers_max=settings.followers_max,
     )
     # The port first: a second node of the same command must not touch the data directory.
     if listen_fd is None:

@@ -23,6 +23,7 @@ from replog.config.table import (
     DEFAULT_TIMEOUT,
     DELAY,
     ENVIRONMENT_PREFIX,
+    FOLLOWERS_MAX,
     HOST,
     LOG_FORMAT,
     LOG_LEVEL,
@@ -155,6 +156,7 @@ def load_settings(
         message_bytes_max=sources.read(MESSAGE_BYTES_MAX),
         waiting_appends_max=sources.read(WAITING_APPENDS_MAX),
         request_bytes_in_flight_max=sources.read(REQUEST_BYTES_IN_FLIGHT_MAX),
+        followers_max=sources.read(FOLLOWERS_MAX),
     )
 
 

@@ -179,6 +179,13 @@ REQUEST_BYTES_IN_FLIGHT_MAX = Setting(
     default=64 * MIB,
     help="bytes of request bodies that may be under way together; beyond, 503",
 )
+FOLLOWERS_MAX = Setting(
+    name="followers_max",
+    parse=texts.whole_number(1, 100_000),
+    expects="a whole number from 1 to 100000",
+    default=2_000,
+    help="streams and long polls that may be open together; beyond, 503",
+)
 
 TABLE: tuple[Setting[object], ...] = (
     ROLE,
@@ -198,6 +205,7 @@ TABLE: tuple[Setting[object], ...] = (
     MESSAGE_BYTES_MAX,
     WAITING_APPENDS_MAX,
     REQUEST_BYTES_IN_FLIGHT_MAX,
+    FOLLOWERS_MAX,
 )
 
 
@@ -222,3 +230,4 @@ class Settings:
     message_bytes_max: int
     waiting_appends_max: int
     request_bytes_in_flight_max: int
+    followers_max: int
