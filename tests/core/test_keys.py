@@ -13,6 +13,7 @@ from replog.core.entry import EntryId, Tick
 from replog.core.events import RequestId
 from replog.core.keys import KeyWindow
 from replog.core.reign import Phase
+from replog.core.waiters import QueuedAppend
 from replog.core.write_concern import WriteConcern
 from tests.core.disk import make_batch
 from tests.core.greetings import LOG
@@ -254,6 +255,40 @@ def test_a_key_that_arrives_by_adoption_is_not_stored_again(stage: str) -> None:
     assert (told.first_id, told.is_replayed) == (2, True)
 
 
+def test_of_many_who_wait_for_the_key_of_a_run_one_goes_on_when_it_was_refused() -> None:
+    world = serving_world()
+    run = ("k", None, "k")
+    world.append("warm", keys=("w",))
+    world.settle()
+    world.nodes[0].disk.is_full = True
+    requests = [world.append("a", "b", "c", keys=run) for _ in range(4)]
+    world.settle()
+    world.nodes[0].disk.is_full = False
+    world.run(200)
+    assert not any(isinstance(world.outcome(request), Stored) for request in requests)
+    again = [world.append("a", "b", "c", keys=run) for _ in range(4)]
+    world.settle()
+    told = [world.outcome(request) for request in again]
+    assert all(isinstance(one, Stored) and one.first_id == 2 for one in told)
+    assert len(world.nodes[0].disk.messages()) == 4
+
+
+def test_a_key_that_was_taken_up_again_stays_taken() -> None:
+    window = KeyWindow()
+    window.load([])
+    queued = [QueuedAppend(RequestId(n), (b"a", b"b"), 2, 1, None, ("k", "k")) for n in range(3)]
+    window.begin(queued[0].keys)
+    window.hold("k", queued[1])
+    window.hold("k", queued[2])
+    for waiting in window.end(queued[0].keys):
+        if window.holder_of(waiting.keys) is None:
+            window.begin(waiting.keys)
+        else:
+            window.hold("k", waiting)
+    assert window.holder_of(("k",)) == "k"
+    assert window.end(("k",)) == [queued[2]]
+
+
 # --- the window ---------------------------------------------------------------------------------
 
 
@@ -331,6 +366,15 @@ def test_a_retry_with_its_key_is_replayed_whatever_it_expected() -> None:
     world.append("x", keys=("k",), expect=0)
     world.settle()
     assert outcome(world, world.append("x", keys=("k",), expect=0)) == stored(1)
+
+
+def test_commit_news_go_out_also_where_nothing_that_is_queued_can_be_stored() -> None:
+    world = serving_world()
+    world.append("x", w=1)
+    for _ in range(3):
+        world.append("y", expect=7)
+    world.settle()
+    assert world.nodes[1].shown == world.nodes[2].shown == 1
 
 
 # --- receipts -----------------------------------------------------------------------------------

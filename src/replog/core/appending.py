@@ -279,9 +279,12 @@ class Appending:
         return not has_few and not len(appends.waiters)
 
     @property
-    def has_queue(self) -> bool:
-        """Whether the next batch has something in it already."""
-        return bool(self._appends.queue)
+    def will_persist(self) -> bool:
+        """Whether a batch follows at once: something is queued, and it may be stored."""
+        if not self._appends.queue or self._admission.blocked() is not None:
+            return False
+        suited = (None, self._facts.durable.last_id)
+        return any(queued.expect in suited for queued in self._appends.queue)
 
     def adopted(self, out: list[Effect]) -> None:
         """Entries came that were not appended here: whose keys they have is read anew (R8)."""

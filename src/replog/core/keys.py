@@ -6,7 +6,7 @@ in the log before it counts, so two keys of one hash cost a read and nothing els
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from replog.core.entry import NO_ENTRY, EntryId
@@ -98,11 +98,14 @@ class KeyWindow:
         """Let an append wait for the one that has its key: it gets the same outcome."""
         self._in_flight[key].append(queued)
 
-    def end(self, keys: Iterable[str | None]) -> Iterator[QueuedAppend]:
-        """The fate of these keys is known: yield who waited for it, in order of arrival."""
-        for key in keys:
-            if key is not None:
-                yield from self._in_flight.pop(key, ())
+    def end(self, keys: Iterable[str | None]) -> list[QueuedAppend]:
+        """The fate of these keys is known: return who waited for it, in order of arrival.
+
+        All of them are taken out before any is looked at again: the first one may begin the
+        same key anew.
+        """
+        ended = [self._in_flight.pop(key, []) for key in dict.fromkeys(keys) if key is not None]
+        return [queued for waiting in ended for queued in waiting]
 
     def abandon(self, request: RequestId) -> None:
         """A client that waited for a key hung up."""

@@ -307,8 +307,7 @@ class Master:
             self.replicas.tell_committed(out, batch_follows=False)
             return
         self.appending.persisted(out)
-        batch_follows = self.appending.has_queue and self.admission.blocked() is None
-        self.replicas.tell_committed(out, batch_follows=batch_follows)
+        self.replicas.tell_committed(out, batch_follows=self.appending.will_persist)
         if self.admission.is_stopping:
             self.appending.answers.all_pending(out)
 
@@ -342,7 +341,7 @@ class Master:
 
     def _ticked(self, now: Tick, out: list[Effect]) -> None:
         self.facts.now = now
-        self.replicas.tick(now, out)
+        self.replicas.tick(now, out, is_supreme=self.reading.is_supreme)
         self.leadership.link_ended(out)
         self.leadership.maybe_open(out)
         self.leadership.maybe_serve(out)

@@ -75,7 +75,7 @@ class MasterReading:
         self._fresh.abandon(request)
 
     def _answer(self, request: RequestId, out: list[Effect], *, is_met: bool = True) -> None:
-        good_id, lag = self._facts.good_id, None if self._facts.damage else _NO_LAG
+        good_id, lag = self._facts.good_id, _NO_LAG if self.is_supreme else None
         out.append(AnswerRead(request, good_id, has_master=True, is_met=is_met, lag=lag))
 
 

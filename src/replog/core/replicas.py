@@ -14,6 +14,7 @@ from replog.core.facts import MasterFacts
 from replog.core.health import HEARTBEAT_EVERY, Health
 from replog.core.messages import (
     FORMAT,
+    NO_TICK,
     Acknowledgement,
     CommitNews,
     Cut,
@@ -354,8 +355,13 @@ class Replicas:
         if peer.health.contact(self._facts.now):
             self._say_health(peer, out)
 
-    def tick(self, now: Tick, out: list[Effect]) -> None:
-        """Send heartbeats, and declare links down that showed no sign of life (R11)."""
+    def tick(self, now: Tick, out: list[Effect], *, is_supreme: bool) -> None:
+        """Send heartbeats, and declare links down that showed no sign of life (R11).
+
+        Args:
+            is_supreme: what is committed here is all that is: a secondary that shows so much
+                is level with it.
+        """
         is_beat = now >= self._next_heartbeat
         if is_beat:
             self._next_heartbeat = Tick(now + HEARTBEAT_EVERY)
@@ -365,10 +371,11 @@ class Replicas:
                 if peer.health.state is Health.UNHEALTHY and peer.link is not None:
                     self.drop(peer, "no sign of life for 5 s", out)
             if is_beat and peer.state in WELCOMED and peer.link is not None:
-                out.append(Send(peer.link, self._heartbeat(peer)))
+                out.append(Send(peer.link, self._heartbeat(peer, is_supreme=is_supreme)))
 
-    def _heartbeat(self, peer: Peer) -> Heartbeat:
-        return Heartbeat(self.epoch, committed_id=self._facts.good_id, at=peer.heard_at)
+    def _heartbeat(self, peer: Peer, *, is_supreme: bool) -> Heartbeat:
+        at = peer.heard_at if is_supreme else NO_TICK
+        return Heartbeat(self.epoch, committed_id=self._facts.good_id, at=at)
 
     def _say_health(self, peer: Peer, out: list[Effect]) -> None:
         """Say a health that was not said last: who is refused comes and goes unsaid."""

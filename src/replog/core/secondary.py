@@ -218,9 +218,10 @@ class Secondary:
                 if link == facts.link and message.epoch == facts.epoch:
                     facts.news = max(facts.news, message.committed_id)
             case Heartbeat():
-                is_word = facts.phase is LinkPhase.STREAMING and message.epoch == facts.epoch
-                if is_word and message.at:
-                    self.reading.heard(message.committed_id, at=message.at)
+                if facts.phase is LinkPhase.STREAMING and message.epoch == facts.epoch:
+                    facts.news = max(facts.news, message.committed_id)
+                    if message.at:
+                        self.reading.heard(message.committed_id, at=message.at)
             case ReadMark():
                 if link == facts.link and message.epoch == facts.epoch:
                     self.reading.marked(message, out)
