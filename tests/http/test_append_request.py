@@ -9,7 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from replog.core.errors import ConfigurationError
-from replog.http.append_request import FIELDS, PARAMETERS, AppendRequest, parse_append
+from replog.http.append_request import FIELDS, AppendRequest, parse_append
+from replog.http.append_terms import PARAMETERS
 from replog.http.json_body import decode_object
 from replog.http.limits import MESSAGE_BYTES_MAX, Limits
 from replog.http.problems import PROBLEMS, ProblemError
@@ -28,7 +29,7 @@ def test_a_message_comes_back_as_it_was_sent(text: str, *, is_ascii: bool) -> No
     request = parse_append(body, b"", LIMITS)
     assert json.loads(request.message) == text
     assert b"\n" not in request.message
-    assert request == AppendRequest(request.message, None, None)
+    assert request == AppendRequest((request.message,), None, None)
 
 
 _VALUES = st.one_of(
@@ -90,6 +91,10 @@ def test_the_known_parameters_are_the_fields_without_the_message() -> None:
         {"message_bytes_max": MESSAGE_BYTES_MAX + 1},
         {"request_bytes_max": 1024 * 1024},
         {"waiting_appends_max": 0},
+        {"batch_entries_max": 0},
+        {"batch_bytes_max": 0},
+        {"batch_bytes_max": BATCH_BYTES_MAX},
+        {"batch_entries_max": 300_000},
     ],
 )
 def test_limits_that_cannot_hold_are_a_configuration_error(wrong: dict[str, int]) -> None:

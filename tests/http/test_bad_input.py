@@ -145,8 +145,12 @@ def _bad_types() -> list[Bad]:
     body = b'{"message":"x"}'
     form = "application/x-www-form-urlencoded"
     headers: list[dict[str, str]] = [
-        {"Content-Type": "text/plain"},
+        {"Content-Type": "text/html"},
         {"Content-Type": "application/xml"},
+        {"Content-Type": "text/plain; charset=latin-1"},
+        {"Content-Type": "application/x-ndjson; charset=utf-16"},
+        {"Content-Type": "text/plain", "Origin": "http://evil.example"},
+        {"Content-Type": "text/plain;charset=UTF-8", "Sec-Fetch-Site": "same-site"},
         {"Content-Type": ""},
         {"Content-Type": "multipart/form-data; boundary=x"},
         {"Content-Type": "application/json; charset=latin-1"},
@@ -268,7 +272,7 @@ def test_an_endless_chunked_body_is_cut_off(master: Served) -> None:
 def test_a_large_body_is_not_asked_for_when_it_will_be_refused(master: Served) -> None:
     with master.connect() as connection:
         connection.send(
-            b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n"
+            b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 17000000\r\n"
             b"Expect: 100-continue\r\n\r\n"
         )
         _assert_problem(connection.answer(), 413, "too-large")

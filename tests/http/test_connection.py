@@ -70,7 +70,10 @@ def test_an_idle_connection_is_closed_without_a_word(requests: int) -> None:
 
 def test_a_refused_body_that_never_comes_closes_its_connection() -> None:
     with _served(body_s=0.1) as served, served.connect() as connection:
-        connection.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n\r\n")
+        connection.send(
+            b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 9000000\r\n"
+            b"Content-Type: text/plain\r\n\r\n"
+        )
         assert connection.answer().status == 413
         assert connection.is_closed()
 

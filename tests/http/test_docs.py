@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 
 from replog.http.append_request import FIELDS
+from replog.http.openapi import LOG_PATHS
 from replog.http.problems import PROBLEMS
-from replog.http.read_routes import READ_PARAMETERS
+from replog.http.read_request import READ_PARAMETERS
 from tests.http.fake_node import FakeNode
 from tests.http.raw import request_bytes
 from tests.http.served import Served
@@ -35,7 +36,7 @@ def test_the_table_says_where_a_retry_after_is_sent() -> None:
 
 
 def test_every_route_is_described_and_the_reverse(shared: Served) -> None:
-    routes = {route.path for route in shared.app.routes} | {"/logs"}
+    routes = {route.path for route in shared.app.routes} | set(LOG_PATHS)
     described = set(re.findall(r"`(?:[A-Z]+ )?(/[a-z{}./]*)`", TEXT))
     assert described - {"/problems/not-the-master"} == routes
 

@@ -23,6 +23,7 @@ from replog.http.schemas import MASTER_STATUSES, SECONDARY_STATUSES
 from replog.node.views import Health, Role
 from tests.http.fake_node import FakeNode
 from tests.http.provoke_appends import REASONS, ask_for_appends
+from tests.http.provoke_follows import ask_for_follows, is_endless
 from tests.http.provoke_reads import ask_for_reads, is_read
 from tests.http.raw import Answer, request_bytes
 from tests.http.schema_check import Schema, faults
@@ -32,7 +33,7 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "PATCH", "OPTIONS")
 GOOD_BODIES = {"/logs": b'{"message":"x"}', "/delay": b'{"seconds":0}'}
 JSON = {"Content-Type": "application/json"}
 PROBLEM_TYPE = "application/problem+json"
-TEXTS = ("text/plain", "application/x-ndjson")
+TEXTS = ("text/plain", "application/x-ndjson", "text/event-stream")
 
 Members = dict[str, object]
 
@@ -149,7 +150,9 @@ def _ask_with(
     query: str = "",
 ) -> None:
     with served.connect() as connection:
-        seen.note(connection.request(seen.method, seen.target + query, body, headers), why)
+        connection.send(request_bytes(seen.method, seen.target + query, body, headers))
+        endless = is_endless(seen.method, seen.path)
+        seen.note(connection.answer(is_head=seen.method == "HEAD", is_endless=endless), why)
 
 
 def _ask_well_and_with_bad_parameters(served: Served, seen: Observed) -> None:
@@ -231,6 +234,7 @@ def _ask_a_defective_node(served: Served, seen: Observed, monkeypatch: pytest.Mo
             "read_routes.parse_wish",
             "append_routes.parse_append",
             "acks_routes.parse_query",
+            "follow_routes.parse_query",
         ):
             patch.setattr(f"replog.http.{name}", fail)
         _ask(served, seen, "the node is defective")
@@ -252,6 +256,7 @@ def test_every_answer_is_described_and_every_described_one_is_answered(
             if is_read(seen.method, seen.path):
                 ask_for_reads(served, seen)
             ask_for_appends(served, seen)
+            ask_for_follows(served, seen)
             _ask_a_node_in_trouble(served, seen)
     if "{name}" in path:
         with Served() as served, served.connect() as connection:

@@ -175,7 +175,7 @@ def test_a_wrong_method_is_405_with_all_that_the_path_takes(
 
 
 @pytest.mark.parametrize(
-    "path", ["/", "/log", "/logs/", "/logs/1", "/Logs", "/health/", "/problems/nothing", "/%2e"]
+    "path", ["/", "/log", "/logs/", "/logs/1/2", "/Logs", "/health/", "/problems/nothing", "/%2e"]
 )
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_any_other_path_is_404(shared: Served, method: str, path: str) -> None:

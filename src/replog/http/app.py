@@ -20,9 +20,9 @@ from replog.http.body import ClientGone
 from replog.http.cluster_routes import REPLICATION_PATH, cluster_router
 from replog.http.facade import ServedNode
 from replog.http.limits import Limits
-from replog.http.log_routes import LOGS_PATH, LogRoutes
+from replog.http.log_routes import BELOW_LOGS, LOGS_PATH, LogRoutes
 from replog.http.operations_routes import operations_router
-from replog.http.problems import PROBLEMS, Problem, ProblemError
+from replog.http.problems import PROBLEMS, Problem, ProblemError, not_found
 from replog.http.query import parse_query
 
 
@@ -41,8 +41,8 @@ def create_app(
 class App:
     """Sends each request where it belongs.
 
-    `/logs` never passes FastAPI: its machinery per request costs several times what the
-    append itself does (docs/decisions/0042).
+    `/logs` and what is below never pass FastAPI: its machinery per request costs several
+    times what the append itself does (docs/decisions/0042).
     """
 
     def __init__(self, node: ServedNode, limits: Limits, default_timeout_s: float | None) -> None:
@@ -72,7 +72,8 @@ class App:
             await send(message)
 
         try:
-            if scope["path"] == LOGS_PATH:
+            path = scope["path"]
+            if path == LOGS_PATH or path.startswith(BELOW_LOGS):
                 await self.log_routes(scope, receive, send_and_note)
             elif scope["method"] == "HEAD":  # the server leaves the body out
                 await self.fastapi({**scope, "method": "GET"}, receive, send_and_note)
@@ -96,7 +97,7 @@ def _fastapi(routers: Sequence[APIRouter], routes: Sequence[APIRoute]) -> FastAP
         if error.status_code == 405:
             return _problem_response(_method_not_allowed(request, routes))
         assert error.status_code == 404, error
-        return _problem_response(_not_found(request))
+        return _problem_response(not_found(request.url.path))
 
     app = FastAPI(
         title="Replicated log",
@@ -136,13 +137,6 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:
 async def _answer_internal_error(request: Request, error: Exception) -> Response:
     del request, error  # Starlette raises it again, so that the server logs the traceback
     return _problem_response(_internal_error())
-
-
-def _not_found(request: Request) -> Problem:
-    return Problem(
-        PROBLEMS["not-found"],
-        f"There is nothing at {request.url.path}. The log is at /logs, all routes are at /docs.",
-    )
 
 
 def _method_not_allowed(request: Request, routes: Sequence[APIRoute]) -> Problem:

@@ -9,14 +9,31 @@ from starlette.types import Receive, Scope, Send
 
 from replog.core.effects import AppendOutcome, Pending, Refused, Stored
 from replog.http.answer import JSON_HEADER, send_answer, send_problem
-from replog.http.append_request import AppendRequest, parse_append
-from replog.http.body import BytesInFlight, read_body, require_json
+from replog.http.append_answer import pending_body, refused_problem, stored_body
+from replog.http.append_batch import Batch, parse_batch
+from replog.http.append_request import AppendRequest, parse_append, parse_text
+from replog.http.append_terms import (
+    EXPECT_HEADER,
+    KEY_HEADER,
+    NOTHING_IN_HEADERS,
+    HeaderTerms,
+    header_terms,
+)
+from replog.http.body import (
+    APPEND_KINDS,
+    BodyKind,
+    BytesInFlight,
+    kind_of_body,
+    read_body,
+)
 from replog.http.facade import ServedNode
 from replog.http.hang_up import wait_for_answer
 from replog.http.limits import Limits
-from replog.http.pending import pending_body
 from replog.http.problems import PROBLEMS, Problem, ProblemError
 from replog.node.views import Role
+
+_JSON = BodyKind.JSON
+_REPLAYED = (b"idempotency-replayed", b"true")
 
 
 class AppendRoutes:
@@ -25,6 +42,8 @@ class AppendRoutes:
     def __init__(self, node: ServedNode, limits: Limits, default_timeout_s: float | None) -> None:
         self._node = node
         self._limits = limits
+        self._object_bytes_max = limits.body_bytes_max
+        self._batch_bytes_max = limits.batch_body_bytes_max
         self._default_timeout_s = default_timeout_s
         self._budget = BytesInFlight(limits.request_bytes_max)
         self._waiting = 0
@@ -46,23 +65,35 @@ class AppendRoutes:
         """
         if self._node.role is not Role.MASTER:
             raise ProblemError(_not_the_master(self._node.master_url))
-        fields = require_json(scope["headers"])
-        size_max = self._limits.body_bytes_max
-        body = await read_body(receive, fields, size_max=size_max, budget=self._budget)
+        headers = scope["headers"]
+        fields = dict(headers)
+        kind = kind_of_body(fields, APPEND_KINDS)
+        given = NOTHING_IN_HEADERS
+        if KEY_HEADER in fields or EXPECT_HEADER in fields:
+            given = header_terms(headers)
+        sizes = self._sizes(kind)
+        body = await read_body(receive, fields, *sizes, budget=self._budget)
         size = len(body)
         try:
-            request = parse_append(body, scope["query_string"], self._limits)
-            del body  # only the message is kept while it waits
+            request = _parse(body, kind, scope["query_string"], self._limits, given)
+            del body  # only the messages are kept while it waits
             if self._waiting >= self._limits.waiting_appends_max:
                 raise ProblemError(self._overloaded())
             outcome = await self._wait_for_outcome(request, receive)
             if isinstance(outcome, Refused):  # the node has logged it
-                problem = Problem(PROBLEMS[outcome.reason.value], outcome.detail)
-                await send_problem(scope, receive, send, problem)
+                await send_problem(scope, receive, send, refused_problem(outcome))
             else:
-                await _answer_stored(send, outcome, request.message)
+                await _answer_stored(send, outcome, request)
         finally:
             self._budget.give_back(size)
+
+    def _sizes(self, kind: BodyKind) -> tuple[int, int]:
+        """Return the limits of a body, and of one that begins as an array does."""
+        if kind is _JSON:
+            return self._object_bytes_max, self._batch_bytes_max
+        if kind is BodyKind.LINES:
+            return self._batch_bytes_max, 0
+        return self._limits.message_bytes_max, 0
 
     async def _wait_for_outcome(self, request: AppendRequest, receive: Receive) -> AppendOutcome:
         timeout_s = request.timeout_s
@@ -71,7 +102,11 @@ class AppendRoutes:
         self._waiting += 1
         try:
             waiting = self._node.append(
-                (request.message,), concern=request.concern, timeout_s=timeout_s
+                request.messages,
+                concern=request.concern,
+                timeout_s=timeout_s,
+                keys=request.keys,
+                expect=request.expect,
             )
             return await wait_for_answer(waiting, receive)
         finally:
@@ -85,17 +120,26 @@ class AppendRoutes:
         )
 
 
-async def _answer_stored(send: Send, outcome: Stored | Pending, message: bytes) -> None:
-    match outcome:
-        case Stored(first_id, _, acks, nodes):
-            body = b'{"status":"success","log":{"id":%d,"message":%b}}' % (first_id, message)
-            length = (b"content-length", b"%d" % len(body))
-            counted = (b"log-acks", b"%d/%d" % (acks, nodes))
-            await send_answer(send, 200, (JSON_HEADER, length, counted), body)
-        case Pending():
-            body = pending_body(outcome, message)
-            length = (b"content-length", b"%d" % len(body))
-            await send_answer(send, 202, (JSON_HEADER, length), body)
+def _parse(
+    body: bytes, kind: BodyKind, query: bytes, limits: Limits, given: HeaderTerms
+) -> AppendRequest:
+    if kind is _JSON and not (body.startswith(b"[") or body.lstrip(b" \t\r\n").startswith(b"[")):
+        return parse_append(body, query, limits, given)
+    if kind is BodyKind.TEXT:
+        return parse_text(body, query, limits, given)
+    return parse_batch(Batch(body, kind is BodyKind.LINES), query, limits, given)
+
+
+async def _answer_stored(send: Send, outcome: Stored | Pending, request: AppendRequest) -> None:
+    if isinstance(outcome, Stored):
+        status, body = 200, stored_body(outcome, request)
+        headers = [(b"log-acks", b"%d/%d" % (outcome.acks, outcome.nodes))]
+    else:
+        status, body, headers = 202, pending_body(outcome, request), []
+    if outcome.is_replayed:
+        headers.append(_REPLAYED)
+    length = (b"content-length", b"%d" % len(body))
+    await send_answer(send, status, (JSON_HEADER, length, *headers), body)
 
 
 def _not_the_master(master_url: str | None) -> Problem:

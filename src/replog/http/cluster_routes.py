@@ -15,9 +15,9 @@ from replog.config.table import DELAY_S_MAX
 from replog.http.body import BytesInFlight, read_body, require_json
 from replog.http.facade import ServedNode
 from replog.http.json_body import decode_object, named, quoted
-from replog.http.openapi import answer, json_body, responses
+from replog.http.openapi_parts import answer, json_body, responses
 from replog.http.problems import PROBLEMS, Problem, ProblemError, refusal
-from replog.http.schemas import reference
+from replog.http.schema_parts import reference
 from replog.node.views import Health, Role
 
 REPLICATION_PATH = "/replication"

@@ -75,6 +75,9 @@ def _curl(
         return f"curl -I {url}"
     body = _members(operation.get("requestBody", {}))
     schema = _body_schema(body)
+    of = schema.get("oneOf")
+    if isinstance(of, list):
+        schema = _members(of[0])
     name = str(schema.get("$ref", "")).rpartition("/")[2]
     example = _members(_all_schemas(document).get(name, {})).get("example", {})
     verb = "" if method == "post" else f"-X {method.upper()} "

@@ -13,14 +13,8 @@ from replog.http.problems import ProblemError, refusal
 _NAMED_MAX = 60
 
 
-class _DuplicateKey(ValueError):
-    def __init__(self, key: str) -> None:
-        super().__init__(key)
-        self.key = key
-
-
-class _NotStrict(ValueError):
-    pass
+class NotStrictError(ValueError):
+    """JSON that cannot be written back strictly; its text is the reason."""
 
 
 def decode_object(body: bytes, *, example: str) -> dict[str, object]:
@@ -45,15 +39,26 @@ def decode_object(body: bytes, *, example: str) -> dict[str, object]:
         ) from error
     except json.JSONDecodeError as error:
         raise _malformed(_where(body, error), example) from error
-    except _DuplicateKey as error:
-        raise _malformed(f"The key {quoted(error.key)} is given twice", example) from error
-    except _NotStrict as error:
+    except NotStrictError as error:
         raise _malformed(str(error), example) from error
     except RecursionError as error:
         raise _malformed("The body is nested too deeply", example) from error
     if not isinstance(value, dict):
         raise _malformed(f"The body is {kind_of(value)}, not an object", example)
     return value
+
+
+def scan_value(text: str, start: int) -> tuple[object, int]:
+    """Return the strict JSON value that begins at `start`, and where it ends.
+
+    Raises:
+        NotStrictError: a key is given twice, NaN, a number or a nesting beyond any use.
+        json.JSONDecodeError: no JSON value begins there.
+    """
+    try:
+        return _DECODER.raw_decode(text, start)
+    except RecursionError as error:
+        raise NotStrictError("it is nested too deeply") from error
 
 
 def kind_of(value: object) -> str:
@@ -106,20 +111,20 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
         seen: set[str] = set()
         for key, _ in pairs:
             if key in seen:
-                raise _DuplicateKey(key)
+                raise NotStrictError(f"The key {quoted(key)} is given twice")
             seen.add(key)
     return value
 
 
 def _refuse_constant(name: str) -> object:
-    raise _NotStrict(f"{name} is not JSON")
+    raise NotStrictError(f"{name} is not JSON")
 
 
 def _whole_number(digits: str) -> int:
     try:
         return int(digits)
     except ValueError as error:  # the interpreter's bound on digits
-        raise _NotStrict(f"A number of {len(digits)} digits is too large") from error
+        raise NotStrictError(f"A number of {len(digits)} digits is too large") from error
 
 
 _DECODER = json.JSONDecoder(

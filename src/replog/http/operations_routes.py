@@ -14,10 +14,11 @@ from fastapi.responses import HTMLResponse, PlainTextResponse, Response
 from replog.http.cluster_routes import json_response
 from replog.http.docs_page import docs_page
 from replog.http.facade import ServedNode
-from replog.http.openapi import answer, openapi_document, page, responses
+from replog.http.openapi import openapi_document
+from replog.http.openapi_parts import answer, page, responses
 from replog.http.problem_pages import problem_index, problem_page
 from replog.http.problems import PROBLEMS, refusal
-from replog.http.schemas import reference
+from replog.http.schema_parts import reference
 
 _PROBLEM_NAME = Path(
     description="The last part of a problem's `type`.", json_schema_extra={"enum": [*PROBLEMS]}

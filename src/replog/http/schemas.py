@@ -6,7 +6,6 @@ PURE. Words that the core chooses are taken from it, so that no second list has 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from itertools import combinations
 from types import MappingProxyType
 
 from replog.config.table import DELAY_S_MAX
@@ -14,141 +13,38 @@ from replog.core.effects import RefusalReason
 from replog.core.facts import LinkPhase
 from replog.core.health import Health
 from replog.core.progress import LinkState
+from replog.http.log_schemas import LOG_SCHEMAS
 from replog.http.problems import PROBLEMS, type_path
+from replog.http.schema_parts import (
+    Schema,
+    an_object,
+    count,
+    list_of,
+    number,
+    one_of,
+    or_null,
+    reference,
+    text,
+)
 from replog.node.health_view import DAMAGED, NO_MASTER, STARTING, STOPPING
 
-Schema = dict[str, object]
+_ABOUT_ONE_REQUEST = {
+    RefusalReason.BAD_WRITE_CONCERN,
+    RefusalReason.UNKNOWN_ID,
+    RefusalReason.PRECONDITION_FAILED,
+    RefusalReason.KEY_REUSED,
+    RefusalReason.OVERLOADED,
+}
 
 MASTER_STATUSES = (
     "ok",
     STARTING,
-    *(
-        reason.value
-        for reason in RefusalReason
-        if reason not in {RefusalReason.BAD_WRITE_CONCERN, RefusalReason.OVERLOADED}
-    ),
+    *(reason.value for reason in RefusalReason if reason not in _ABOUT_ONE_REQUEST),
 )
-"""`status` of a master: those two are about one request, not about the node."""
+"""`status` of a master."""
 
 SECONDARY_STATUSES = ("ok", NO_MASTER, DAMAGED, STOPPING)
 
-
-def reference(name: str) -> Schema:
-    """Return a reference to the schema `name` of the document."""
-    return {"$ref": f"#/components/schemas/{name}"}
-
-
-def an_object(description: str, members: Mapping[str, Schema]) -> Schema:
-    """Return an object that has all of `members`; more may be added in later versions."""
-    return {
-        "type": "object",
-        "description": description,
-        "required": list(members),
-        "properties": dict(members),
-    }
-
-
-def text(description: str) -> Schema:
-    return {"type": "string", "description": description}
-
-
-def one_of(words: Iterable[str], description: str) -> Schema:
-    """Return a string that is one of `words`."""
-    return {"type": "string", "enum": list(words), "description": description}
-
-
-def number(description: str) -> Schema:
-    return {"type": "number", "minimum": 0, "description": description}
-
-
-def count(description: str) -> Schema:
-    """Return a whole number from 0 on."""
-    return {"type": "integer", "minimum": 0, "description": description}
-
-
-def or_null(schema: Schema) -> Schema:
-    """Return `schema`, or null for what is not known."""
-    return {**schema, "type": [schema["type"], "null"]}
-
-
-def list_of(items: Schema, description: str) -> Schema:
-    return {"type": "array", "items": items, "description": description}
-
-
-# --- the log -------------------------------------------------------------------------------
-
-CONCERN: Schema = {
-    "description": "How many nodes, the master counted, must hold the entry on disk before the "
-    "answer: 1 to n (all configured nodes), majority, or all. The default is all, unless the "
-    "node is configured otherwise.",
-    "oneOf": [
-        {"type": "integer", "minimum": 1},
-        {"type": "string", "enum": ["majority", "all"]},
-    ],
-}
-
-TIMEOUT: Schema = {
-    "description": "Seconds after which a waiting append is answered 202; 0 answers as soon as "
-    "the master has stored it. Without it there is no limit, unless the node is configured "
-    "with one.",
-    "type": "number",
-    "minimum": 0,
-}
-
-_ENTRY: Schema = {
-    "type": "object",
-    "description": "One message of the log.",
-    "required": ["id", "message"],
-    "additionalProperties": False,
-    "properties": {
-        "id": {"type": "integer", "minimum": 1, "description": "Its place: 1, 2, 3 … no gaps."},
-        "message": {"type": "string", "description": "As it was appended."},
-    },
-}
-
-_APPEND: Schema = {
-    "type": "object",
-    "description": "What POST /logs takes.",
-    "required": ["message"],
-    "additionalProperties": False,
-    "properties": {
-        "message": text("At most 1 MiB of UTF-8 by default."),
-        "w": reference("Concern"),
-        "write_concern": {
-            "description": "Another spelling of w. Only one may be used.",
-            **reference("Concern"),
-        },
-        "writeConcern": {
-            "description": "Another spelling of w. Only one may be used.",
-            **reference("Concern"),
-        },
-        "timeout": TIMEOUT,
-    },
-    "not": {
-        "anyOf": [
-            {"required": list(pair)}
-            for pair in combinations(("w", "write_concern", "writeConcern"), 2)
-        ]
-    },
-    "example": {"message": "This is a test log entry."},
-}
-
-_APPENDED = an_object(
-    "Stored on w nodes.",
-    {"status": {"type": "string", "const": "success"}, "log": reference("Entry")},
-)
-
-_PENDING = an_object(
-    "Stored, not yet on w nodes; it gets there by itself.",
-    {
-        "status": {"type": "string", "const": "pending"},
-        "log": reference("Entry"),
-        "required": count("Nodes that w asks for."),
-        "acks": list_of(
-            {"type": "string"}, "URLs of the nodes that hold it on disk, the master's first."
-        ),
-    },
-)
 
 # --- the nodes -----------------------------------------------------------------------------
 
@@ -267,9 +163,15 @@ _MEMBERS: Mapping[str, Schema] = MappingProxyType(
         "parameter": text(
             "The parameter that is wrong, shortened; missing where the query is no UTF-8."
         ),
-        "limit": count("The limit in bytes."),
+        "header": text("The header that is wrong."),
+        "limit": count("The limit: bytes, or entries where a batch has too many."),
         "master": or_null(text("Where to append; null while this secondary does not know it.")),
         "reasons": list_of({"type": "string"}, "Why the node is not ready."),
+        "line": count("The line of the batch that is wrong, or the place in its array, from 1."),
+        "id": count("The entry that has the key."),
+        "last_id": count("The id of the last entry of the log; 0 is an empty log."),
+        "committed": count("This node shows everything up to this id."),
+        "lag_ms": or_null(count("Since this node was level with its master; null: not yet.")),
     }
 )
 
@@ -323,11 +225,7 @@ def problem_of(names: Iterable[str]) -> Schema:
 
 SCHEMAS: Mapping[str, Schema] = MappingProxyType(
     {
-        "Entry": _ENTRY,
-        "Append": _APPEND,
-        "Concern": CONCERN,
-        "Appended": _APPENDED,
-        "Pending": _PENDING,
+        **LOG_SCHEMAS,
         "HealthOfMaster": _health("master", MASTER_STATUSES, {}),
         "HealthOfSecondary": _health(
             "secondary",

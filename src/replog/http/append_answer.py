@@ -1,0 +1,50 @@
+"""What an append is answered: stored at its write concern, stored and not yet there, refused.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from replog.core.effects import Pending, Refused, Stored
+from replog.http.append_request import AppendRequest
+from replog.http.problems import PROBLEMS, Problem
+
+
+def stored_body(outcome: Stored, request: AppendRequest) -> bytes:
+    """Return the answer for entries that are on as many nodes as were asked for."""
+    if request.is_batch:
+        return b'{"status":"success",%b}' % _ids(outcome)
+    return b'{"status":"success","log":{"id":%d,"message":%b}}' % (
+        outcome.first_id,
+        request.message,
+    )
+
+
+def pending_body(outcome: Pending, request: AppendRequest) -> bytes:
+    """Return the answer for entries that are stored, and not yet on so many nodes."""
+    acks = msgspec.json.encode(outcome.acks)
+    progress = b'"required":%d,"acks":%b' % (outcome.required, acks)
+    if request.is_batch:
+        return b'{"status":"pending",%b,%b}' % (_ids(outcome), progress)
+    return b'{"status":"pending","log":{"id":%d,"message":%b},%b}' % (
+        outcome.first_id,
+        request.message,
+        progress,
+    )
+
+
+def refused_problem(outcome: Refused) -> Problem:
+    """Return the problem of what the node refused."""
+    members: dict[str, object] = {}
+    if outcome.last_id is not None:
+        members["last_id"] = outcome.last_id
+    if outcome.id is not None:
+        members["id"] = outcome.id
+    return Problem(PROBLEMS[outcome.reason.value], outcome.detail, members)
+
+
+def _ids(outcome: Stored | Pending) -> bytes:
+    first, last = outcome.first_id, outcome.last_id
+    return b'"first":%d,"last":%d,"count":%d' % (first, last, last - first + 1)
