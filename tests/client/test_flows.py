@@ -69,13 +69,16 @@ def test_every_try_has_the_same_key_and_what_is_left_of_the_time() -> None:
     table.now = 4.0
     assert isinstance(step(flow, Failed(A, "broken", has_left=True)), Pause)
     second = sent(step(flow))
-    table.now = 20.0
-    assert isinstance(step(flow, Failed(A, "broken", has_left=True)), Pause)
+    table.now = 9.9375
+    assert step(flow, Failed(A, "broken", has_left=True)) == Pause(0.0625)
+    table.now = 10.5
     third = sent(step(flow))
     assert [fields(call)["timeout"] for call in (first, second, third)] == [10, 6, 0]
     assert {fields(call)["key"] for call in (first, second, third)} == {"key-1"}
     assert {fields(call)["expect"] for call in (first, second, third)} == {4}
     assert second.answer_within_s == 6 + ANSWER_WITHIN_S
+    with pytest.raises(InDoubtError):  # the time of the call is up
+        step(flow, Failed(A, "broken", has_left=True))
 
 
 def test_a_doubt_outlasts_a_later_silence_of_which_nothing_left() -> None:

@@ -133,6 +133,15 @@ def test_patience_counts_from_the_first_failure_and_tries_once_more_at_its_end()
     assert patience.pause_s() is not None
 
 
+def test_the_time_of_the_call_ends_it_before_its_patience_does() -> None:
+    clock = Clock()
+    patience = Patience(clock.surroundings, retry_for_s=None, within_s=1.0)
+    clock.now += 0.98
+    assert patience.pause_s() == pytest.approx(0.02)
+    clock.now += 0.02
+    assert patience.pause_s() is None
+
+
 def test_without_patience_there_is_one_round() -> None:
     assert Clock().patience(0.0).pause_s() is None
 

@@ -64,14 +64,19 @@ class Asking:
     surroundings: Surroundings
     retry_for_s: float | None
 
-    def patience(self) -> Patience:
-        return Patience(self.surroundings, retry_for_s=self.retry_for_s)
+    def patience(self, within_s: float | None = None) -> Patience:
+        return Patience(self.surroundings, retry_for_s=self.retry_for_s, within_s=within_s)
 
-    def master(self, make: MakeCall, *, is_append: bool, key: str | None = None) -> Flow[Answer]:
+    def master(
+        self, make: MakeCall, *, within_s: float | None, is_append: bool, key: str | None = None
+    ) -> Flow[Answer]:
         """Ask the master, wherever it is.
 
         An append is sent again after silence only because it carries its key: the node knows
         it again and stores it once (P6).
+
+        Args:
+            within_s: when to give up at the latest; None leaves it to `retry_for_s` alone.
 
         Raises:
             InDoubtError: the time is up, and a request of an append may have been performed.
@@ -79,7 +84,7 @@ class Asking:
         """
         clock = self.surroundings.clock
         started = clock()
-        patience = self.patience()
+        patience = self.patience(within_s)
         is_in_doubt = False
         while True:
             here = Round()
@@ -113,7 +118,9 @@ class Asking:
                 raise InDoubtError(str(error), key) if is_append and is_in_doubt else error
             yield Pause(pause_s)
 
-    def any_node(self, make: MakeCall, *, fresh_within_s: float) -> Flow[Answer]:
+    def any_node(
+        self, make: MakeCall, *, within_s: float | None, fresh_within_s: float
+    ) -> Flow[Answer]:
         """Ask one node after the other, beginning with the one that answered last.
 
         Raises:
@@ -122,7 +129,7 @@ class Asking:
         """
         clock = self.surroundings.clock
         started = clock()
-        patience = self.patience()
+        patience = self.patience(within_s)
         while True:
             here = Round()
             for url in self.nodes.to_read():

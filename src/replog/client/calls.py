@@ -38,10 +38,9 @@ from replog.client.wire import (
     path_of,
 )
 
-ANSWER_WITHIN_S = 30.0
+ANSWER_WITHIN_S = 10.0
 """How long a node may be silent beside the time that it was asked to wait."""
 STATUS_WITHIN_S = 5.0
-FRESH_WITHIN_S = 10.0
 ACKS_WAIT_S = 30.0
 """One question of `wait_for`; proxies often cut what takes 60 s."""
 PAGE = 1000
@@ -72,7 +71,8 @@ class Calls:
 
         Args:
             w: 1, 2 …, "majority" or "all"; None leaves it to the node ("all" by default).
-            timeout: seconds after which it comes back pending; None waits as long as it takes.
+            timeout: seconds after which it comes back, pending, or with an error where no node
+                was reached; None waits for `w` as long as it takes.
             key: your own idempotency key, 1 to 255 bytes; None makes one.
             expect: store it only if this is the last id of the log.
 
@@ -153,7 +153,11 @@ class Calls:
             left_s = max(0.0, round(terms.timeout_s - elapsed_s, 3))
             return Call(url, make(Terms(terms.w, left_s, terms.expect)), left_s + ANSWER_WITHIN_S)
 
-        return (yield from self._asking.master(make_call, is_append=True, key=key))
+        return (
+            yield from self._asking.master(
+                make_call, within_s=terms.timeout_s, is_append=True, key=key
+            )
+        )
 
     # --- receipts -------------------------------------------------------------------------------
 
@@ -175,15 +179,22 @@ class Calls:
             wait_s = ACKS_WAIT_S
             if timeout is not None:
                 wait_s = min(wait_s, max(0.0, round(started + timeout - clock(), 3)))
-            acks = yield from self._acks(id, w=w, wait_s=wait_s)
+            acks = yield from self._acks(id, w=w, wait_s=wait_s, within_s=timeout)
             if acks.is_met or (timeout is not None and clock() - started >= timeout):
                 return acks
 
-    def _acks(self, id: int, *, w: WriteConcern | None, wait_s: float | None) -> Flow[Acks]:
+    def _acks(
+        self,
+        id: int,
+        *,
+        w: WriteConcern | None,
+        wait_s: float | None,
+        within_s: float | None = None,
+    ) -> Flow[Acks]:
         request = acks_request(id, w=w, wait_s=wait_s)
-        within_s = ANSWER_WITHIN_S + (wait_s or 0.0)
+        answer_within_s = ANSWER_WITHIN_S + (wait_s or 0.0)
         answer = yield from self._asking.master(
-            lambda url, _: Call(url, request, within_s), is_append=False
+            lambda url, _: Call(url, request, answer_within_s), within_s=within_s, is_append=False
         )
         return decode_acks(answer)
 
@@ -204,7 +215,7 @@ class Calls:
             min_id: the node must show the log up to here.
             max_lag: seconds; the node must have been level with its master since.
             level: "master" checks with the master at that moment: linearizable.
-            timeout: how many seconds to wait for a node that is so fresh, 10 by default.
+            timeout: how many seconds it may take until a node is so fresh, 10 by default.
 
         Raises:
             UnknownIdError: there is no such entry.
@@ -266,8 +277,7 @@ class Calls:
     def _fresh(
         self, min_id: int, max_lag: float | None, level: Level | None, timeout: float | None
     ) -> Fresh:
-        timeout_s = FRESH_WITHIN_S if timeout is None else timeout
-        return Fresh(min_id or None, max_lag, level, timeout_s)
+        return Fresh(min_id or None, max_lag, level, timeout)
 
     # --- the cluster ----------------------------------------------------------------------------
 

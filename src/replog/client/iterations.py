@@ -40,7 +40,8 @@ from replog.client.wire import (
     stream_request,
 )
 
-ANSWER_WITHIN_S = 30.0
+ANSWER_WITHIN_S = 10.0
+FRESH_WITHIN_S = 10.0
 SILENCE_S = 30.0
 """A stream says something every 10 s."""
 
@@ -68,13 +69,17 @@ class Where:
 
 def ask(asking: Asking, make: MakeRequest, fresh: Fresh) -> Flow[Answer]:
     """Ask any node that is as fresh as `fresh` says."""
-    within_s = fresh.timeout_s or 0.0
+    fresh_within_s = FRESH_WITHIN_S if fresh.timeout_s is None else fresh.timeout_s
 
     def make_call(url: str, elapsed_s: float) -> Call:
-        left_s = max(0.0, within_s - elapsed_s)
+        left_s = max(0.0, fresh_within_s - elapsed_s)
         return Call(url, make(fresh.query(left_s)), left_s + ANSWER_WITHIN_S)
 
-    return (yield from asking.any_node(make_call, fresh_within_s=within_s))
+    return (
+        yield from asking.any_node(
+            make_call, within_s=fresh.timeout_s, fresh_within_s=fresh_within_s
+        )
+    )
 
 
 def read_pages(asking: Asking, where: Where, fresh: Fresh) -> Steps:
@@ -124,7 +129,7 @@ def follow_log(asking: Asking, first: int | None, *, retry_for_s: float | None) 
     if next_id is None:
         # Fixed here: a stream that breaks before its first entry must not begin later.
         seen = asking.nodes.seen_id
-        next_id = 1 + (yield from committed(asking, Fresh(seen or None, timeout_s=10.0)))
+        next_id = 1 + (yield from committed(asking, Fresh(seen or None)))
     patience = asking.patience()
     while True:
         errors: list[ClientError] = []

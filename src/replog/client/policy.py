@@ -143,10 +143,20 @@ class Patience:
     Pauses double from 50 ms to 2 s, each shortened by up to half by chance, so that many
     clients do not come back at the same moment. Waiting for an answer is not failing: the time
     counts from the first failure after the last sign of life.
+
+    Args:
+        within_s: what is left of the call's own time; None where it has none.
     """
 
-    def __init__(self, surroundings: Surroundings, *, retry_for_s: float | None) -> None:
+    def __init__(
+        self,
+        surroundings: Surroundings,
+        *,
+        retry_for_s: float | None,
+        within_s: float | None = None,
+    ) -> None:
         self.retry_for_s = retry_for_s
+        self._ends_at = None if within_s is None else surroundings.clock() + within_s
         self._clock = surroundings.clock
         self._jitter = surroundings.jitter
         self._failing_since: float | None = None
@@ -173,9 +183,12 @@ class Patience:
         pause_s = min(PAUSE_S_MAX, FIRST_PAUSE_S * 2.0 ** min(self._rounds, 10))
         pause_s = max(at_least_s, pause_s * (1 - self._jitter() / 2))
         self._rounds += 1
-        if self.retry_for_s is None:
+        ends = [] if self._ends_at is None else [self._ends_at]
+        if self.retry_for_s is not None:
+            ends.append(self._failing_since + self.retry_for_s)
+        if not ends:
             return pause_s
-        left_s = self._failing_since + self.retry_for_s - now
+        left_s = min(ends) - now
         return min(pause_s, left_s) if left_s > 0 else None
 
 

@@ -134,7 +134,7 @@ def _is_replayed(answer: Answer) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Fresh:
-    """How fresh a read must be; `timeout_s` is how long it may take until it is."""
+    """How fresh a read must be; `timeout_s` is how long it may take until it is, None is 10."""
 
     min_id: int | None = None
     max_lag_s: float | None = None
