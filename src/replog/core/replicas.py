@@ -142,14 +142,8 @@ class Replicas:
         members = (facts.url, *(other.url for other in self.peers))
         peer.state = LinkState.PROVING
         self.contact(peer, out)
-        out.append(
-            Send(
-                peer.link,
-                Welcome(
-                    facts.log_id, facts.node_id, self.epoch, facts.url, members, facts.reign_id
-                ),
-            )
-        )
+        who = (facts.log_id, facts.node_id, self.epoch)
+        out.append(Send(peer.link, Welcome(*who, facts.url, members, facts.reign_id)))
 
     # --- proof --------------------------------------------------------------------------
 
@@ -358,9 +352,7 @@ class Replicas:
     def tick(self, now: Tick, out: list[Effect], *, is_supreme: bool) -> None:
         """Send heartbeats, and declare links down that showed no sign of life (R11).
 
-        Args:
-            is_supreme: what is committed here is all that is: a secondary that shows so much
-                is level with it.
+        Where `is_supreme`, a secondary that shows what is committed here is level.
         """
         is_beat = now >= self._next_heartbeat
         if is_beat:
