@@ -166,7 +166,8 @@ class FakeNode:
         first = EntryId(min(found) - with_key[0][0])
         lines = [entry_line(EntryId(first + n), message) for n, message in enumerate(messages)]
         has_keys = all(self.keys.get(EntryId(first + place)) == key for place, key in with_key)
-        if has_keys and self.lines[first - 1 : first - 1 + len(lines)] == lines:
+        is_whole = max(found) == first + with_key[-1][0]
+        if has_keys and is_whole and self.lines[first - 1 : first - 1 + len(lines)] == lines:
             return first
         return Refused(RefusalReason.KEY_REUSED, f"entry {min(found)} has the key", id=min(found))
 
