@@ -91,6 +91,7 @@ class FakeCluster:
     requests: list[httpx2.Request] = field(default_factory=list)
     behind: dict[str, int] = field(default_factory=dict)
     """How many entries a node lacks."""
+    log_ids: dict[str, str | None] = field(default_factory=dict)
     open_streams: int = 0
 
     def fail(self, url: str, *faults: Fault) -> None:
@@ -106,7 +107,8 @@ class FakeCluster:
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         self.requests.append(request)
         url = _url(request)
-        waiting = self.faults.get(url)
+        # A follower asks for the health before each stream: faults are for what comes then.
+        waiting = None if request.url.path == "/health" else self.faults.get(url)
         if waiting:
             return waiting.popleft()(self, request)
         if url in self.always:
@@ -162,6 +164,7 @@ class FakeCluster:
             "role": role,
             "status": "ok",
             "node_id": url,
+            "log_id": self.log_ids.get(url, "one"),
             "epoch": 1,
             "last_id": len(self.messages),
             "committed_id": len(self.messages),

@@ -16,6 +16,7 @@ from replog.client import (
     KeyReusedError,
     NotANodeError,
     NotFreshError,
+    OtherLogError,
     PreconditionFailedError,
     SupersededError,
     UnknownIdError,
@@ -233,6 +234,18 @@ def test_following_goes_on_at_another_node_with_each_entry_once(desk: Desk) -> N
         "GET c/logs/stream?from=4",
         "GET a/logs/stream?from=6",
     ]
+
+
+def test_a_follower_does_not_go_on_in_another_log(desk: Desk) -> None:
+    desk.cluster.log_ids = {A: None, C: "two"}
+    desk.cluster.fail(A, stream(b"\n"))
+    desk.cluster.fail(B, stream(line(1)))
+    with desk.client() as client:
+        following = client.follow(1)
+        assert next(following) == Entry(1, "m1")
+        with pytest.raises(OtherLogError):
+            next(following)
+    assert desk.cluster.asked()[-1] == "GET c/health"
 
 
 def test_a_stream_with_a_gap_is_not_believed(desk: Desk) -> None:

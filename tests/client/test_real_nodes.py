@@ -12,7 +12,16 @@ from pathlib import Path
 
 import pytest
 
-from replog.client import Client, Entry, Producer
+from replog.client import (
+    Client,
+    Entry,
+    KeyReusedError,
+    NotFreshError,
+    PreconditionFailedError,
+    Producer,
+    RequestError,
+    UnknownIdError,
+)
 from replog.testing import LocalCluster
 from tests.client.both import MakeClient
 from tests.support.cluster import answers, clean_environment
@@ -144,6 +153,48 @@ def test_a_client_reads_its_own_writes_at_a_slow_secondary() -> None:
         assert client.get(stored.id) == Entry(stored.id, "mine")
         assert list(client.read(last=1)) == [Entry(stored.id, "mine")]
         assert client.calls.nodes.to_read()[0] == cluster.url("secondary-1")
+
+
+def test_every_argument_of_a_read_is_understood_by_real_nodes(
+    cluster: LocalCluster, make_client: MakeClient
+) -> None:
+    with make_client(cluster.urls[1:] + cluster.urls[:1]) as client:
+        ids = client.append_many([f"m{number}" for number in range(10)], w="all").ids
+        assert [entry.id for entry in client.read(level="master", page=3)] == list(ids)
+        assert [entry.id for entry in client.read(4, 3, max_lag=60.0, page=2)] == [4, 5, 6]
+        assert [entry.id for entry in client.read(last=2)] == [9, 10]
+        assert [entry.id for entry in client.read(since="2020-01-01T00:00:00Z", page=4)] == list(
+            ids
+        )
+        assert list(client.read(since="2120-01-01T00:00:00Z")) == []
+        assert list(client.read(limit=0)) == []
+        assert client.get(3, min_id=10, max_lag=60.0, level="master").message == "m2"
+        with pytest.raises(NotFreshError):
+            client.get(3, min_id=11, timeout=0)
+        with pytest.raises(UnknownIdError):
+            client.get(11)
+        with pytest.raises(RequestError):
+            list(client.read(since="yesterday"))
+
+
+def test_compare_and_append_and_keys_of_ones_own_work_with_real_nodes(
+    cluster: LocalCluster, make_client: MakeClient
+) -> None:
+    with make_client(cluster.urls) as client:
+        first = client.append("ключ", key="ключ 1", expect=0)
+        again = client.append("ключ", key="ключ 1", expect=0)
+        assert (again.id, again.is_replayed) == (first.id, True)
+        with pytest.raises(KeyReusedError) as reused:
+            client.append("other", key="ключ 1")
+        assert reused.value.id == first.id
+        with pytest.raises(PreconditionFailedError) as failed:
+            client.append("late", expect=0)
+        assert failed.value.last_id == first.id
+        batch = client.append_many(["a", "b"], keys=["k1", "k2"], expect=first.id, w="majority")
+        assert (list(batch.ids), batch.key) == ([2, 3], None)
+        assert client.append("b", key="k2").id == 3
+        with pytest.raises(RequestError):
+            client.append("x", w=9)
 
 
 def test_the_status_of_a_real_cluster_is_read(cluster: LocalCluster) -> None:

@@ -36,6 +36,10 @@ class NotANodeError(ClientError):
     """What answered is no node of a replicated log, or something on the way to it."""
 
 
+class OtherLogError(ClientError):
+    """A node holds another log than the one followed so far: its ids are other entries."""
+
+
 class ClosedError(ClientError):
     """The client or the producer was closed before."""
 

@@ -10,7 +10,8 @@ from dataclasses import dataclass, replace
 from functools import partial
 
 from replog.client.asking import Asking
-from replog.client.errors import ClientError, UnreachableError
+from replog.client.errors import ClientError, OtherLogError, UnreachableError
+from replog.client.model import NodeStatus
 from replog.client.ops import (
     Answer,
     Call,
@@ -25,6 +26,7 @@ from replog.client.ops import (
     Request,
     Shut,
     Steps,
+    call,
     more,
     open_stream,
 )
@@ -35,6 +37,7 @@ from replog.client.wire import (
     Value,
     committed_of,
     decode_page,
+    decode_status,
     page_request,
     path_of,
     stream_request,
@@ -131,11 +134,16 @@ def follow_log(asking: Asking, first: int | None, *, retry_for_s: float | None) 
         seen = asking.nodes.seen_id
         next_id = 1 + (yield from committed(asking, Fresh(seen or None)))
     patience = asking.patience()
+    log_id: str | None = None
     while True:
         errors: list[ClientError] = []
         after_s = 0.0
         for url in asking.nodes.to_read():
-            opened = yield from open_stream(Open(url, stream_request(next_id), SILENCE_S))
+            opened: Opened | Answer | Failed
+            opened = yield from call(Call(url, Request("GET", "/health"), ANSWER_WITHIN_S))
+            if isinstance(opened, Answer) and opened.status == 200:
+                log_id = _same_log(log_id, decode_status(opened))
+                opened = yield from open_stream(Open(url, stream_request(next_id), SILENCE_S))
             if isinstance(opened, Opened):
                 patience.retry_for_s = retry_for_s
                 asking.nodes.answers_reads(url)
@@ -161,6 +169,17 @@ def follow_log(asking: Asking, first: int | None, *, retry_for_s: float | None) 
         if pause_s_or_end is None:
             raise most_telling(errors)
         yield Pause(pause_s_or_end)
+
+
+def _same_log(known: str | None, node: NodeStatus) -> str | None:
+    """Return the log_id that is known now; None while only empty nodes answered.
+
+    Raises:
+        OtherLogError: going on there would mix two logs.
+    """
+    if known is not None and node.log_id not in {known, None}:
+        raise OtherLogError(f"{node.url} holds the log {node.log_id}, and {known} was followed")
+    return node.log_id or known
 
 
 def _to_its_end(asking: Asking, next_id: int) -> Generator[Op | Emit, Outcome, int]:
