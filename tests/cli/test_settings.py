@@ -43,7 +43,17 @@ def test_defaults_are_those_of_the_documents() -> None:
     assert settings.message_bytes_max == 1024 * 1024
     assert settings.waiting_appends_max == 10_000
     assert settings.request_bytes_in_flight_max == 64 * 1024 * 1024
+    assert settings.batch_entries_max == Limits().batch_entries_max == 10_000
+    assert settings.batch_bytes_max == Limits().batch_bytes_max == 16 * 1024 * 1024
     assert settings.followers_max == Limits().followers_max == 2_000
+
+
+def test_the_highest_settings_of_a_batch_fit_into_one_of_the_format() -> None:
+    settings = load(MASTER, batch_entries_max="100000", batch_bytes_max=str(24 * 1024 * 1024))
+    limits = Limits(
+        batch_entries_max=settings.batch_entries_max, batch_bytes_max=settings.batch_bytes_max
+    )
+    assert limits.batch_body_bytes_max == 24 * 1024 * 1024
 
 
 def test_a_delay_has_one_limit_for_one_node_and_for_a_cluster() -> None:
@@ -95,6 +105,8 @@ def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:
         message_bytes_max = 100
         waiting_appends_max = 5
         request_bytes_in_flight_max = 2097152
+        batch_entries_max = 8
+        batch_bytes_max = 9
         followers_max = 7
         """,
     )
@@ -116,6 +128,8 @@ def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:
         message_bytes_max=100,
         waiting_appends_max=5,
         request_bytes_in_flight_max=2_097_152,
+        batch_entries_max=8,
+        batch_bytes_max=9,
         followers_max=7,
     )
     text = Path(path).read_text()
@@ -197,6 +211,10 @@ def test_secondaries_are_separated_by_commas_and_may_end_in_a_slash() -> None:
         ("message_bytes_max", "99999999"),
         ("waiting_appends_max", "0"),
         ("request_bytes_in_flight_max", "1"),
+        ("batch_entries_max", "0"),
+        ("batch_entries_max", "100001"),
+        ("batch_bytes_max", "0"),
+        ("batch_bytes_max", "25165825"),
         ("followers_max", "0"),
     ],
 )

@@ -231,5 +231,7 @@ class Nodes:
             message_bytes_max=1024 * 1024,
             waiting_appends_max=10_000,
             request_bytes_in_flight_max=64 * 1024 * 1024,
+            batch_entries_max=10_000,
+            batch_bytes_max=16 * 1024 * 1024,
             followers_max=2_000,
         )

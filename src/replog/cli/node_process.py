@@ -81,6 +81,8 @@ async def _serve(settings: Settings, listen_fd: int | None) -> bool:
         message_bytes_max=settings.message_bytes_max,
         waiting_appends_max=settings.waiting_appends_max,
         request_bytes_max=settings.request_bytes_in_flight_max,
+        batch_entries_max=settings.batch_entries_max,
+        batch_bytes_max=settings.batch_bytes_max,
         followers_max=settings.followers_max,
     )
     # The port first: a second node of the same command must not touch the data directory.

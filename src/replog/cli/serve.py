@@ -26,6 +26,8 @@ METAVARS = {
     "message_bytes_max": "BYTES",
     "waiting_appends_max": "N",
     "request_bytes_in_flight_max": "BYTES",
+    "batch_entries_max": "N",
+    "batch_bytes_max": "BYTES",
     "followers_max": "N",
 }
 SWITCHES = {table.TAKE_OVER, table.ACCEPT_LOSS}

@@ -19,6 +19,8 @@ from typing import TypeVar
 from replog.config.table import (
     ACCEPT_LOSS,
     ADVERTISE_URL,
+    BATCH_BYTES_MAX,
+    BATCH_ENTRIES_MAX,
     DATA_DIR,
     DEFAULT_TIMEOUT,
     DELAY,
@@ -156,6 +158,8 @@ def load_settings(
         message_bytes_max=sources.read(MESSAGE_BYTES_MAX),
         waiting_appends_max=sources.read(WAITING_APPENDS_MAX),
         request_bytes_in_flight_max=sources.read(REQUEST_BYTES_IN_FLIGHT_MAX),
+        batch_entries_max=sources.read(BATCH_ENTRIES_MAX),
+        batch_bytes_max=sources.read(BATCH_BYTES_MAX),
         followers_max=sources.read(FOLLOWERS_MAX),
     )
 

@@ -179,6 +179,21 @@ REQUEST_BYTES_IN_FLIGHT_MAX = Setting(
     default=64 * MIB,
     help="bytes of request bodies that may be under way together; beyond, 503",
 )
+BATCH_ENTRIES_MAX = Setting(
+    name="batch_entries_max",
+    # With the next one: whatever is within both fits into the format's batch, see `Limits`.
+    parse=texts.whole_number(1, 100_000),
+    expects="a whole number from 1 to 100000",
+    default=10_000,
+    help="entries that one request may append together; beyond, 413",
+)
+BATCH_BYTES_MAX = Setting(
+    name="batch_bytes_max",
+    parse=texts.whole_number(1, 24 * MIB),
+    expects=f"a whole number of bytes from 1 to {24 * MIB}",
+    default=16 * MIB,
+    help="largest body of a request that appends several entries; beyond, 413",
+)
 FOLLOWERS_MAX = Setting(
     name="followers_max",
     parse=texts.whole_number(1, 100_000),
@@ -205,6 +220,8 @@ TABLE: tuple[Setting[object], ...] = (
     MESSAGE_BYTES_MAX,
     WAITING_APPENDS_MAX,
     REQUEST_BYTES_IN_FLIGHT_MAX,
+    BATCH_ENTRIES_MAX,
+    BATCH_BYTES_MAX,
     FOLLOWERS_MAX,
 )
 
@@ -230,4 +247,6 @@ class Settings:
     message_bytes_max: int
     waiting_appends_max: int
     request_bytes_in_flight_max: int
+    batch_entries_max: int
+    batch_bytes_max: int
     followers_max: int
