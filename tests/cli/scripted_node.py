@@ -35,9 +35,16 @@ class Answer:
 
 @dataclass
 class ScriptedNode:
+    """Attributes:
+    answers: in the order of the requests.
+    health: answers to `GET /health` that come out of turn, where there are any.
+    """
+
     url: str
     answers: list[Answer] = field(default_factory=list)
+    health: list[Answer] = field(default_factory=list)
     asked: list[tuple[str, bytes]] = field(default_factory=list)
+    keys: list[str | None] = field(default_factory=list)
     connections: int = 0
     _released: threading.Event = field(default_factory=threading.Event)
 
@@ -54,6 +61,10 @@ class ScriptedNode:
             body = json.dumps({"status": "success", "log": entry}, separators=(",", ":"))
             self.answers.append(Answer(body.encode(), acks=acks))
 
+    def stored_batch(self, first: int, last: int, acks: str = "3/3") -> None:
+        body = {"status": "success", "first": first, "last": last, "count": last - first + 1}
+        self.answers.append(Answer(json.dumps(body).encode(), acks=acks))
+
 
 @contextmanager
 def scripted_node() -> Iterator[ScriptedNode]:
@@ -67,11 +78,15 @@ def scripted_node() -> Iterator[ScriptedNode]:
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
             node.asked.append((f"{self.command} {self.path}", body))
-            answer = node.answers.pop(0)
+            node.keys.append(self.headers.get("Idempotency-Key"))
+            is_aside = self.path == "/health" and bool(node.health)
+            answer = node.health.pop(0) if is_aside else node.answers.pop(0)
             if answer.waits:
                 node.wait_for_release()
             size = len(answer.body) if answer.size is None else answer.size
             self.send_response(answer.status)
+            if answer.status >= 400:
+                self.send_header("Content-Type", "application/problem+json")
             self.send_header("Content-Length", str(size))
             if answer.acks:
                 self.send_header("Log-Acks", answer.acks)

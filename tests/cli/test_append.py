@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 from typer.testing import CliRunner, Result
 
+from replog.cli import append_call
 from replog.cli.main import app
 from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
 
@@ -24,7 +25,9 @@ HEALTH = json.dumps(
         ],
     }
 ).encode()
-PROBLEM = json.dumps({"title": "No quorum", "status": 503, "detail": "Bring nodes back."}).encode()
+PROBLEM = json.dumps(
+    {"type": "/problems/no-quorum", "title": "No quorum", "detail": "Bring nodes back."}
+).encode()
 
 
 @pytest.fixture
@@ -73,6 +76,7 @@ def test_stored_but_not_on_enough_nodes_names_those_that_are_behind(node: Script
     assert result.stderr == (
         "… 7 is stored on 1 of 3 nodes, not yet on http://b (suspected, 12 entries behind), "
         "http://c (healthy, 1 entry behind). It will get there by itself.\n"
+        f"  wait for it:  replog acks 7 -w all --url {node.url}\n"
     )
 
 
@@ -80,7 +84,10 @@ def test_pending_is_said_also_when_the_node_stops_before_it_tells_who(node: Scri
     node.answers = [Answer(PENDING, status=202), Answer(b"{}", status=503)]
     result = append(node, "x", "--timeout", "1")
     assert result.exit_code == 4
-    assert result.stderr == "… 7 is stored on 1 node. It will get there by itself.\n"
+    assert result.stderr == (
+        "… 7 is stored on 1 node. It will get there by itself.\n"
+        f"  wait for it:  replog acks 7 -w 3 --url {node.url}\n"
+    )
 
 
 @pytest.mark.parametrize(
@@ -144,56 +151,34 @@ def test_a_node_may_stand_under_a_path(node: ScriptedNode) -> None:
     assert node.asked[0][0] == "POST /log/logs"
 
 
-def test_each_line_of_stdin_is_an_entry_in_order_over_one_connection(node: ScriptedNode) -> None:
-    node.stored(5, 6, 7, 8)
-    result = append(node, "-", stdin=b"a\n\nc \xf0\x9f\x98\x80\r\nlast")
-    assert (result.exit_code, result.stdout, result.stderr) == (0, "5\n6\n7\n8\n", "")
-    assert [json.loads(body)["message"] for _, body in node.asked] == ["a", "", "c 😀\r", "last"]
-    assert node.connections == 1
-
-
-def test_no_input_is_no_entry(node: ScriptedNode) -> None:
-    result = append(node, "-", stdin="")
-    assert (result.exit_code, result.stdout, node.asked) == (0, "", [])
-
-
-def test_where_it_breaks_off_the_last_stored_line_is_named(node: ScriptedNode) -> None:
-    node.stored(5, 6)
-    node.answers.append(Answer(PROBLEM, status=503))
-    result = append(node, "-", stdin="a\nb\nc\nd\n")
-    assert (result.exit_code, result.stdout) == (1, "5\n6\n")
-    assert result.stderr == (
-        "replog: line 3: No quorum: Bring nodes back. (HTTP 503)\n  stored last: line 2, as id 6\n"
-    )
-
-
-def test_a_line_without_an_answer_is_in_doubt_and_named(node: ScriptedNode) -> None:
-    node.stored(5, 6)
-    node.answers.append(Answer(b"{", size=100))
-    result = append(node, "-", stdin="a\nb\nc\nd\n")
-    assert (result.exit_code, result.stdout) == (5, "5\n6\n")
-    assert result.stderr.startswith(f"replog: line 3: the connection to {node.url} broke off")
-    assert result.stderr.endswith(
-        "\n  stored last: line 2, as id 6; line 3 was under way and may be stored: "
-        f"look before you append it again:\n  replog get --from 7 --url {node.url}\n"
-    )
-
-
-def test_a_line_that_is_not_text_is_named_and_not_sent(node: ScriptedNode) -> None:
-    node.stored(5)
-    result = append(node, "-", stdin=b"a\n\xff\nc\n")
-    assert result.exit_code == 2
-    assert "line 2: is not UTF-8 at its byte 0: nothing was sent" in result.stderr
-    assert "stored last: line 1, as id 5" in result.stderr
-    assert len(node.asked) == 1
-
-
-def test_pending_lines_do_not_stop_the_stream_and_are_counted_at_its_end(
-    node: ScriptedNode,
-) -> None:
-    node.stored(6)
-    node.answers.append(Answer(PENDING, status=202))
+def test_a_key_and_an_expectation_go_with_it(node: ScriptedNode) -> None:
     node.stored(8)
-    result = append(node, "-", "--timeout", "0", stdin="a\nb\nc\n")
-    assert (result.exit_code, result.stdout) == (4, "6\n7\n8\n")
-    assert "3 lines stored up to id 8; 1 of them is not yet on all nodes" in result.stderr
+    assert append(node, "x", "--key", "käse", "--expect", "0").exit_code == 0
+    assert json.loads(node.asked[0][1]) == {"message": "x", "key": "käse", "expect": 0}
+
+
+def test_with_a_key_an_answer_that_got_lost_is_asked_for_again(node: ScriptedNode) -> None:
+    node.answers = [Answer(b"{", size=100)]
+    node.stored(8)
+    result = append(node, "x", "--key", "k")
+    assert (result.exit_code, result.stdout, result.stderr) == (0, "8\n", "")
+    assert node.asked[0] == node.asked[1]
+
+
+def test_with_a_key_what_stays_in_doubt_may_be_appended_again(
+    node: ScriptedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(append_call, "RETRY_FOR_S", 0.0)
+    node.answers = [Answer(b"{", size=100)]
+    result = append(node, "x", "--key", "k")
+    assert (result.exit_code, result.stdout) == (5, "")
+    assert result.stderr.endswith(
+        f'append it again with --key "k" --url {node.url}: it is stored once\n'
+    )
+
+
+@pytest.mark.parametrize("key", ["", "x" * 256, "ä" * 128])
+def test_a_key_of_a_size_that_no_node_takes_is_usage(node: ScriptedNode, key: str) -> None:
+    result = append(node, "x", "--key", key)
+    assert (result.exit_code, node.asked) == (2, [])
+    assert "expected 1 to 255" in result.stderr

@@ -9,13 +9,10 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from replog.cli.http_client import split_array
 from replog.cli.main import app
-from replog.cli.output import CommandError, count, duration
+from replog.cli.output import count, duration
 from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
 
 
@@ -36,52 +33,99 @@ def encode(messages: list[str]) -> list[bytes]:
     ]
 
 
+def lines(entries: list[bytes]) -> Answer:
+    return Answer(b"".join(entry + b"\n" for entry in entries))
+
+
+HOSTILE = ["a", "b\nc\x1b[2J", "✓", '"},{"id":9', ""]
+
+
 def test_entries_are_a_line_each_whatever_their_messages_hold(node: ScriptedNode) -> None:
-    node.answers = [Answer(b"[" + b",".join(encode(["a", "b\nc\x1b[2J", "✓"])) + b"]")]
+    node.answers = [lines(encode(["a", "b\nc\x1b[2J", "✓"]))]
     result = run(node, "get")
     assert (result.exit_code, result.stderr) == (0, "")
     assert result.stdout == "1\ta\n2\tb\\nc\\x1b[2J\n3\t✓\n"
     assert node.asked == [("GET /logs", b"")]
 
 
-def test_json_keeps_every_entry_byte_for_byte(node: ScriptedNode) -> None:
-    entries = encode(["a", 'b\n"},{"id":9', "✓"])
-    node.answers = [Answer(b"[" + b",".join(entries) + b"]")]
-    assert run(node, "get", "--json").stdout_bytes == b"".join(e + b"\n" for e in entries)
+@pytest.mark.parametrize("flags", [["--json"], ["-o", "jsonl"], ["--json", "-o", "jsonl"]])
+def test_json_keeps_every_entry_byte_for_byte(node: ScriptedNode, flags: list[str]) -> None:
+    entries = encode(HOSTILE)
+    node.answers = [lines(entries)]
+    assert run(node, "get", *flags).stdout_bytes == b"".join(e + b"\n" for e in entries)
 
 
-def test_a_part_is_asked_for_at_the_node(node: ScriptedNode) -> None:
-    node.answers = [Answer(b"[]")]
-    result = run(node, "get", "--from", "100", "--limit", "10")
-    assert (result.exit_code, result.stdout) == (0, "")
-    assert node.asked == [("GET /logs?from=100&limit=10", b"")]
+def test_as_one_document_entries_are_an_array(node: ScriptedNode) -> None:
+    entries = encode(HOSTILE)
+    node.answers = [lines(entries), lines([])]
+    assert run(node, "get", "-o", "json").stdout_bytes == b"[" + b",".join(entries) + b"]\n"
+    assert run(node, "get", "-o", "json").stdout == "[]\n"
 
 
-def test_an_answer_that_breaks_off_prints_what_came_and_fails(node: ScriptedNode) -> None:
-    node.answers = [Answer(b"[" + b",".join(encode(["a", "b"])), size=1000)]
-    result = run(node, "get")
-    assert result.exit_code == 5
-    assert result.stdout == "1\ta\n"
-    assert "the answer is not whole" in result.stderr
+def test_raw_entries_are_their_messages(node: ScriptedNode) -> None:
+    node.answers = [lines(encode(HOSTILE))]
+    assert run(node, "get", "-o", "raw").stdout == "".join(f"{text}\n" for text in HOSTILE)
 
 
-@given(
-    messages=st.lists(st.text(st.characters(exclude_categories=["Cs"])) | st.just('"},{"id":1')),
-    size=st.integers(1, 20),
+def test_two_formats_at_once_are_usage(node: ScriptedNode) -> None:
+    assert run(node, "get", "--json", "-o", "raw").exit_code == 2
+    assert run(node, "get", "-o", "xml").exit_code == 2
+    assert node.asked == []
+
+
+@pytest.mark.parametrize(
+    ("flags", "query"),
+    [
+        (["--from", "100", "--limit", "10"], "?from=100&limit=10"),
+        (["--last", "3"], "?last=3"),
+        (["--since", "2026-11-22T08:00:00+01:00"], "?since=2026-11-22T08%3A00%3A00%2B01%3A00"),
+    ],
 )
-def test_an_array_is_split_into_its_elements_however_it_is_cut(
-    messages: list[str], size: int
+def test_a_part_is_asked_for_at_the_node(node: ScriptedNode, flags: list[str], query: str) -> None:
+    node.answers = [lines([])]
+    result = run(node, "get", *flags)
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert node.asked == [(f"GET /logs{query}", b"")]
+
+
+def test_two_beginnings_are_usage(node: ScriptedNode) -> None:
+    assert run(node, "get", "--from", "1", "--last", "1").exit_code == 2
+    assert node.asked == []
+
+
+def test_an_answer_that_breaks_off_goes_on_behind_what_came(node: ScriptedNode) -> None:
+    first, second, third = encode(["a", "b", "c"])
+    node.answers = [
+        Answer(first + b"\n" + second[:5], size=1000),
+        Answer(second + b"\n", size=1000),
+        lines([third]),
+    ]
+    result = run(node, "get", "--limit", "3")
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout == "1\ta\n2\tb\n3\tc\n"
+    assert [asked for asked, _ in node.asked] == [
+        "GET /logs?limit=3", "GET /logs?from=2&limit=2", "GET /logs?from=3&limit=1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_an_answer_that_breaks_off_for_good_prints_what_came_and_fails(
+    node: ScriptedNode, form: str
 ) -> None:
-    entries = encode(messages)
-    array = b"[" + b",".join(entries) + b"]"
-    chunks = (array[at : at + size] for at in range(0, len(array), size))
-    assert list(split_array(chunks)) == entries
+    node.answers = [Answer(encode(["a"])[0] + b"\n", size=1000), Answer(b"", size=1000)]
+    result = run(node, "get", "-o", form)
+    assert result.exit_code == 5
+    assert result.stdout == {"table": "1\ta\n", "json": '[{"id":1,"message":"a"}'}[form]
+    assert result.stderr.startswith("replog: the answer broke off behind entry 1, and then: ")
+    assert result.stderr.endswith(f"\n  replog get --from 2 --url {node.url}\n")
 
 
-@pytest.mark.parametrize("array", [b"", b"[", b'[{"id":1,"message":"a"}', b"{}", b"x"])
-def test_what_is_no_whole_array_is_refused(array: bytes) -> None:
-    with pytest.raises(CommandError):
-        list(split_array(iter([array])))
+@pytest.mark.parametrize("body", [b"<html>\n", b"{}\n", b'{"id":"1","message":"a"}\n'])
+def test_what_is_no_entry_is_refused(node: ScriptedNode, body: bytes) -> None:
+    node.answers = [Answer(body)]
+    result = run(node, "get")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "is this a node?" in result.stderr
 
 
 MASTER_HEALTH = {
@@ -157,6 +201,11 @@ def test_without_a_delay_there_is_no_such_column(node: ScriptedNode) -> None:
     health = {"role": "secondary", "delay_s": 0.0, "master": {"url": "http://m:8000"}}
     node.answers = [Answer(json.dumps(health).encode())]
     assert "DELAY" not in run(node, "status").stdout
+
+
+def test_raw_status_has_no_header(node: ScriptedNode) -> None:
+    node.answers = [Answer(json.dumps({"role": "master"}).encode())]
+    assert run(node, "status", "-o", "raw").stdout.startswith(f"{node.url}\tmaster\t")
 
 
 def test_status_as_json_is_what_the_node_answers(node: ScriptedNode) -> None:

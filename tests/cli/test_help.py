@@ -15,7 +15,7 @@ import replog
 from replog.cli.main import app
 from tests.support.cluster import clean_environment
 
-COMMANDS = ["serve", "up", "append", "get", "status", "verify", "restore"]
+COMMANDS = ["serve", "up", "append", "get", "tail", "acks", "status", "verify", "restore"]
 
 
 def test_version_is_that_of_the_package() -> None:

@@ -71,7 +71,7 @@ def test_colours_are_for_terminals_that_want_them(node: ScriptedNode) -> None:
 
 
 def test_lines_of_stdin_end_in_a_summary(node: ScriptedNode) -> None:
-    node.stored(5, 6, 7)
+    node.stored_batch(5, 7)
     status, shown = on_a_terminal(command(node, "append", "-"), stdin=b"a\nb\nc\n", NO_COLOR="1")
     assert status == 0
     assert shown.rpartition("\x1b[K")[2].startswith("✓ 5…7   3 lines   ")
@@ -100,8 +100,8 @@ def test_status_is_a_table_with_numbers_to_the_right(node: ScriptedNode) -> None
 
 
 def test_a_reader_that_has_enough_is_no_error(node: ScriptedNode) -> None:
-    entries = ",".join(f'{{"id":{id_},"message":"m"}}' for id_ in range(1, 100_000))
-    node.answers = [Answer(f"[{entries}]".encode())]
+    entries = "".join(f'{{"id":{id_},"message":"m"}}\n' for id_ in range(1, 100_000))
+    node.answers = [Answer(entries.encode())]
     process = subprocess.Popen(
         command(node, "get"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         env=clean_environment(),
@@ -116,7 +116,7 @@ def test_a_reader_that_has_enough_is_no_error(node: ScriptedNode) -> None:
 
 
 def test_ctrl_c_says_what_is_stored_and_is_130(node: ScriptedNode) -> None:
-    node.stored(5, 6)
+    node.stored_batch(5, 6)
     process = subprocess.Popen(
         command(node, "append", "-"), stdin=subprocess.PIPE, stdout=subprocess.PIPE,
         stderr=subprocess.PIPE, env=clean_environment(), text=True,

@@ -172,7 +172,8 @@ def test_an_append_that_waits_for_others_is_watched_and_answered_as_ever(
     node: ScriptedNode, flags: list[str], watches: bool
 ) -> None:
     body = b'{"status":"success","log":{"id":7,"message":"m"}}'
-    node.answers = [Answer(body, waits=True), *[health()] * MANY]
+    node.answers = [Answer(body, waits=True)]
+    node.health = [health()] * MANY
     results: list[Result] = []
 
     def append() -> None:
@@ -181,7 +182,7 @@ def test_an_append_that_waits_for_others_is_watched_and_answered_as_ever(
     appending = threading.Thread(target=append)
     appending.start()
     try:
-        wait_until(lambda: bool(node.asked), "the append is on its way")
+        wait_until(lambda: "POST /logs" in dict(node.asked), "the append is on its way")
         assert is_watching() is watches
     finally:
         node.release()

@@ -85,7 +85,9 @@ def test_an_append_that_lacks_a_node_says_which_and_that_it_is_stored(
     result = replog("append", "x", "--timeout", "3", "--url", cluster.url(MASTER))
     assert (result.returncode, result.stdout) == (4, "1\n")
     assert result.stderr.startswith(f"… 1 is stored on 2 of 3 nodes, not yet on {cluster.url(S2)}")
-    assert result.stderr.endswith("It will get there by itself.\n")
+    told, hint = result.stderr.splitlines()
+    assert told.endswith("It will get there by itself.")
+    assert hint == f"  wait for it:  replog acks 1 -w 3 --url {cluster.url(MASTER)}"
 
 
 @contextmanager

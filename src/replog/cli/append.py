@@ -8,12 +8,19 @@ from __future__ import annotations
 import sys
 import time
 from contextlib import nullcontext
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, BinaryIO
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replog.cli.options import DEFAULT_URL, JsonOption, UrlOption
+from replog.cli.options import (
+    DEFAULT_URL,
+    Format,
+    JsonOption,
+    OutputOption,
+    UrlOption,
+    at_url,
+    chosen,
+)
 from replog.cli.output import (
     CommandError,
     ExitCode,
@@ -27,10 +34,11 @@ from replog.cli.output import (
 from replog.cli.waiting import explained, listed, rows_of
 
 if TYPE_CHECKING:
-    from replog.cli.http_client import Appended, NodeClient
+    from replog.cli.append_call import Appended, Wanted
+    from replog.cli.node import Node
 
-PROGRESS_INTERVAL_S = 0.2
 EXPLAIN_TIMEOUT_S_MIN = 5.0
+KEY_BYTES_MAX = 255
 
 
 def append(
@@ -52,7 +60,16 @@ def append(
             "--timeout", metavar="SECONDS", min=0, help="stop waiting then; the entry stays stored"
         ),
     ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option("--key", metavar="KEY", help="the same key is stored once, however often"),
+    ] = None,
+    expect: Annotated[
+        int | None,
+        typer.Option("--expect", metavar="ID", min=0, help="only if this is the last id; 0: none"),
+    ] = None,
     url: UrlOption = DEFAULT_URL,
+    output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Append an entry to the log and wait until enough nodes hold it.
@@ -61,33 +78,28 @@ def append(
     replog append "order 17 paid"                 waits for all nodes (or what the node says)
     replog append "order 17 paid" -w majority     waits for a majority of them
     replog append x -w all --timeout 1            exit code 4 where it is stored, not yet on all
-    seq 1000 | replog append -                    a line is an entry; -- before a TEXT with dashes
+    replog append "order 17 paid" --key order-17  stored once, also when this is run again
+    replog append x --expect 41                   exit code 6 where the log does not end at 41
+    seq 100000 | replog append -                  a line is an entry; -- before a TEXT with dashes
 
     Piped, it prints the id alone. When it has waited for a second it says for which nodes.
     Where no answer came (Ctrl-C, a connection that broke off) it says what may be stored and
     how to see it: look before you append it again.
     """
-    from replog.cli.http_client import NodeClient
+    from replog.cli.append_call import Wanted
+    from replog.cli.node import Node
 
-    wanted = Wanted(parse_concern(concern), timeout, as_json=as_json)
-    with NodeClient(url) as node:
+    form = chosen(output, as_json=as_json)
+    if form is Format.JSON and text == "-":
+        fail("-o json is one document: the answers of many batches are -o jsonl", ExitCode.USAGE)
+    wanted = Wanted(parse_concern(concern), timeout, expect=expect, key=_checked_key(key, text))
+    with Node(url) as node:
         if text == "-":
-            LineByLine(node, wanted).run(sys.stdin.buffer)
+            from replog.cli.append_lines import append_lines
+
+            append_lines(node, wanted, form)
         else:
-            _append_one(node, text, wanted)
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    concern: int | str | None
-    timeout: float | None
-    as_json: bool
-
-    @property
-    def may_wait_long(self) -> bool:
-        """For other nodes, and beyond what the answer after a short timeout explains anyway."""
-        is_soon = self.timeout is not None and self.timeout < EXPLAIN_TIMEOUT_S_MIN
-        return self.concern != 1 and not is_soon
+            _append_one(node, text, wanted, form)
 
 
 def parse_concern(text: str | None) -> int | str | None:
@@ -98,149 +110,80 @@ def parse_concern(text: str | None) -> int | str | None:
     return int(text)
 
 
-def _append_one(node: NodeClient, text: str, wanted: Wanted) -> None:
+def _checked_key(key: str | None, text: str) -> str | None:
+    if key is None:
+        return None
+    if text == "-":
+        fail("--key is for one TEXT: what comes from stdin gets keys of its own", ExitCode.USAGE)
+    try:
+        size = len(key.encode())
+    except UnicodeEncodeError:
+        fail("--key: is not UTF-8", ExitCode.USAGE)
+    if not 1 <= size <= KEY_BYTES_MAX:
+        fail(f"--key: has {size} bytes, expected 1 to {KEY_BYTES_MAX}", ExitCode.USAGE)
+    return key
+
+
+def _append_one(node: Node, text: str, wanted: Wanted, form: Format) -> None:
+    from replog.cli.append_call import append_message, how_to_see
+
     try:
         text.encode()
     except UnicodeEncodeError:
         fail("TEXT is not UTF-8: a log holds text", ExitCode.USAGE)
     started = time.monotonic()
+    again = how_to_see(node) if wanted.key is None else _once_more(node, wanted.key)
     try:
-        with explained(node.url) if wanted.may_wait_long else nullcontext():
-            answer = node.append(text, concern=wanted.concern, timeout=wanted.timeout)
+        with explained(node.url) if _may_wait_long(wanted) else nullcontext():
+            answer = append_message(node, text, wanted)
     except KeyboardInterrupt:  # P3: it has left, and nobody takes it back
-        note(f"stopped: the entry was under way and may be stored; {_how_to_see(node)}")
+        note(f"stopped: the entry was under way and may be stored; {again}")
         raise
     except InDoubtError as error:
-        raise CommandError(f"{error}; {_how_to_see(node)}", error.code) from error
+        raise CommandError(f"{error}; {again}", error.code) from error
     took = time.monotonic() - started
-    if wanted.as_json:
+    if form.is_json:
         print(answer.body.decode(), flush=True)
-    elif not sys.stdout.isatty():
-        print(answer.id, flush=True)
+    elif form is Format.RAW or not sys.stdout.isatty():
+        print(answer.first, flush=True)
     elif not answer.is_pending:
         sign = style_of(sys.stdout).green("✓")
-        print(f"{sign} {answer.id}   {_nodes(answer)}   {duration(took)}")
+        before = "   stored before, with this key" if answer.is_replayed else ""
+        print(f"{sign} {answer.first}   {_nodes(answer)}   {duration(took)}{before}")
     if answer.is_pending:
-        note(_explain_pending(node, answer))
+        note(_explain_pending(node, answer, wanted))
         raise typer.Exit(ExitCode.WRITE_CONCERN_NOT_MET)
 
 
-def _how_to_see(node: NodeClient, *, after: int = 0) -> str:
-    """Return the way to learn of an entry without an answer.
+def _may_wait_long(wanted: Wanted) -> bool:
+    """For other nodes, and beyond what the answer after a short timeout explains anyway."""
+    is_soon = wanted.timeout_s is not None and wanted.timeout_s < EXPLAIN_TIMEOUT_S_MIN
+    return wanted.concern != 1 and not is_soon
 
-    Args:
-        after: the last id that is known to stand before the entry; 0 for none.
-    """
-    first = f" --from {after + 1}" if after else ""
-    return f"look before you append it again:\n  replog get{first} --url {node.url}"
+
+def _once_more(node: Node, key: str) -> str:
+    return f'append it again with --key "{key}"{at_url(node.url)}: it is stored once'
 
 
 def _nodes(answer: Appended) -> str:
     if answer.nodes is None:
-        return f"on {count(answer.acks_count, 'node')}"
-    return f"on {answer.acks_count} of {count(answer.nodes, 'node')}"
+        return f"on {count(answer.held, 'node')}"
+    return f"on {answer.held} of {count(answer.nodes, 'node')}"
 
 
-def _explain_pending(node: NodeClient, answer: Appended) -> str:
-    """Say who does not hold the entry yet, and in which state they are."""
+def _explain_pending(node: Node, answer: Appended, wanted: Wanted) -> str:
+    """Say who does not hold the entry yet, in which state they are, and how to wait for them."""
     sign = style_of(sys.stderr).yellow("…")
     try:
         rows = rows_of(node.health())
     except CommandError:
         rows = []
-    held = answer.acks_count
+    held = answer.held
     missing = [row for row in rows if row.get("url") not in answer.acks]
     nodes = f"{held} of {1 + len(rows)} nodes" if rows else count(held, "node")
     where = f", not yet on {listed(missing)}" if missing else ""
-    return f"{sign} {answer.id} is stored on {nodes}{where}. It will get there by itself."
-
-
-class LineByLine:
-    """Appends the lines of a stream in their order, one request after the other.
-
-    One connection and no pipelining: the next line goes out when the last one is answered,
-    so the entries stand in the log as the lines stand in the file, and where it breaks off
-    exactly one line can be in doubt.
-    """
-
-    def __init__(self, node: NodeClient, wanted: Wanted) -> None:
-        self._node = node
-        self._wanted = wanted
-        self._started = self._shown = time.monotonic()
-        self._lines = 0
-        self._pending = 0
-        self._first_id = self._last_id = 0
-        self._is_under_way = False
-
-    def run(self, stream: BinaryIO) -> None:
-        try:
-            for line in stream:
-                self._append(line)
-        except KeyboardInterrupt:
-            self._end_progress()
-            note(f"stopped: {self._stored_so_far()}")
-            raise
-        except CommandError as error:
-            self._is_under_way = isinstance(error, InDoubtError)
-            self._end_progress()
-            raise CommandError(
-                f"line {self._lines + 1}: {error}\n  {self._stored_so_far()}", error.code
-            ) from error
-        self._end_progress()
-        self._summary()
-
-    def _append(self, line: bytes) -> None:
-        try:
-            text = line.removesuffix(b"\n").decode()
-        except UnicodeDecodeError as error:
-            fail(f"is not UTF-8 at its byte {error.start}: nothing was sent", ExitCode.USAGE)
-        self._is_under_way = True
-        answer = self._node.append(text, concern=self._wanted.concern, timeout=self._wanted.timeout)
-        self._is_under_way = False
-        self._lines += 1
-        self._pending += answer.is_pending
-        self._first_id = self._first_id or answer.id
-        self._last_id = answer.id
-        if self._wanted.as_json:
-            print(answer.body.decode(), flush=True)
-        elif not sys.stdout.isatty():
-            print(answer.id, flush=True)
-        self._progress()
-
-    def _progress(self) -> None:
-        now = time.monotonic()
-        if sys.stderr.isatty() and now - self._shown >= PROGRESS_INTERVAL_S:
-            self._shown = now
-            rate = self._lines / (now - self._started)
-            text = f"\r  {count(self._lines, 'line')}   id {self._last_id}   {rate:,.0f}/s\x1b[K"
-            print(text, end="", file=sys.stderr, flush=True)
-
-    def _end_progress(self) -> None:
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def _stored_so_far(self) -> str:
-        known = "no line was stored before it"
-        if self._lines:
-            known = f"stored last: line {self._lines}, as id {self._last_id}"
-        if not self._is_under_way:
-            return known
-        doubt = f"line {self._lines + 1} was under way and may be stored"
-        return f"{known}; {doubt}: {_how_to_see(self._node, after=self._last_id)}"
-
-    def _summary(self) -> None:
-        took = duration(time.monotonic() - self._started)
-        if self._pending:
-            sign = style_of(sys.stderr).yellow("…")
-            verb = "is" if self._pending == 1 else "are"
-            note(
-                f"{sign} {count(self._lines, 'line')} stored up to id {self._last_id}; "
-                f"{self._pending} of them {verb} not yet on all nodes asked for. "
-                "They will get there by themselves."
-            )
-            raise typer.Exit(ExitCode.WRITE_CONCERN_NOT_MET)
-        if sys.stdout.isatty() and not self._wanted.as_json and self._lines:
-            sign = style_of(sys.stdout).green("✓")
-            print(
-                f"{sign} {self._first_id}…{self._last_id}   {count(self._lines, 'line')}   {took}"
-            )
+    concern = wanted.concern or answer.required or "all"
+    return (
+        f"{sign} {answer.first} is stored on {nodes}{where}. It will get there by itself.\n"
+        f"  wait for it:  replog acks {answer.first} -w {concern}{at_url(node.url)}"
+    )

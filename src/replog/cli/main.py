@@ -19,12 +19,14 @@ from typing import Annotated, ParamSpec
 import typer
 
 from replog import __version__
+from replog.cli.acks import acks
 from replog.cli.append import append
 from replog.cli.get import get
 from replog.cli.output import CommandError, ExitCode, note
 from replog.cli.restore import restore
 from replog.cli.serve import serve
 from replog.cli.status import status
+from replog.cli.tail import tail
 from replog.cli.up import up
 from replog.cli.verify import verify
 from replog.config.load import UsageError
@@ -62,6 +64,7 @@ def about(
     replog up                                     a cluster on this machine
     replog append "order 17 paid" -w majority     an entry, held by a majority when it returns
     replog get --from 100                         the entries, from any node
+    replog tail                                   the last ten, and what comes from now on
     replog status                                 who is there, and how far
     replog verify replog-data/*                   every hash, and that the copies are identical
 
@@ -121,6 +124,8 @@ app.command()(_guarded(serve, is_server=True))
 app.command()(_guarded(up, is_server=True))
 app.command()(_guarded(append, is_server=False))
 app.command()(_guarded(get, is_server=False))
+app.command()(_guarded(tail, is_server=False))
+app.command()(_guarded(acks, is_server=False))
 app.command()(_guarded(status, is_server=False))
 app.command()(_guarded(verify, is_server=False))
 app.command()(_guarded(restore, is_server=False))

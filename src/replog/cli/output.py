@@ -77,25 +77,38 @@ def fail(text: str, code: ExitCode) -> NoReturn:
 
 
 def print_table(
-    header: Sequence[str], rows: Iterable[Sequence[str]], *, numbers: frozenset[str] = frozenset()
+    header: Sequence[str],
+    rows: Iterable[Sequence[str]],
+    *,
+    numbers: frozenset[str] = frozenset(),
+    has_header: bool = True,
 ) -> None:
     """Print aligned columns to a terminal, tab-separated lines to a pipe.
 
     Args:
         numbers: the headers whose columns are aligned to the right.
+        has_header: without one the lines are tab-separated on a terminal too.
     """
     lines = [list(header), *(list(row) for row in rows)]
-    if not sys.stdout.isatty():
-        for line in lines:
-            print("\t".join(line))
+    if has_header and sys.stdout.isatty():
+        print("\n".join(aligned(lines, numbers)))
         return
+    for line in lines if has_header else lines[1:]:
+        print("\t".join(line))
+
+
+def aligned(lines: Sequence[Sequence[str]], numbers: frozenset[str]) -> list[str]:
+    """Return the lines of a table, the header first, with columns of one width."""
+    header = lines[0]
     widths = [max(len(line[column]) for line in lines) for column in range(len(header))]
+    made = []
     for line in lines:
         cells = [
             cell.rjust(width) if name in numbers else cell.ljust(width)
             for name, cell, width in zip(header, line, widths, strict=True)
         ]
-        print(("  " + "  ".join(cells)).rstrip())
+        made.append(("  " + "  ".join(cells)).rstrip())
+    return made
 
 
 def own_command() -> str:

@@ -10,7 +10,14 @@ import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 
-from replog.cli.options import DEFAULT_URL, JsonOption, UrlOption
+from replog.cli.options import (
+    DEFAULT_URL,
+    Format,
+    JsonOption,
+    OutputOption,
+    UrlOption,
+    chosen,
+)
 from replog.cli.output import CommandError, duration, note, print_table
 
 HEADER = ("NODE", "ROLE", "HEALTH", "EPOCH", "LAST", "COMMITTED", "LAG", "LAST CONTACT")
@@ -23,6 +30,7 @@ Members = Mapping[str, object]
 
 def status(
     url: UrlOption = DEFAULT_URL,
+    output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Show every node that the asked one knows: role, health, epoch, last id, lag.
@@ -32,11 +40,12 @@ def status(
     replog status --url http://127.0.0.1:8001     a secondary's own view
     replog status --json | jq .status             what GET /health answers
     """
-    from replog.cli.http_client import NodeClient
+    from replog.cli.node import Node
 
-    with NodeClient(url) as node:
+    form = chosen(output, as_json=as_json)
+    with Node(url) as node:
         health = node.health()
-    if as_json:
+    if form.is_json:
         print(json.dumps(health, ensure_ascii=False))
         return
     secondaries = members_of(health.get("secondaries"))
@@ -46,13 +55,14 @@ def status(
     master = health.get("master")
     if isinstance(master, dict) and master.get("url"):
         rows.append(master_row(master))
+    has_header = form is not Format.RAW
     delays = [delay_of(seen) for seen in (health, *secondaries)]
     delays += [None] * (len(rows) - len(delays))  # a secondary's view of its master
     if any(delays):
         rows = [[*row, duration(delay)] for row, delay in zip(rows, delays, strict=True)]
-        print_table((*HEADER, DELAY), rows, numbers=NUMBERS)
+        print_table((*HEADER, DELAY), rows, numbers=NUMBERS, has_header=has_header)
     else:
-        print_table(HEADER, rows, numbers=NUMBERS)
+        print_table(HEADER, rows, numbers=NUMBERS, has_header=has_header)
     for line in remarks(health):
         note(line)
 
@@ -133,11 +143,11 @@ def text(value: object) -> str:
 
 
 def _own_views(urls: list[str]) -> list[Members]:
-    from replog.cli.http_client import NodeClient
+    from replog.cli.node import Node
 
     def ask(url: str) -> Members:
         try:
-            with NodeClient(url, timeout_s=1.0) as node:
+            with Node(url, timeout_s=1.0) as node:
                 return node.health()
         except CommandError:
             return {}

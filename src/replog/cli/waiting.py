@@ -81,10 +81,10 @@ def _watch(url: str, over: threading.Event, saying: threading.Lock) -> None:
 
 
 def _health(url: str) -> Members:
-    from replog.cli.http_client import NodeClient
+    from replog.cli.node import Node
 
     try:
-        with NodeClient(url, timeout_s=1.0) as node:
+        with Node(url, timeout_s=1.0) as node:
             return node.health()
     except CommandError:
         return {}
