@@ -112,6 +112,13 @@ def test_keys_behind_damage_are_not_told() -> None:
     good = again.damage[0].before.last_id
     told = dict(again.keys.between(EntryId(1), good))
     assert told == {at: key for at, key in keys.items() if at <= good}
+    # What was asked for before the damage was known is not answered with less.
+    with pytest.raises(DamagedLogError):
+        again.keys.between(EntryId(1), EntryId(good + 1))
+    with pytest.raises(DamagedLogError):
+        again.keys.of_batch(EntryId(good + 1))
+    with pytest.raises(DamagedLogError):
+        again.keys.confirm(keys=["k"], messages=[b'"x"'], candidates=[[EntryId(good + 1)]])
     again.close()
 
 

@@ -46,7 +46,8 @@ class MasterReading:
 
     def requested(self, event: ReadRequested, out: list[Effect]) -> None:
         """Answer a read, or let it wait for the entry that it names."""
-        is_met = not event.is_linearizable or self.is_supreme
+        asks_word = event.is_linearizable or event.max_lag is not None
+        is_met = not asks_word or self.is_supreme
         if event.min_id <= self._facts.good_id or not is_met:
             self._answer(event.request, out, is_met=is_met)
             return

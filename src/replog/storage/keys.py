@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from replog.core.entry import NO_ENTRY, EntryId
 from replog.storage.contents import Contents
 from replog.storage.lines import LineError, entry_line, parse_trailer
-from replog.storage.lookup import Opened, again
+from replog.storage.lookup import Opened, again, missing
 from replog.storage.reader import EntryReader
 from replog.storage.segment import Segment
 
@@ -71,6 +71,8 @@ def _holds(contents: Contents, first_id: EntryId, messages: Sequence[bytes]) -> 
     """Say whether `messages` are the entries from `first_id` on, byte for byte."""
     last_id = EntryId(first_id + len(messages) - 1)
     if last_id > contents.head.last_id:
+        if contents.damage:
+            raise missing(contents, last_id)
         return False
     reader = EntryReader(contents, first=first_id, last=last_id)
     try:
@@ -82,14 +84,20 @@ def _holds(contents: Contents, first_id: EntryId, messages: Sequence[bytes]) -> 
     )
 
 
+def _holding(contents: Contents, entry_id: EntryId) -> Segment:
+    """Return the segment of an entry that is in the log, unless damage hides it by now."""
+    segment = contents.holding(entry_id)
+    if segment is None or entry_id > contents.head.last_id:
+        raise missing(contents, entry_id)
+    return segment
+
+
 def _keys_between(
     contents: Contents, first_id: EntryId, last_id: EntryId
 ) -> Iterator[tuple[EntryId, str]]:
     next_id = first_id
     while next_id <= last_id:
-        segment = contents.holding(next_id)
-        if segment is None:
-            return
+        segment = _holding(contents, next_id)
         with Opened(contents, segment) as opened:
             for entry_id, key in _keys_of_segment(opened, segment, next_id):
                 if first_id <= entry_id <= last_id:
@@ -126,8 +134,7 @@ def _keys_of_trailer(opened: Opened, line: bytes) -> Mapping[EntryId, str]:
 
 
 def _keys_of_batch(contents: Contents, entry_id: EntryId) -> Mapping[EntryId, str]:
-    segment = contents.holding(entry_id)
-    assert segment is not None, entry_id
+    segment = _holding(contents, entry_id)
     with Opened(contents, segment) as opened:
         offset, _ = opened.point_before(entry_id)
         window, at = opened.window_with(entry_id, offset)
