@@ -192,8 +192,9 @@ class FakeCluster:
             return httpx2.Response(200, headers=headers, content=self._line(int(name)))
         first, limit = int(query.get("from", "1")), int(query.get("limit", "1000"))
         ids = range(first, min(committed, first + limit - 1) + 1)
-        page = b"[" + b",".join(map(self._line, ids)) + b"]"
-        return httpx2.Response(200, headers=headers, content=page)
+        page = b"".join(map(self._line, ids))
+        pieces = [page[at : at + 65_536] for at in range(0, len(page), 65_536)]
+        return httpx2.Response(200, headers=headers, stream=Stream([*pieces], lambda: None))
 
     def _line(self, id: int) -> bytes:
         return json.dumps({"id": id, "message": self.messages[id - 1]}).encode() + b"\n"

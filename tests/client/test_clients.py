@@ -16,6 +16,7 @@ from replog.client import (
     KeyReusedError,
     NotANodeError,
     NotFreshError,
+    NotTheMasterError,
     OtherLogError,
     PreconditionFailedError,
     SupersededError,
@@ -168,6 +169,15 @@ def test_a_superseded_master_is_an_error_only_where_nobody_else_is_there(desk: D
         assert client.append("m1").id == 1
 
 
+def test_secondaries_that_name_each_other_are_asked_once_a_round(desk: Desk) -> None:
+    desk.cluster.always[A] = answer(problem("not-the-master", master=B))
+    desk.cluster.always[B] = answer(problem("not-the-master", master=A))
+    with desk.client(A, B, retry_for=0) as client, pytest.raises(NotTheMasterError) as caught:
+        client.append("m1")
+    assert caught.value.master in {A, B}
+    assert len(desk.cluster.requests) == 2
+
+
 def test_a_read_goes_page_by_page_and_only_as_far_as_it_is_asked(desk: Desk) -> None:
     desk.cluster.messages = messages(7)
     with desk.client(A) as client:
@@ -179,6 +189,36 @@ def test_a_read_goes_page_by_page_and_only_as_far_as_it_is_asked(desk: Desk) -> 
         assert list(client.read(3, 2)) == entries(3, 4)
         assert list(client.read(last=2)) == entries(7, 8)
         assert list(client.read(9)) == []
+
+
+def limits_of(cluster: FakeCluster) -> list[int]:
+    asked = [int(request.url.params["limit"]) for request in cluster.requests]
+    cluster.requests.clear()
+    return asked
+
+
+def test_pages_grow_until_they_are_large(desk: Desk) -> None:
+    desk.cluster.messages = messages(11_000)
+    with desk.client(A) as client:
+        assert [entry.id for entry in client.read()] == list(range(1, 11_001))
+    assert limits_of(desk.cluster) == [100, 10_000, 900]
+
+
+def test_pages_of_large_entries_are_small_and_cut_where_they_are_not(desk: Desk) -> None:
+    desk.cluster.messages = 110 * ["x" * 500_000]
+    with desk.client(A) as client:
+        assert [entry.id for entry in client.read(91)] == list(range(91, 111))
+        assert limits_of(desk.cluster) == [100, 3, 1]  # the first was cut behind 8 MiB
+        assert [entry.id for entry in client.read(page=108)] == list(range(1, 111))
+        assert limits_of(desk.cluster)[:2] == [108, 94]
+
+
+def test_an_entry_that_is_larger_than_a_page_is_read_alone(desk: Desk) -> None:
+    huge = "x" * 9_000_000
+    desk.cluster.messages = [huge, "small", huge]
+    with desk.client(A) as client:
+        assert [entry.message for entry in client.read()] == [huge, "small", huge]
+    assert limits_of(desk.cluster) == [100, 1, 1, 1]
 
 
 def test_a_read_goes_on_at_another_node_and_misses_nothing(desk: Desk) -> None:
@@ -199,8 +239,8 @@ def test_a_client_reads_what_it_wrote_at_a_node_that_is_behind(desk: Desk) -> No
         assert list(client.read(timeout=0)) == entries(1)
         assert client.get(1, timeout=0) == Entry(1, "m1")
     assert desk.cluster.asked()[2:4] == [
-        "GET b/logs?from=1&limit=1000&min_id=1&timeout=0.0",
-        "GET a/logs?from=1&limit=1000&min_id=1&timeout=0.0",
+        "GET b/logs?from=1&limit=100&min_id=1&timeout=0.0",
+        "GET a/logs?from=1&limit=100&min_id=1&timeout=0.0",
     ]
 
 

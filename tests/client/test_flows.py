@@ -18,6 +18,14 @@ A = "http://a"
 STORED = Answer(A, 200, {"log-acks": "3/3"}, b'{"status":"success","log":{"id":1,"message":"x"}}')
 
 
+BEHIND = Answer(
+    A,
+    504,
+    {"content-type": "application/problem+json"},
+    b'{"type":"/problems/not-fresh","retryable":true,"committed":6}',
+)
+
+
 class Table:
     """Calls of one node, a clock that is set by hand, and keys that are counted."""
 
@@ -110,17 +118,23 @@ def test_a_read_asks_for_what_is_left_of_its_time_to_be_fresh() -> None:
     query = "min_id=7&max_lag_ms=250&level=master&timeout="
     assert sent(step(flow)).request.path == f"/logs/7?{query}5.0"
     table.now = 3.0
-    behind = Answer(
-        A,
-        504,
-        {"content-type": "application/problem+json"},
-        b'{"type":"/problems/not-fresh","retryable":true,"committed":6}',
-    )
-    assert isinstance(step(flow, behind), Pause)
+    assert isinstance(step(flow, BEHIND), Pause)
     assert sent(step(flow)).request.path == f"/logs/7?{query}2.0"
     table.now = 5.0
     with pytest.raises(NotFreshError):
-        step(flow, behind)
+        step(flow, BEHIND)
+
+
+def test_a_read_without_a_timeout_waits_ten_seconds_for_a_node_that_is_fresh() -> None:
+    table = Table()
+    flow = table.calls.get(7, min_id=7)
+    step(flow)
+    table.now = 9.0
+    assert isinstance(step(flow, BEHIND), Pause)
+    assert sent(step(flow)).request.path == "/logs/7?min_id=7&timeout=1.0"
+    table.now = 10.0
+    with pytest.raises(NotFreshError):
+        step(flow, BEHIND)
 
 
 @pytest.mark.parametrize("size", range(1, 40))

@@ -151,9 +151,8 @@ def test_nodes_are_tried_with_the_likeliest_first() -> None:
     assert nodes.to_append() == ["a", "b", "c"]
     nodes.is_master("x")
     assert nodes.to_append() == ["x", "a", "b", "c"]
-    nodes.is_not_master("a")
-    nodes.is_not_master("x")
-    assert nodes.to_append() == ["a", "b", "c"]
+    nodes.is_master("b")
+    assert nodes.to_append() == ["b", "a", "c"]
     assert nodes.to_read() == ["b", "c", "a"]
     nodes.failed_reads("b")
     assert nodes.to_read() == ["c", "a", "b"]

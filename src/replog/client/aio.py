@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import aclosing
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
@@ -188,13 +189,15 @@ class _Driver:
     async def _answer(self, wanted: Call) -> Answer | Failed:
         try:
             response = await self._send(wanted.url, wanted.request, wanted.answer_within_s)
-            try:
-                await response.aread()
-            finally:
-                await response.aclose()
+            body, is_cut = bytearray(), False
+            async with aclosing(response):
+                async for chunk in response.aiter_bytes():
+                    body += chunk
+                    if is_cut := http.is_full(body, wanted.bytes_max):
+                        break
         except httpx2.HTTPError as error:
             return http.failure_of(wanted.url, error)
-        return http.answer_of(wanted.url, response)
+        return http.answer_of(wanted.url, response, body, is_cut=is_cut)
 
     async def _open(self, wanted: Open) -> Opened | Answer | Failed:
         try:
@@ -203,13 +206,11 @@ class _Driver:
                 self._stream, self._url = response, wanted.url
                 self._chunks = response.aiter_bytes()
                 return Opened(wanted.url)
-            try:
-                await response.aread()
-            finally:
-                await response.aclose()
+            async with aclosing(response):
+                body = await response.aread()
         except httpx2.HTTPError as error:
             return http.failure_of(wanted.url, error)
-        return http.answer_of(wanted.url, response)
+        return http.answer_of(wanted.url, response, body)
 
     async def _more(self) -> Chunk | Failed:
         assert self._chunks is not None

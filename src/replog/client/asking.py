@@ -103,7 +103,6 @@ class Asking:
                     case Final():
                         raise verdict.error
                     case Elsewhere():
-                        self.nodes.is_not_master(url)
                         if verdict.master is not None:
                             queue.insert(0, verdict.master.rstrip("/"))
                     case Again():

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import closing
 from types import TracebackType
 from typing import Concatenate, ParamSpec, Self, TypeVar
 
@@ -190,13 +191,15 @@ class _Driver:
     def _answer(self, wanted: Call) -> Answer | Failed:
         try:
             response = self._send(wanted.url, wanted.request, wanted.answer_within_s)
-            try:
-                response.read()
-            finally:
-                response.close()
+            body, is_cut = bytearray(), False
+            with closing(response):
+                for chunk in response.iter_bytes():
+                    body += chunk
+                    if is_cut := http.is_full(body, wanted.bytes_max):
+                        break
         except httpx2.HTTPError as error:
             return http.failure_of(wanted.url, error)
-        return http.answer_of(wanted.url, response)
+        return http.answer_of(wanted.url, response, body, is_cut=is_cut)
 
     def _open(self, wanted: Open) -> Opened | Answer | Failed:
         try:
@@ -205,13 +208,11 @@ class _Driver:
                 self._stream, self._url = response, wanted.url
                 self._chunks = response.iter_bytes()
                 return Opened(wanted.url)
-            try:
-                response.read()
-            finally:
-                response.close()
+            with closing(response):
+                body = response.read()
         except httpx2.HTTPError as error:
             return http.failure_of(wanted.url, error)
-        return http.answer_of(wanted.url, response)
+        return http.answer_of(wanted.url, response, body)
 
     def _more(self) -> Chunk | Failed:
         try:

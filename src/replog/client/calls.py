@@ -43,7 +43,6 @@ ANSWER_WITHIN_S = 10.0
 STATUS_WITHIN_S = 5.0
 ACKS_WAIT_S = 30.0
 """One question of `wait_for`; proxies often cut what takes 60 s."""
-PAGE = 1000
 
 
 class Calls:
@@ -241,7 +240,7 @@ class Calls:
         max_lag: float | None = None,
         level: Level | None = None,
         timeout: float | None = None,
-        page: int = PAGE,
+        page: int | None = None,
     ) -> Steps:
         """Iterate over the entries that were committed when the iteration began, in order.
 
@@ -253,7 +252,7 @@ class Calls:
             limit: how many entries at the most.
             last: the last so many entries, in place of `from_`.
             since: an RFC 3339 time, in place of `from_`: what was stored then or later.
-            page: how many entries a request fetches.
+            page: how many entries a request fetches; None makes pages of about 2 MiB.
         """
         fresh = self._fresh(
             self.nodes.seen_id if min_id is None else min_id, max_lag, level, timeout

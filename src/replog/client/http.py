@@ -81,10 +81,15 @@ def needs_tls(urls: Sequence[str]) -> bool:
     return any(url.startswith("https:") for url in urls)
 
 
-def answer_of(url: str, response: httpx2.Response) -> Answer:
-    """Args: response: read to its end."""
+def answer_of(
+    url: str, response: httpx2.Response, body: bytes | bytearray, *, is_cut: bool = False
+) -> Answer:
     headers = {name.lower(): value for name, value in response.headers.items()}
-    return Answer(url, response.status_code, headers, response.content)
+    return Answer(url, response.status_code, headers, bytes(body), is_cut)
+
+
+def is_full(body: bytearray, bytes_max: int | None) -> bool:
+    return bytes_max is not None and len(body) > bytes_max
 
 
 def failure_of(url: str, error: httpx2.HTTPError) -> Failed:

@@ -34,11 +34,13 @@ class Call:
 
     Attributes:
         answer_within_s: how long the node may be silent; None is without limit.
+        bytes_max: about where a longer answer is cut; None takes it whole.
     """
 
     url: str
     request: Request
     answer_within_s: float | None
+    bytes_max: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +82,13 @@ class Emit:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer; the names of headers are in small letters."""
+    """An answer, whole unless `is_cut`; the names of headers are in small letters."""
 
     url: str
     status: int
     headers: Mapping[str, str]
     body: bytes
+    is_cut: bool = False
 
 
 @dataclass(frozen=True, slots=True)

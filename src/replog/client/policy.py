@@ -228,10 +228,6 @@ class Nodes:
     def is_master(self, url: str) -> None:
         self._master = url
 
-    def is_not_master(self, url: str) -> None:
-        if self._master == url:
-            self._master = None
-
     def answers_reads(self, url: str) -> None:
         self._reads_at = self.urls.index(url)
 

@@ -151,11 +151,14 @@ class Fresh:
 
 
 def page_request(where: Mapping[str, Value]) -> Request:
-    return Request("GET", path_of("/logs", where), (("Accept", JSON),))
+    return Request("GET", path_of("/logs", where), (("Accept", NDJSON),))
 
 
 def decode_page(answer: Answer) -> list[Entry]:
-    return decoded(answer, list[Entry])
+    """Return the entries of a page; of one that was cut, those that are whole."""
+    if not answer.body.endswith(b"\n") and answer.body and not answer.is_cut:
+        raise NotANodeError(f"{answer.url} answered a page that does not end with a line")
+    return Lines().feed(answer.body)
 
 
 def committed_of(answer: Answer) -> int:
