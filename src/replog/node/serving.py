@@ -23,6 +23,7 @@ last stands in the page cache, and a thread hop would cost more than the read.""
 
 SMALL_PAGE_ENTRIES: Final = 1000
 SLOW_READ_S: Final = 0.005
+SLOW_READS: Final = 2
 SLOW_FOR_S: Final = 1.0
 
 _Found = TypeVar("_Found")
@@ -32,15 +33,16 @@ class Pages:
     """Parts of the log and what is known of them; small ones are read on the event loop.
 
     That is done while the disk answers at once: from the page cache a page takes 0.05 ms, and
-    a thread hop would double it. What it took tells whether it was there: after a slow one the
-    threads take over for a while, so that a disk that has to be asked stops the loop once a
-    second at the most (docs/decisions/0066).
+    a thread hop would double it. What it took tells whether it was there: after two slow ones in
+    a row the threads take over for a while, so that a disk that has to be asked stops the loop
+    twice a second at the most (docs/decisions/0066).
     """
 
     def __init__(self, log: Log, threads: Executor, *, found_damage: Callable[[], None]) -> None:
         self._disk_log = log
         self._threads = threads
         self._found_damage = found_damage
+        self._slow_reads = 0
         self._slow_until = 0.0
 
     def at_hand(self, first: EntryId, last: EntryId) -> Page | None:
@@ -49,10 +51,15 @@ class Pages:
         if last - first >= SMALL_PAGE_ENTRIES or started < self._slow_until:
             return None
         page = self._disk_log.reader(first, last).page_at_hand()
-        ended = time.monotonic()
-        if ended - started > SLOW_READ_S:
-            self._slow_until = ended + SLOW_FOR_S
+        self._note_read(started, time.monotonic())
         return page
+
+    def _note_read(self, started: float, ended: float) -> None:
+        """One slow read alone may be a busy processor's doing, not the disk's."""
+        self._slow_reads = self._slow_reads + 1 if ended - started > SLOW_READ_S else 0
+        if self._slow_reads >= SLOW_READS:
+            self._slow_reads = 0
+            self._slow_until = ended + SLOW_FOR_S
 
     async def hash_at(self, id: EntryId) -> bytes:
         """Return the hash at the end of the batch of `id`. Raises: DamagedLogError."""
