@@ -23,6 +23,7 @@ from replog.client import (
     UnknownIdError,
     UnreachableError,
 )
+from replog.client.ops import Chunk, Flow, More, Open, Opened, Request
 from tests.client.both import AnyClient, MakeClient
 from tests.client.fake_cluster import (
     URLS,
@@ -244,6 +245,16 @@ def test_a_client_reads_what_it_wrote_at_a_node_that_is_behind(desk: Desk) -> No
     ]
 
 
+def test_a_client_gets_what_it_wrote_at_a_node_that_is_behind(desk: Desk) -> None:
+    desk.cluster.messages = ["m1", "m2"]
+    desk.cluster.behind[B] = 1
+    with desk.client(B, A, reads_at=B) as client:
+        client.append("m3")
+        assert client.get(3, timeout=0) == Entry(3, "m3")
+        desk.cluster.behind[A] = 3
+        assert client.get(1, timeout=0) == Entry(1, "m1")
+
+
 def test_a_read_that_no_node_is_fresh_enough_for_says_so(desk: Desk) -> None:
     desk.cluster.messages = ["m1"]
     with desk.client() as client, pytest.raises(NotFreshError) as caught:
@@ -340,6 +351,22 @@ def test_status_asks_every_node_also_those_that_the_master_names(desk: Desk) -> 
     assert status.master is not None
     assert status.master.url == A
     assert list(status.unreachable) == [C]
+
+
+def test_a_stream_ends_with_the_flow_that_opened_it(desk: Desk) -> None:
+    def peek() -> Flow[bytes]:
+        assert isinstance((yield Open(A, Request("GET", "/logs/stream?from=1"), 5.0)), Opened)
+        chunk = yield More()
+        assert isinstance(chunk, Chunk)
+        return chunk.data
+
+    desk.cluster.fail(A, stream(line(1), line(2)))
+    with desk.client(A) as client:
+        if isinstance(client, Client):
+            assert client.run(peek()) == line(1)
+        else:
+            assert client.runner.run(client.client.run(peek())) == line(1)
+        assert desk.cluster.open_streams == 0
 
 
 @pytest.mark.parametrize("urls", ["a:8000", "ftp://a", "http://", "http://a?x", []])

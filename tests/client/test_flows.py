@@ -9,8 +9,23 @@ import pytest
 
 from replog.client.asking import Asking
 from replog.client.calls import ANSWER_WITHIN_S, Calls
-from replog.client.errors import InDoubtError, NotANodeError, NotFreshError
-from replog.client.ops import Answer, Call, Failed, Flow, Op, Outcome, Pause, T
+from replog.client.errors import InDoubtError, NotANodeError, NotFreshError, UnreachableError
+from replog.client.ops import (
+    Answer,
+    Call,
+    Chunk,
+    Emit,
+    Failed,
+    Flow,
+    More,
+    Op,
+    Open,
+    Opened,
+    Outcome,
+    Pause,
+    Shut,
+    T,
+)
 from replog.client.policy import Nodes, Surroundings
 from replog.client.wire import Lines
 
@@ -150,3 +165,76 @@ def test_entries_are_the_same_wherever_the_stream_is_cut(size: int) -> None:
 def test_a_line_that_is_no_entry_is_refused() -> None:
     with pytest.raises(NotANodeError):
         Lines().feed(b'{"id":"1"}\n')
+
+
+# --- following ----------------------------------------------------------------------------------
+
+HEALTH = Answer(A, 200, {}, b'{"role":"master","status":"ok","log_id":"one"}')
+REFUSED = Failed(A, "refused", has_left=False)
+
+
+class Following:
+    """A follower whose steps are performed by hand."""
+
+    def __init__(self, table: Table, *, retry_for: float | None = None) -> None:
+        self.table = table
+        self.steps = table.calls.follow(1, retry_for=retry_for)
+        self.wanted = next(self.steps)
+
+    def send(self, outcome: Outcome) -> Op | Emit:
+        self.wanted = self.steps.send(outcome)
+        return self.wanted
+
+    def open(self) -> None:
+        assert isinstance(self.wanted, Call)
+        assert isinstance(self.send(HEALTH), Open)
+        assert isinstance(self.send(Opened(A)), More)
+
+    def break_off(self) -> float:
+        """End the stream; return the pause after it, over already."""
+        assert isinstance(self.send(Chunk(b"")), Shut)
+        return self.pass_pause(None)
+
+    def fail(self) -> float:
+        assert isinstance(self.wanted, Call)
+        return self.pass_pause(REFUSED)
+
+    def pass_pause(self, outcome: Outcome) -> float:
+        pause = self.send(outcome)
+        assert isinstance(pause, Pause)
+        self.table.now += pause.seconds
+        self.send(None)
+        return pause.seconds
+
+
+def test_a_follower_that_reached_a_node_once_goes_on_for_ever() -> None:
+    following = Following(Table(retry_for_s=1.0))
+    following.open()
+    following.break_off()
+    for _ in range(20):
+        following.table.now += 1000
+        following.fail()
+
+
+def test_a_follower_gives_up_after_its_own_time_without_any_node() -> None:
+    following = Following(Table(retry_for_s=1.0), retry_for=60.0)
+    following.open()
+    following.table.now += 1000  # heartbeats alone: it is alive
+    following.break_off()
+    following.table.now += 59
+    following.fail()
+    following.table.now += 60
+    with pytest.raises(UnreachableError):
+        following.send(REFUSED)
+
+
+def test_entries_make_the_pauses_of_a_follower_short_again() -> None:
+    following = Following(Table())
+    pauses = [following.fail() for _ in range(4)]
+    following.open()
+    pauses.append(following.break_off())
+    following.open()
+    assert isinstance(following.send(Chunk(b'{"id":1,"message":""}\n')), Emit)
+    assert isinstance(following.send(None), More)
+    pauses.append(following.break_off())
+    assert pauses == [0.05, 0.1, 0.2, 0.4, 0.8, 0.05]
