@@ -14,9 +14,9 @@ from replog.core.entry import EntryId
 from replog.storage.contents import Contents
 from replog.storage.lines import (
     ENTRY_BEGINNING,
+    PLAIN_TRAILER,
     TRAILER_BEGINNING,
     LineError,
-    Trailer,
     parse_trailer,
 )
 
@@ -79,8 +79,11 @@ def _page_in(window: bytes, first: EntryId, last: EntryId) -> Page | None:
     lines = without_trailers(window[start:stop])
     if lines.count(b"\n") != last - first + 1:
         return None
-    trailer = _trailer_behind(window, stop, last)
-    return None if trailer is None else Page(lines, unhexlify(trailer.hash))
+    digits = _hash_behind(window, stop, last)
+    try:
+        return None if digits is None else Page(lines, unhexlify(digits))
+    except ValueError:  # a plain trailer's digits are not looked at: see `PLAIN_TRAILER`
+        return None
 
 
 def _line_of(window: bytes, id: EntryId) -> int | None:
@@ -99,10 +102,10 @@ def _line_of(window: bytes, id: EntryId) -> int | None:
     return window.find(b"\n" + line, low) + 1 or None
 
 
-def _trailer_behind(window: bytes, stop: int, last: EntryId) -> Trailer | None:
-    """Return the trailer of the batch of `last`, whose line ends at `stop`.
+def _hash_behind(window: bytes, stop: int, last: EntryId) -> bytes | None:
+    """Return the hash that the batch of `last` ends in; the line of `last` ends at `stop`.
 
-    It is near, where batches are short, or it ends the window, where they are long.
+    Its trailer is near, where batches are short, or it ends the window, where they are long.
     """
     for start in (
         window.find(_NEXT_TRAILER, stop - 1, stop + _NEAR_BYTES) + 1,
@@ -110,12 +113,17 @@ def _trailer_behind(window: bytes, stop: int, last: EntryId) -> Trailer | None:
         window.find(_NEXT_TRAILER, stop - 1) + 1,
     ):
         if start:
-            try:
-                trailer = parse_trailer(window[start : window.find(b"\n", start) + 1])
-            except LineError:
-                return None
-            if trailer.first_id <= last <= trailer.last_id:
-                return trailer
+            plain = PLAIN_TRAILER.match(window, start)
+            if plain is not None:
+                first_id, last_id, digits = int(plain[1]), int(plain[2]), plain[8]
+            else:
+                try:
+                    trailer = parse_trailer(window[start : window.find(b"\n", start) + 1])
+                except LineError:
+                    return None
+                first_id, last_id, digits = trailer.first_id, trailer.last_id, trailer.hash
+            if first_id <= last <= last_id:
+                return digits
     return None
 
 
