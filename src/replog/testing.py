@@ -172,6 +172,8 @@ class LocalCluster:
             connection.close()
 
     def _signal(self, name: str, number: signal.Signals) -> None:
+        if name not in self._processes:
+            raise RuntimeError(f"{name} was not started, or was ended already")
         with suppress(ProcessLookupError):
             self._processes[name].send_signal(number)
 

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator, Sized
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
 
@@ -197,6 +197,22 @@ def test_compare_and_append_and_keys_of_ones_own_work_with_real_nodes(
             client.append("x", w=9)
 
 
+def test_threads_share_a_client(cluster: LocalCluster) -> None:
+    ids: list[int] = []
+    with Client(cluster.urls) as client:
+
+        def append_some() -> None:
+            for number in range(20):
+                stored = client.append(str(number), w="majority")
+                ids.append(stored.id)
+                assert client.get(stored.id).message == str(number)
+
+        with ExitStack() as threads:
+            for _ in range(8):
+                threads.enter_context(in_background(append_some))
+    assert sorted(ids) == list(range(1, 161))
+
+
 def test_the_status_of_a_real_cluster_is_read(cluster: LocalCluster) -> None:
     with Client(cluster.urls[0]) as client:
         client.append("hello", w="all")
@@ -215,8 +231,12 @@ def test_a_cluster_keeps_its_data_over_restarts_and_removes_it_at_its_end() -> N
         for name in cluster.names:
             cluster.kill(name)
         assert not any(map(cluster.is_running, cluster.names))
+        with pytest.raises(RuntimeError, match="ended already"):
+            cluster.stop("master")
         for name in cluster.names:
             cluster.start(name)
+        with pytest.raises(RuntimeError, match="runs already"):
+            cluster.start("master")
         assert [entry.message for entry in client.read()] == ["hello"]
         assert "master" in cluster.log("master")
     assert not cluster.directory.exists()
