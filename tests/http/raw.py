@@ -66,8 +66,8 @@ class Connection:
     def append(self, body: bytes, target: str = "/logs") -> Answer:
         return self.request("POST", target, body, {"Content-Type": "application/json"})
 
-    def answer(self, *, is_head: bool = False) -> Answer:
-        """Read one whole answer.
+    def answer(self, *, is_head: bool = False, is_endless: bool = False) -> Answer:
+        """Read one whole answer, or of an endless one its first chunk.
 
         Raises:
             EOFError: the connection ended before the answer did.
@@ -82,7 +82,7 @@ class Connection:
         if is_head or status in (100, 304):
             return Answer(status, headers, b"")
         if headers.get("transfer-encoding") == "chunked":
-            return Answer(status, headers, self._chunked())
+            return Answer(status, headers, self._chunk() if is_endless else self._chunked())
         return Answer(status, headers, self._exactly(int(headers["content-length"])))
 
     def read_to_end(self) -> bytes:
@@ -101,11 +101,15 @@ class Connection:
 
     def _chunked(self) -> bytes:
         body = b""
-        while size := int(self._until(b"\r\n"), 16):
-            body += self._exactly(size)
-            self._exactly(2)
-        self._exactly(2)
+        while chunk := self._chunk():
+            body += chunk
         return body
+
+    def _chunk(self) -> bytes:
+        """Return the next chunk; the last one is empty."""
+        chunk = self._exactly(int(self._until(b"\r\n"), 16))
+        self._exactly(2)
+        return chunk
 
     def _until(self, mark: bytes) -> bytes:
         while mark not in self._buffer:

@@ -8,8 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from replog.http.answer import break_off
 from replog.http.server import serve
 from tests.http.fake_node import FakeNode
 from tests.http.raw import Connection
@@ -21,14 +22,21 @@ Headers = list[tuple[bytes, bytes]]
 @contextmanager
 def _answering(headers: Headers, body: bytes = b"body") -> Iterator[Connection]:
     """Serve an application that gives this answer to everything."""
-    ready = threading.Event()
-    stop: list[Callable[[], object]] = []
-    ports: list[int] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         del scope, receive
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    with _serving(app) as connection:
+        yield connection
+
+
+@contextmanager
+def _serving(app: ASGIApp) -> Iterator[Connection]:
+    ready = threading.Event()
+    stop: list[Callable[[], object]] = []
+    ports: list[int] = []
 
     async def run() -> None:
         event = asyncio.Event()
@@ -89,3 +97,31 @@ def test_an_answer_whose_head_is_wrong_never_arrives_whole(headers: Headers) -> 
             return  # broken off
         assert answer.status == 500
         assert "z" not in answer.headers
+
+
+@pytest.mark.parametrize("is_dropped", [True, False])
+def test_what_a_stuck_client_did_not_take_is_dropped_where_that_is_asked_for(
+    is_dropped: bool,
+) -> None:
+    """Without it the rest waits for the client, as it should where that is only a little late."""
+    size = 16 * 1024 * 1024
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        del receive
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": bytes(size), "more_body": True})
+        if is_dropped:
+            await break_off(scope, send)
+
+    with _serving(app) as connection:
+        connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        connection.socket.recv(1)
+        assert (len(connection.read_to_end()) < size) is is_dropped
+
+
+def test_a_server_that_cannot_drop_is_not_asked_to() -> None:
+    async def send(message: object) -> None:
+        raise AssertionError(message)
+
+    asyncio.run(break_off({"extensions": {}}, send))
+    asyncio.run(break_off({}, send))

@@ -155,6 +155,40 @@ def test_silence_is_filled_with_heartbeats(node: Served) -> None:
         assert [lines.line() for _ in range(3)] == [b"", b"", b""]
 
 
+def test_one_who_got_something_since_the_last_beat_gets_no_heartbeat(master: Served) -> None:
+    with opened(lambda: Stream(master.port)) as stream:
+        hub = followers(master)
+
+        def beat() -> None:
+            """Let one beat go by, to its end."""
+            master.on_loop(hub._on_beat)
+            wait_until(
+                lambda: master.on_loop(
+                    lambda: not hub._is_beat_due and all(one.is_waiting for one in hub._members)
+                ),
+                "the beat is over",
+            )
+
+        for message in ("a", "b"):
+            beat()
+            beat()
+            append(master, message)
+            assert [stream.event().kind, stream.event().kind] == [":", "message"]
+            beat()
+            append(master, message)
+            assert stream.event().kind == "message"
+
+
+def test_one_who_takes_all_at_once_is_not_slow_however_long_nothing_comes(
+    master: Served,
+) -> None:
+    be_patient(master, Patience(beat_s=0.03, stalled_s=0.01))
+    with opened(lambda: Stream(master.port)) as stream:
+        assert {stream.event().kind for _ in range(5)} == {":"}
+        append(master, "a")
+        assert stream.message() == (1, "a")
+
+
 def test_one_entry_is_read_once_for_all_who_follow(master: Served) -> None:
     master.node.chunk_entries = 100
     with ExitStack() as stack:
@@ -242,7 +276,7 @@ def stalled(served: Served) -> Stream:
 
 
 def test_one_who_takes_nothing_costs_little_and_is_broken_off(
-    master: Served, monkeypatch: pytest.MonkeyPatch
+    master: Served, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(follow_routes, "BYE_S", 0.1)
     with stalled(master) as stream:
@@ -252,6 +286,7 @@ def test_one_who_takes_nothing_costs_little_and_is_broken_off(
         assert ids == list(range(1, len(ids) + 1))
         assert len(ids) < 400
         assert not stream.is_whole
+    assert "without completing response" not in caplog.text, "it is told as a defect"
     with Stream(master.port, headers={"Last-Event-ID": str(len(ids))}) as stream:
         assert stream.ids(400 - len(ids)) == list(range(len(ids) + 1, 401))
 

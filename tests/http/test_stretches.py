@@ -120,6 +120,30 @@ def test_a_long_way_is_cut_into_stretches_that_follow_on_each_other() -> None:
     _run(story)
 
 
+def test_those_who_are_far_behind_read_one_at_a_time_and_hold_up_nobody_else() -> None:
+    async def story() -> None:
+        log = _Log(chunk_entries=10)
+        log.may_read.clear()
+        stretches = Stretches(log.read)
+        shown = EntryId(10_000)
+        far = [
+            asyncio.ensure_future(stretches.stretch(EntryId(first), shown))
+            for first in range(1, 100, 10)
+        ]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert log.open == 1
+        near = asyncio.ensure_future(stretches.stretch(EntryId(9_990), shown))
+        for _ in range(5):
+            await asyncio.sleep(0)
+        assert log.open == 2
+        log.may_read.set()
+        assert (await near).first == 9_990
+        assert [one.first for one in await asyncio.gather(*far)] == list(range(1, 100, 10))
+
+    _run(story)
+
+
 def test_an_entry_larger_than_a_stretch_goes_alone() -> None:
     async def story() -> None:
         log = _Log(size=2 * STRETCH_BYTES)

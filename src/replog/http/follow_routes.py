@@ -142,8 +142,10 @@ class _Stream:
                 await self._send_body(self._form.heartbeat)
                 continue
             stretch = await self._stretches.stretch(follower.next_id, followers.shown_id)
-            await self._send_body(stretch.body(self._form))
-            follower.next_id = EntryId(stretch.last + 1)  # not before: `bye` tells it
+            body, last = stretch.body(self._form), stretch.last
+            del stretch  # a client that takes nothing must not hold its other form too
+            await self._send_body(body)
+            follower.next_id = EntryId(last + 1)  # not before: `bye` tells it
 
     async def _send_body(self, body: bytes) -> None:
         self._follower.sending_since = asyncio.get_running_loop().time()

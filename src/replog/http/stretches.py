@@ -12,12 +12,16 @@ from functools import partial
 from replog.core.entry import EntryId
 from replog.core.errors import DamagedLogError
 from replog.http.sse import StreamForm, events
+from replog.node.serving import SMALL_READ_ENTRIES
 
 STRETCH_BYTES = 64 * 1024
 """Bytes of entry lines that a follower is sent at a time; one larger entry goes alone."""
 
 KEPT_BYTES_MAX = 4 * 1024 * 1024
 """Bytes that are kept for those who come a little later, in both forms together."""
+
+NEAR_ENTRIES = SMALL_READ_ENTRIES
+"""One who is no further behind does not wait for those who are: what it reads is at hand."""
 
 _EVENT_BYTES = 24
 """What an entry takes as an event beside its line: `id: `, an id, `data: `, line ends."""
@@ -79,6 +83,7 @@ class Stretches:
         self._kept: dict[EntryId, Stretch] = {}
         self._reading: dict[EntryId, asyncio.Task[Stretch]] = {}
         self._size = 0
+        self._far = asyncio.Lock()
 
     async def stretch(self, first: EntryId, shown: EntryId) -> Stretch:
         """Return a stretch that begins with `first`; entries up to `shown` may be in it.
@@ -127,6 +132,17 @@ class Stretches:
             self._size -= oldest.kept_size
 
     async def _read_stretch(self, first: EntryId, shown: EntryId) -> Stretch:
+        """Read one chunk; of those who are far behind, one at a time.
+
+        A hundred of them would else keep all reading threads busy, and with them the
+        interpreter, which appends need too.
+        """
+        if shown - first < NEAR_ENTRIES:
+            return await self._read_chunk(first, shown)
+        async with self._far:
+            return self._find(first) or await self._read_chunk(first, shown)
+
+    async def _read_chunk(self, first: EntryId, shown: EntryId) -> Stretch:
         chunks = self._read(first, shown)
         try:
             chunk = await anext(chunks, b"")
