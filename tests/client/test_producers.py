@@ -54,6 +54,7 @@ def test_appends_become_few_requests_in_order(cluster: FakeCluster) -> None:
         with Producer(client, batch_entries=10, linger=60) as producer:
             tickets = [producer.append(text) for text in TEXTS]
         assert [ticket.result(0).id for ticket in tickets] == list(range(1, 26))
+        assert {ticket.result(0).key for ticket in tickets} == set(cluster.id_of_key)
     assert cluster.messages == TEXTS
     assert len(cluster.requests) == 3
 
