@@ -87,6 +87,7 @@ _PIECES = st.sampled_from([*_ENTRY_PIECES, *_TOKENS, *_SPELLINGS])
 @example(pieces=[b'{"message":"a","message":"b"}'], is_lines=True)
 @example(pieces=[b'{"message":"a\\"","message":"b"}'], is_lines=True)
 @example(pieces=[b'{"message":"\\u0022\\u0022","message":"b"}'], is_lines=True)
+@example(pieces=[b'{"message":"a","message":"\\u0022\\u0022\\u0022\\u0022"}'], is_lines=False)
 @example(pieces=[b'{"message":"a","key":"k","k\\u0065y":"l"}'], is_lines=True)
 @example(pieces=[b'{"message":"a"},{"message":"b"}'], is_lines=True)
 @example(pieces=[b'{"message":"a"', b"\n", b'"key":"b"},{"message":"c"}'], is_lines=True)
@@ -107,7 +108,7 @@ def test_usual_batches_are_read_quickly() -> None:
     """Without this the strict reader could do all the work, and nobody would notice."""
     for entries in (
         [{"message": "x"}],
-        [{"message": 'he said "yes" \\ \n'}, {"message": "é😀", "key": "k"}],
+        [{"message": 'he said "yes" \\ \n'}, {"message": "é😀", "key": 'k "l"'}],
         [{"message": json.dumps({"a": [1, {"b": "c"}]})}] * 5,
     ):
         texts = [json.dumps(entry) for entry in entries]
@@ -243,6 +244,19 @@ def test_more_entries_than_the_limit_are_too_large(entries: int, *, is_lines: bo
     problem = refused(body, is_lines=is_lines).problem
     assert (problem.kind.name, problem.members) == ("too-large", {"limit": 5})
     assert "more than 5 entries" in problem.detail
+
+
+def test_an_array_that_is_surely_too_long_is_not_made_into_entries_first(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Sixteen MiB of the shortest entries are a million of them."""
+
+    def fail(body: bytes) -> list[object]:
+        raise AssertionError(f"{len(body)} bytes were read at once")
+
+    monkeypatch.setattr(append_batch, "_array_of", fail)
+    problem = refused(b"[" + b",".join([b'{"message":""}'] * 1000) + b"]").problem
+    assert (problem.kind.name, problem.members) == ("too-large", {"limit": 5})
 
 
 def test_a_key_twice_or_beside_one_of_the_batch_is_refused() -> None:
