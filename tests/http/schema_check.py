@@ -50,6 +50,12 @@ class _Check:
                     if len(self._matching(value, says, where)) != 1:
                         found = [list(self.whole(value, one, where)) for one in says]
                         yield f"{where} is not one of oneOf: {found}"
+                case "not", dict():
+                    if not any(self._value(value, says, where)):
+                        yield f"{where} is what it must not be"
+                case "anyOf", list():
+                    if not self._matching(value, says, where):
+                        yield f"{where} is none of anyOf"
                 case "properties", dict():
                     if isinstance(value, dict):
                         for name in says.keys() & value.keys():
@@ -107,6 +113,12 @@ def _is_met(value: object, word: str, says: object) -> bool:
             return not isinstance(value, int | float) or value >= says
         case "maximum", int():
             return not isinstance(value, int | float) or value <= says
+        case "minItems", int():
+            return not isinstance(value, list) or len(value) >= says
+        case "minLength", int():
+            return not isinstance(value, str) or len(value) >= says
+        case "maxLength", int():
+            return not isinstance(value, str) or len(value) <= says
         case "maxItems", int():
             return not isinstance(value, list) or len(value) <= says
         case "pattern", str():

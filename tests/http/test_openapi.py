@@ -17,6 +17,7 @@ from replog.http.problems import PROBLEMS
 from replog.http.read_request import READ_PARAMETERS
 from replog.node.views import Role
 from tests.http.provoke_follows import is_endless
+from tests.http.schema_check import Schema, faults
 from tests.http.served import Served
 
 UNLISTED = {"/docs", "/openapi.json", "/replication"}
@@ -97,6 +98,29 @@ def test_every_reference_leads_somewhere(document: Document) -> None:
     assert references
     for reference in references:
         assert reference.removeprefix("#/components/schemas/") in schemas
+
+
+def test_every_example_is_as_its_schema_says(document: Document) -> None:
+    found = list(_examples(document["components"]["schemas"]))
+    for path, item in document["paths"].items():
+        for method, operation in item.items():
+            body = operation.get("requestBody", {"content": {}})
+            assert isinstance(body, dict)
+            for media_type, described in body["content"].items():
+                where = f"{method} {path} {media_type}"
+                found += _examples({where: described["schema"]})
+                for name, example in described.get("examples", {}).items():
+                    found.append((f"{where} {name}", example["value"], described["schema"]))
+    assert len(found) > 10
+    for where, example, schema in found:
+        assert faults(example, schema, document["components"]["schemas"]) == [], where
+
+
+def _examples(schemas: Mapping[str, object]) -> Iterator[tuple[str, object, Schema]]:
+    for name, schema in schemas.items():
+        assert isinstance(schema, dict), name
+        if "example" in schema:
+            yield name, schema["example"], schema
 
 
 def test_operation_ids_are_given_once(document: Document) -> None:

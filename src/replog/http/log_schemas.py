@@ -182,6 +182,21 @@ _RECEIPT = an_object(
     },
 )
 
+_URLS = ["http://127.0.0.1:8000", "http://127.0.0.1:8001"]
+
+_A_HOLDER = {
+    "url": "http://127.0.0.1:8000",
+    "node_id": "6f0c8f6f3c5f4b6c9f1ad1f0b2b9e2a1",
+    "since": "2026-11-22T22:10:00.123Z",
+    "last_id": 10,
+    "head": "9c" * 32,
+}
+
+
+def _with_example(schema: Schema, example: object) -> Schema:
+    return {**schema, "example": example}
+
+
 LOG_SCHEMAS: Mapping[str, Schema] = MappingProxyType(
     {
         "Entry": _ENTRY,
@@ -189,12 +204,36 @@ LOG_SCHEMAS: Mapping[str, Schema] = MappingProxyType(
         "Concern": CONCERN,
         "Batch": _BATCH,
         "BatchEntry": _BATCH_ENTRY,
-        "Appended": _APPENDED,
-        "AppendedBatch": _APPENDED_BATCH,
-        "Pending": _PENDING,
-        "PendingBatch": _PENDING_BATCH,
-        "Receipt": _RECEIPT,
-        "Holder": _HOLDER,
+        "Appended": _with_example(
+            _APPENDED, {"status": "success", "log": {"id": 1, "message": "order 17 paid"}}
+        ),
+        "AppendedBatch": _with_example(
+            _APPENDED_BATCH, {"status": "success", "first": 4, "last": 5, "count": 2}
+        ),
+        "Pending": _with_example(
+            _PENDING,
+            {
+                "status": "pending",
+                "log": {"id": 3, "message": "order 17 paid"},
+                "required": 3,
+                "acks": _URLS,
+            },
+        ),
+        "PendingBatch": _with_example(
+            _PENDING_BATCH,
+            {
+                "status": "pending",
+                "first": 4,
+                "last": 5,
+                "count": 2,
+                "required": 3,
+                "acks": _URLS,
+            },
+        ),
+        "Receipt": _with_example(
+            _RECEIPT, {"id": 7, "required": 1, "met": True, "acks": [_A_HOLDER]}
+        ),
+        "Holder": _with_example(_HOLDER, _A_HOLDER),
     }
 )
 """All of them by name."""
