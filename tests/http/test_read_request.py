@@ -119,6 +119,7 @@ def test_freshness_is_what_the_parameters_say() -> None:
     assert parse_read(b"max_lag_ms=1500&timeout=0").freshness == Freshness(
         max_lag_s=1.5, timeout_s=0.0
     )
+    assert parse_freshness(b"min_id=7&timeout=935.9707244882246").timeout_s == 935.9707244882246
     assert parse_freshness(b"level=master&timeout=2.5") == Freshness(
         is_linearizable=True, timeout_s=2.5
     )

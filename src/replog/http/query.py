@@ -15,7 +15,7 @@ from replog.http.json_body import quoted
 from replog.http.problems import refusal
 
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,9})?")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
 _MOMENT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,18}))?"
     r"(?:[Zz]|([+ -])([0-9]{2}):([0-9]{2}))"
