@@ -250,6 +250,20 @@ def test_a_read_whose_lag_cannot_be_reached_is_given_up_after_that_long() -> Non
     assert not answer.is_met
 
 
+def test_a_read_that_waited_for_an_entry_is_not_older_than_it_asked_in_the_end() -> None:
+    desk = desk_with(1, committed=1)
+    desk.step(ev.Ticked(Tick(5)))
+    desk.receive(beat(1, at=5))
+    assert not answered(desk.step(ReadRequested(ONE, min_id=EntryId(2), max_lag=Tick(20))))
+    desk.step(ev.Ticked(Tick(50)))
+    desk.store(LOG[1], committed=1)
+    effects = desk.receive(news(2))
+    assert not answered(effects), "it was level 45 ticks ago"
+    assert sent(effects) == [ReadBarrier(Epoch(1), 1)]
+    (answer,) = answered(desk.receive(mark(1, 2)))
+    assert (answer.committed_id, answer.is_met, answer.lag) == (2, True, 0)
+
+
 def test_what_a_lost_link_said_last_is_not_what_the_next_one_is_level_with() -> None:
     desk = desk_with(1, committed=1)
     desk.step(ev.Ticked(Tick(10)))

@@ -58,8 +58,8 @@ class MasterReading:
     def advance(self, out: list[Effect]) -> None:
         """Let reads go on whose entry is here now."""
         if len(self._fresh):
-            for request in self._fresh.reached(self._facts.good_id):
-                self._answer(request, out)
+            for read in self._fresh.reached(self._facts.good_id):
+                self._answer(read.request, out)
 
     def expire(self, out: list[Effect]) -> None:
         """Give up on what has waited long enough."""
@@ -123,7 +123,7 @@ class SecondaryReading:
             else:
                 self._waiting.add(event.request, facts.good_id)
             return
-        is_late = event.max_lag is not None and (self.lag is None or self.lag > event.max_lag)
+        is_late = self._is_late(event.max_lag)
         asks_master = event.is_linearizable or is_late
         if asks_master and not self._can_ask:
             self._answer(event.request, out, is_met=False)
@@ -134,7 +134,25 @@ class SecondaryReading:
             max(target, event.min_id),
             self._ask(out) if asks_master else None,
             _deadline(facts.now, event.timeout, event.max_lag if is_late else None),
+            event.max_lag,
         )
+        self._fresh.add(read)
+
+    def _is_late(self, max_lag: Tick | None) -> bool:
+        return max_lag is not None and (self.lag is None or self.lag > max_lag)
+
+    def _reached(self, read: FreshRead, out: list[Effect]) -> None:
+        """Answer a read that shows what it waited for; it may have waited too long for its lag."""
+        if not self._is_late(read.max_lag):
+            self._answer(read.request, out)
+            return
+        if not self._can_ask:
+            self._answer(read.request, out, is_met=False)
+            return
+        assert read.max_lag is not None
+        soon = Tick(self._facts.now + read.max_lag)
+        read.deadline = soon if read.deadline is None else min(read.deadline, soon)
+        read.barrier = self._ask(out)
         self._fresh.add(read)
 
     @property
@@ -193,8 +211,8 @@ class SecondaryReading:
         if len(self._fresh):
             if self._facts.phase is not LinkPhase.STREAMING or not self.has_master:
                 self._give_up(out)
-            for request in self._fresh.reached(visible):
-                self._answer(request, out)
+            for read in self._fresh.reached(visible):
+                self._reached(read, out)
             for request in self._fresh.expired(self._facts.now):
                 self._answer(request, out, is_met=False)
 

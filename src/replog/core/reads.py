@@ -54,12 +54,14 @@ class FreshRead:
         needed: this node shows it before the read goes on.
         barrier: number of the question to the master whose answer is awaited; None for none.
         deadline: when it is given up as not met; None waits without limit.
+        max_lag: how long ago this node may have been level when it is answered; None for any.
     """
 
     request: RequestId
     needed: EntryId
     barrier: int | None
     deadline: Tick | None
+    max_lag: Tick | None = None
 
 
 class FreshReads:
@@ -97,13 +99,15 @@ class FreshReads:
                 read.needed = max(read.needed, committed_id)
                 heapq.heappush(self._by_id, (read.needed, request))
 
-    def reached(self, shown: EntryId) -> Iterator[RequestId]:
-        """Remove and yield the reads that are met."""
+    def reached(self, shown: EntryId) -> list[FreshRead]:
+        """Remove and return the reads that wait for nothing beyond `shown`."""
+        reads = []
         while self._by_id and self._by_id[0][0] <= shown:
-            request = heapq.heappop(self._by_id)[1]
-            if self._waiting.pop(request, None) is not None:
+            read = self._waiting.pop(heapq.heappop(self._by_id)[1], None)
+            if read is not None:
                 self._sweep()
-                yield request
+                reads.append(read)
+        return reads
 
     def expired(self, now: Tick) -> Iterator[RequestId]:
         """Remove and yield the reads that have waited long enough."""
