@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Final, Protocol
+
+from replog.http.stream import Pieces
 
 GZIP_HEADER = (b"content-encoding", b"gzip")
 
@@ -35,9 +36,7 @@ async def gzipped(body: bytes) -> bytes:
     return await _compressed(_compressor(), body, is_last=True)
 
 
-async def gzip_pieces(
-    pieces: AsyncGenerator[tuple[bytes, bool], None],
-) -> AsyncGenerator[tuple[bytes, bool], None]:
+async def gzip_pieces(pieces: Pieces) -> Pieces:
     """Yield `pieces` compressed, each with "this is the last one"; they are closed with this.
 
     Where `pieces` raise, what was yielded has no valid end: nobody takes it for whole.

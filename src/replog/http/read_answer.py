@@ -6,7 +6,6 @@ NETWORK.
 from __future__ import annotations
 
 import logging
-from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Final
@@ -18,15 +17,13 @@ from replog.http.answer import break_off, send_answer
 from replog.http.compression import GZIP_HEADER, gzip_pieces, gzipped
 from replog.http.large_reads import LargeRead, LargeReads
 from replog.http.problems import PROBLEMS, Problem, ProblemError
-from replog.http.stream import EndWatch
+from replog.http.stream import EndWatch, Pieces
 from replog.node.serving import ReadInterruptedError
 
 log = logging.getLogger("replog.http")
 
 LARGE_BYTES: Final = 256 * 1024
 """What is longer is counted, for a client that does not take it holds it here (P10)."""
-
-Pieces = AsyncGenerator[tuple[bytes, bool], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,8 +111,12 @@ class ReadAnswer:
 
 
 async def _send_piece(send: Send, piece: bytes, read: LargeRead) -> None:
-    await send({"type": "http.response.body", "body": piece, "more_body": True})
-    read.moved()
+    for start in range(0, len(piece), LARGE_BYTES):  # mostly one: a chunk is not much longer
+        body = piece if len(piece) <= 2 * LARGE_BYTES else piece[start : start + LARGE_BYTES]
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        read.moved()
+        if body is piece:
+            return
 
 
 def _log_broken_off(error: ReplogError) -> None:

@@ -22,7 +22,7 @@ from replog.http.hang_up import wait_for_answer
 from replog.http.large_reads import LargeReads
 from replog.http.problems import PROBLEMS, Problem, ProblemError, refusal
 from replog.http.query import entry_id
-from replog.http.read_answer import Exchange, Pieces, ReadAnswer
+from replog.http.read_answer import Exchange, ReadAnswer
 from replog.http.read_request import (
     Form,
     ReadRequest,
@@ -31,7 +31,7 @@ from replog.http.read_request import (
     parse_read,
     parse_wish,
 )
-from replog.http.stream import array_pieces, entry_pieces, line_pieces
+from replog.http.stream import Pieces, array_pieces, entry_pieces, line_pieces
 from replog.node.views import Freshness, ReadPoint
 
 Headers = list[tuple[bytes, bytes]]
