@@ -9,13 +9,17 @@ import subprocess
 import sys
 
 import pytest
+import typer.main
 from typer.testing import CliRunner
 
 import replog
 from replog.cli.main import app
 from tests.support.cluster import clean_environment
 
-COMMANDS = ["serve", "up", "append", "get", "tail", "acks", "status", "verify", "restore"]
+COMMANDS = [
+    "serve", "up", "append", "get", "tail", "acks", "status", "top", "doctor", "cheat", "bench",
+    "verify", "restore", "completion",
+]  # fmt: skip
 
 
 def test_version_is_that_of_the_package() -> None:
@@ -35,10 +39,15 @@ def test_a_usage_error_is_exit_code_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(app, arguments).exit_code == 2
 
 
-def test_help_imports_nothing_heavy() -> None:
+def test_the_list_of_commands_is_whole() -> None:
+    assert list(typer.main.get_group(app).commands) == COMMANDS
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["append", "--help"], ["bench", "--help"]])
+def test_help_imports_nothing_heavy(arguments: list[str]) -> None:
     heavy = {"fastapi", "uvicorn", "httpx2", "rich", "asyncio", "msgspec", "websockets"}
     code = (
-        "import sys\nsys.argv = ['replog', 'append', '--help']\n"
+        f"import sys\nsys.argv = ['replog', *{arguments!r}]\n"
         "from replog.cli.main import main\n"
         "try:\n    main()\nexcept SystemExit:\n    pass\n"
         f"print(sorted({heavy} & set(sys.modules)))"

@@ -155,6 +155,7 @@ def _read_once(node: Node, wanted: Wanted, printer: Printer) -> Flow[Answer | Fa
             yield Shut()
             return chunk
         if not chunk.data:
+            printer.write(lines.feed(b"\n"))  # a last line without its end, from something else
             return None
         printer.write(lines.feed(chunk.data))
 

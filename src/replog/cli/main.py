@@ -21,12 +21,17 @@ import typer
 from replog import __version__
 from replog.cli.acks import acks
 from replog.cli.append import append
+from replog.cli.bench import bench
+from replog.cli.cheat import cheat
+from replog.cli.completion import completion
+from replog.cli.doctor import doctor
 from replog.cli.get import get
 from replog.cli.output import CommandError, ExitCode, note
 from replog.cli.restore import restore
 from replog.cli.serve import serve
 from replog.cli.status import status
 from replog.cli.tail import tail
+from replog.cli.top import top
 from replog.cli.up import up
 from replog.cli.verify import verify
 from replog.config.load import UsageError
@@ -127,8 +132,13 @@ app.command()(_guarded(get, is_server=False))
 app.command()(_guarded(tail, is_server=False))
 app.command()(_guarded(acks, is_server=False))
 app.command()(_guarded(status, is_server=False))
+app.command()(_guarded(top, is_server=False))
+app.command()(_guarded(doctor, is_server=False))
+app.command()(_guarded(cheat, is_server=False))
+app.command()(_guarded(bench, is_server=False))
 app.command()(_guarded(verify, is_server=False))
 app.command()(_guarded(restore, is_server=False))
+app.command()(_guarded(completion, is_server=False))
 
 
 def _open_missing_streams() -> None:

@@ -12,7 +12,7 @@ from urllib.parse import urlsplit
 
 from replog.cli.options import DEFAULT_URL
 from replog.cli.output import CommandError, ExitCode, InDoubtError, fail
-from replog.client import Client, ClientError, NotANodeError, ProblemError
+from replog.client import Client, ClientError, NotANodeError, ProblemError, UnreachableError
 from replog.client.calls import Calls
 from replog.client.ops import Answer, Call, Failed, Flow, Request, call
 from replog.client.policy import judge, problem_in
@@ -147,7 +147,9 @@ class Node:
             return CommandError(f"{problem.title}: {problem.detail} (HTTP {problem.status})", code)
         if isinstance(error, NotANodeError):
             return CommandError(f"{error}: is this a node?", ExitCode.ENVIRONMENT)
-        return self._unreached(str(error).removeprefix(f"{self.url}: "))
+        if isinstance(error, UnreachableError):
+            return self._unreached(str(error).removeprefix(f"{self.url}: "))
+        return CommandError(str(error), ExitCode.ENVIRONMENT)
 
     def _unreached(self, reason: str) -> CommandError:
         text = (

@@ -48,6 +48,14 @@ def status(
     if form.is_json:
         print(json.dumps(health, ensure_ascii=False))
         return
+    header, rows = table(url, health)
+    print_table(header, rows, numbers=NUMBERS, has_header=form is not Format.RAW)
+    for line in remarks(health):
+        note(line)
+
+
+def table(url: str, health: Members) -> tuple[tuple[str, ...], list[list[str]]]:
+    """Return a header and a row for each node that the asked one knows, its own first."""
     secondaries = members_of(health.get("secondaries"))
     views = _own_views([str(row.get("url")) for row in secondaries])
     rows = [own_row(url, health)]
@@ -55,16 +63,12 @@ def status(
     master = health.get("master")
     if isinstance(master, dict) and master.get("url"):
         rows.append(master_row(master))
-    has_header = form is not Format.RAW
     delays = [delay_of(seen) for seen in (health, *secondaries)]
     delays += [None] * (len(rows) - len(delays))  # a secondary's view of its master
-    if any(delays):
-        rows = [[*row, duration(delay)] for row, delay in zip(rows, delays, strict=True)]
-        print_table((*HEADER, DELAY), rows, numbers=NUMBERS, has_header=has_header)
-    else:
-        print_table(HEADER, rows, numbers=NUMBERS, has_header=has_header)
-    for line in remarks(health):
-        note(line)
+    if not any(delays):
+        return HEADER, rows
+    rows = [[*row, duration(delay)] for row, delay in zip(rows, delays, strict=True)]
+    return (*HEADER, DELAY), rows
 
 
 def own_row(url: str, health: Members) -> list[str]:
