@@ -23,6 +23,7 @@ class Answer:
         size: the promised length where it is not the body's: the answer breaks off.
         hangs: it breaks off only when the test calls `release`.
         waits: it begins only when the test calls `release`.
+        committed: the header Log-Committed.
     """
 
     body: bytes
@@ -31,6 +32,7 @@ class Answer:
     size: int | None = None
     hangs: bool = False
     waits: bool = False
+    committed: int | None = None
 
 
 @dataclass
@@ -90,13 +92,15 @@ def scripted_node() -> Iterator[ScriptedNode]:
             self.send_header("Content-Length", str(size))
             if answer.acks:
                 self.send_header("Log-Acks", answer.acks)
+            if answer.committed is not None:
+                self.send_header("Log-Committed", str(answer.committed))
             self.end_headers()
             self.wfile.write(answer.body)
             if answer.hangs:
                 node.wait_for_release()
             self.close_connection |= size != len(answer.body)
 
-        do_GET = do_POST = _answer  # noqa: N815 - names of http.server
+        do_GET = do_POST = do_HEAD = _answer  # noqa: N815 - names of http.server
 
         def log_message(self, format: str, *arguments: object) -> None:
             pass
