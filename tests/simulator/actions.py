@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from replog.core.entry import Tick
-from replog.core.write_concern import WriteConcern
+from tests.simulator.wishes import terms
 
 if TYPE_CHECKING:
     from tests.simulator.shell import SimNode
     from tests.simulator.world import World
 
-CONCERNS: tuple[WriteConcern | None, ...] = (None, None, 1, 1, 2, 3, "majority", "all", "all", 0, 9)
-QUIET = frozenset({"append", "burst", "read"})
+QUIET = frozenset({"append", "burst", "read", "ask again", "receipt"})
 """Not noted in the trace: what comes of them is."""
 
 
@@ -31,12 +29,52 @@ def act(world: World) -> None:
 
 
 def append(world: World, _: SimNode) -> None:
+    """Mostly without a key; sometimes several want to follow on the same entry."""
     random = world.random
-    world.clients.append(
-        concern=random.choice(CONCERNS),
-        timeout=Tick(random.choice((0, 1, 20, 200))) if random.random() < 0.4 else None,
-        entries=random.choice((1, 1, 1, 2, 5)),
-        size=random.choice((1, 8, 8, 60, 400)),
+    clients = world.clients
+    concern, timeout = terms(random)
+    entries = random.choice((1, 1, 1, 2, 5))
+    size = random.choice((1, 8, 8, 60, 400))
+    kind = random.random()
+    expect = expected_end(world) if kind > 0.85 else None
+    if kind < 0.6:
+        clients.append(concern=concern, timeout=timeout, entries=entries, size=size)
+    elif kind < 0.92:
+        wish = clients.wishes.make(entries=entries, size=size, expect=expect)
+        clients.wishes.ask(wish, concern=concern, timeout=timeout)
+    else:
+        for _number in range(random.choice((1, 2, 3))):
+            clients.append(concern=concern, timeout=timeout, size=size, expect=expect)
+
+
+def expected_end(world: World) -> int:
+    """Return what a client takes for the end of the log: mostly what it could have read."""
+    committed = world.judge.committed_id
+    return world.random.choice((committed, committed, committed, committed + 1, committed // 2))
+
+
+def receipt(world: World, _: SimNode) -> None:
+    random = world.random
+    concern, timeout = terms(random)
+    entry_id = random.randint(1, world.judge.committed_id + 2)
+    world.clients.ask_for_receipt(entry_id, concern=concern, timeout=timeout)
+
+
+def read(world: World, node: SimNode) -> None:
+    """Half of them take what there is, the others want it fresh."""
+    random = world.random
+    if random.random() < 0.5:
+        world.clients.read(node)
+        return
+    committed = world.judge.committed_id
+    min_id = random.choice((0, committed, committed, committed + 1, committed + 3))
+    is_linearizable = random.random() < 0.4
+    max_lag = random.choice((0, 1, 5, 40, 300)) if random.random() < 0.5 else None
+    timeout = random.choice((0, 3, 50, 500, None))
+    if timeout is None and min_id > committed:
+        timeout = 500
+    world.clients.read(
+        node, min_id=min_id, is_linearizable=is_linearizable, max_lag=max_lag, timeout=timeout
     )
 
 
@@ -101,7 +139,9 @@ def scrub(world: World, node: SimNode) -> None:
 _DO: dict[str, Callable[[World, SimNode], None]] = {
     "append": append,
     "burst": burst,
-    "read": lambda world, node: world.clients.read(node),
+    "read": read,
+    "ask again": lambda world, node: world.clients.wishes.ask_again(),
+    "receipt": receipt,
     "abandon": lambda world, node: world.clients.abandon(),
     "kill": lambda world, node: world.faults.kill(node),
     "lose power": lambda world, node: world.faults.lose_power(node),

@@ -58,8 +58,12 @@ class Faults:
 
         A batch travels while its sync runs (R7), so a secondary may hold what its master
         lost. Half the time the master then comes back alone and makes other batches, so
-        that it meets that secondary late: cut instead of adopted.
+        that it meets that secondary late: cut instead of adopted. What is being written has
+        a key mostly: its client asks again when the master is back (P6).
         """
+        wishes = self.world.clients.wishes
+        if node is self.world.master:
+            wishes.ask(wishes.make(entries=1, size=8, expect=None), concern=None, timeout=None)
         node.sync_hook = lambda: self._slow_sync(node)
 
     def _slow_sync(self, node: SimNode) -> int:
@@ -216,9 +220,8 @@ class Faults:
         old = world.master
         world.network.resume()
         world.run_for(seconds(0.5))
-        if self.is_hurt() or world.clients.waiting or not world.is_level():
-            return
-        if not world.judge.committed_id:
+        is_busy = world.clients.waiting or world.clients.receipts
+        if self.is_hurt() or is_busy or not world.is_level() or not world.judge.committed_id:
             return
         if any(node.process is None for node in world.nodes) or not world.is_idle(old):
             return

@@ -12,8 +12,10 @@ from replog.core.effects import Refused
 from tests.simulator.actions import act
 from tests.simulator.clients import read_lines
 from tests.simulator.clock import seconds
-from tests.simulator.invariants import SEGMENTS, Append, Violation, promise
+from tests.simulator.invariants import SEGMENTS
 from tests.simulator.profile import draw
+from tests.simulator.promise import Violation, promise
+from tests.simulator.requests import Append, Read
 from tests.simulator.shell import SimNode
 from tests.simulator.world import Trace, World
 
@@ -78,14 +80,37 @@ def _reckon(world: World) -> None:
             world.run_until(world.clock.now + RETRY)
             append = world.clients.append(concern="all")
         _go_on(world, deadline, f"{append} is not answered")
-    while not _is_equal(world):
-        _go_on(world, deadline, "the nodes are not equal")
+    _ask_again(world)
+    while not _is_equal(world) or world.clients.waiting_now():
+        _go_on(world, deadline, "the nodes are not equal, or somebody waits")
+    for node in world.nodes:
+        _read_fresh(world, node, deadline)
     _check_end(world)
+
+
+def _ask_again(world: World) -> None:
+    """Some who want something stored once ask for it, whatever they were told before."""
+    wishes = world.clients.wishes
+    adopted = [wish for wish in wishes.all if wishes.is_adopted(wish)]
+    asking = world.random.sample(tuple(wishes.all), min(2, len(wishes.all)))
+    for wish in (*asking, *adopted[-1:]):
+        wishes.ask(wish, concern="all", timeout=None)
+
+
+def _read_fresh(world: World, node: SimNode, deadline: int) -> None:
+    """Every node can show what is committed now, and say so."""
+    read: Read | None = None
+    while read is None or read.answer is None or not read.answer.is_met:
+        if read is None or read.answer is not None or read.request not in world.clients.reads:
+            world.run_until(world.clock.now + RETRY)
+            read = world.clients.read(node, is_linearizable=True, timeout=300)
+        _go_on(world, deadline, f"{read} of {node.name} is not met")
 
 
 def _go_on(world: World, deadline: int, complaint: str) -> None:
     if world.clock.now >= deadline:
         states = "; ".join(_state(world, node) for node in world.nodes)
+        states += f"; waiting: {world.clients.waiting_now()}"
         raise Violation(f"P9: after {PEACE / 10_000} s of peace {complaint}: {states}")
     world.run_next()
 

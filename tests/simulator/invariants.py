@@ -11,42 +11,19 @@ the sentence before keeps it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from replog.core.effects import AppendOutcome, Pending, RefusalReason, Refused, Stored
 from replog.core.write_concern import WriteConcern, copies_needed
 from tests.simulator.disk import SimFilesystem
+from tests.simulator.fresh import FreshJudge
+from tests.simulator.keyed import KeyJudge
+from tests.simulator.promise import promise
 from tests.simulator.reader import GENESIS_HASH, DurableView, FoundBatch, scan
+from tests.simulator.requests import Append, Receipt
 
 SEGMENTS = "/data/segments"
-
-
-class Violation(AssertionError):
-    """A promise was broken."""
-
-
-def promise(name: str, holds: bool, text: str) -> None:
-    """Raise where `holds` is false. `text` says what was promised and what was found."""
-    if not holds:
-        raise Violation(f"{name}: {text}")
-
-
-@dataclass(slots=True)
-class Append:
-    """One append of a client, and what became of it."""
-
-    request: int
-    messages: tuple[bytes, ...]
-    concern: WriteConcern | None
-    required: int | None
-    deadline: int | None
-    asked_at: int
-    first_id: int | None = None
-    outcome: AppendOutcome | None = None
-
-    @property
-    def last_id(self) -> int | None:
-        return None if self.first_id is None else self.first_id + len(self.messages) - 1
 
 
 @dataclass(slots=True)
@@ -78,13 +55,17 @@ class Judge:
     nodes: dict[str, NodeRecord] = field(default_factory=dict)
     batches: dict[bytes, FoundBatch] = field(default_factory=dict)
     made_at: dict[tuple[int, int], bytes] = field(default_factory=dict)
-    message_in: dict[bytes, bytes] = field(default_factory=dict)
-    refused: set[bytes] = field(default_factory=set)
+    message_in: dict[bytes, list[FoundBatch]] = field(default_factory=dict)
     truth: list[FoundBatch] = field(default_factory=list)
     truth_ends: dict[int, bytes] = field(default_factory=lambda: {0: GENESIS_HASH})
     messages: list[bytes] = field(default_factory=list)
     epoch_owner: dict[int, str] = field(default_factory=dict)
     equal_heads: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
+    keys: KeyJudge = field(init=False)
+    fresh: FreshJudge = field(default_factory=FreshJudge)
+
+    def __post_init__(self) -> None:
+        self.keys = KeyJudge(self.messages)
 
     def add_node(self, name: str, disk: SimFilesystem) -> None:
         self.nodes[name] = NodeRecord(name, disk, DurableView(disk, SEGMENTS))
@@ -116,9 +97,13 @@ class Judge:
                 other == batch.hash,
                 f"epoch {batch.epoch} made two batches for id {number}",
             )
-            home = self.message_in.setdefault(message, batch.hash)
-            promise("P1", home == batch.hash, f"{message!r} is in two batches")
-            promise("P3", message not in self.refused, f"{message!r} was refused, and is stored")
+            homes = self.message_in.setdefault(message, [])
+            homes.append(batch)
+            # P6 has its own judge: one with a key may come again where the first was lost.
+            is_alone = len(homes) == 1 or self.keys.is_retried(message)
+            promise("P1", is_alone, f"{message!r} is in two batches")
+            is_wanted = self.keys.may_be_stored(message)
+            promise("P3", is_wanted, f"{message!r} was refused, and is stored")
 
     def check_disk(self, name: str) -> None:
         """Look at a disk's durable image: what was committed and durable is still there."""
@@ -159,7 +144,7 @@ class Judge:
 
     # --- what is shown ------------------------------------------------------------------
 
-    def master_shows(self, name: str, shown_id: int, head: bytes) -> None:
+    def master_shows(self, name: str, shown_id: int, head: bytes, now: int) -> None:
         """The master lets readers see up to `shown_id`.
 
         What is durable there, up to `head`, is committed (R7) and from here on the truth;
@@ -181,6 +166,8 @@ class Judge:
                 self.truth.append(batch)
                 self.truth_ends[batch.last_id] = batch.hash
                 self.messages.extend(batch.messages)
+                self.keys.committed(batch, now=now)
+                self.fresh.committed(batch.last_id, now=now)
         promise("P5", shown_id in own, f"{name} shows half a batch")
         self.check_disk(name)
         promise(
@@ -268,49 +255,87 @@ class Judge:
             return
         promise("P3", append.required is not None, f"{append.concern} of {nodes} was taken")
         assert append.required is not None
+        if append.keys:
+            self.keys.answered(append, outcome)
         promise(
             "P1",
             (outcome.first_id, outcome.last_id) == (append.first_id, append.last_id),
             f"{append} was told ids {outcome.first_id}..{outcome.last_id}",
         )
         if isinstance(outcome, Stored):
-            promise("P2", outcome.acks >= append.required, f"{outcome} of {append.required}")
-            holders = self._holders(append) | excused
-            promise(
-                "P2",
-                len(holders) >= outcome.acks,
-                f"answered with {outcome.acks} copies of {append.first_id}..{append.last_id}, "
-                f"but only {sorted(holders)} hold it durably",
-            )
+            self._check_copies(append, outcome, self.holders(append) | excused)
+
+    def _check_copies(self, asked: Append | Receipt, outcome: Stored, holders: set[str]) -> None:
+        is_enough = asked.required is not None and outcome.acks >= asked.required
+        promise("P2", is_enough, f"{asked} was told {outcome}")
+        promise(
+            "P2",
+            len(holders) >= outcome.acks,
+            f"{asked} was told {outcome}, but only {sorted(holders)} hold it durably",
+        )
 
     def _check_refused(self, append: Append, outcome: Refused) -> None:
         for message in append.messages:
-            promise("P3", message not in self.message_in, f"{message!r} is stored and was refused")
-            self.refused.add(message)
+            is_refused = message not in self.message_in or self.keys.may_be_stored(message)
+            promise("P3", is_refused, f"{message!r} is stored and was refused")
+        if append.keys:
+            self.keys.refused(append, outcome)
         is_bad = outcome.reason is RefusalReason.BAD_WRITE_CONCERN
         promise("R10", not is_bad or append.required is None, f"{append.concern} was refused")
 
-    def _holders(self, append: Append) -> set[str]:
+    def receipt_answered(
+        self, receipt: Receipt, outcome: AppendOutcome, *, master: str, excused: set[str]
+    ) -> None:
+        """Somebody asked on how many nodes an entry is, and was told."""
+        if isinstance(outcome, Refused):
+            record = self.nodes[master]
+            self.check_disk(master)
+            is_there = 1 <= receipt.id <= record.kept and not record.is_rotten
+            is_bad = receipt.required is None
+            is_right = (outcome.reason is RefusalReason.UNKNOWN_ID and not is_there) or (
+                outcome.reason is RefusalReason.BAD_WRITE_CONCERN and is_bad
+            )
+            promise("P2", is_right, f"{receipt} was told {outcome}; kept is {record.kept}")
+            return
+        promise("P2", outcome.first_id == outcome.last_id == receipt.id, f"{receipt}: {outcome}")
+        if isinstance(outcome, Stored):
+            self._check_copies(receipt, outcome, self.holders_of(receipt.id) | excused)
+
+    def holders_of(self, entry_id: int) -> set[str]:
+        """Return the nodes whose disks hold a committed entry in a gapless prefix."""
+        found = bisect_left(self.truth, entry_id, key=lambda batch: batch.last_id)
+        return self._holding([self.truth[found]] if found < len(self.truth) else [])
+
+    def holders(self, append: Append) -> set[str]:
         """Return the nodes whose disks hold the append in a gapless prefix; none if unmade."""
-        made = self.message_in.get(append.messages[-1])
-        if made is None:
+        first_id, last_id = append.first_id, append.last_id
+        if first_id is None or last_id is None:
             return set()
-        home = self.batches[made]
+        return self._holding(
+            [
+                home
+                for home in self.message_in.get(append.messages[-1], ())
+                if home.first_id <= first_id and last_id <= home.last_id
+            ]
+        )
+
+    def _holding(self, homes: list[FoundBatch]) -> set[str]:
         holders = set()
         for name, record in self.nodes.items():
             self.check_disk(name)
-            if record.view.ends.get(home.last_id) == home.hash:
+            if any(record.view.ends.get(home.last_id) == home.hash for home in homes):
                 holders.add(name)
         return holders
 
-    def pending_answered(self, outcome: Pending, holders: dict[str, str], append: Append) -> None:
-        """`holders` leads from the URLs in the answer to the nodes behind them."""
-        true_holders = self._holders(append)
+    def pending_answered(self, outcome: Pending, urls: dict[str, str], holders: set[str]) -> None:
+        """`urls` leads from the URLs in the answer to the nodes behind them."""
         for url in outcome.acks:
-            promise("P2", holders[url] in true_holders, f"{outcome}: {url} does not hold it")
+            promise("P2", urls[url] in holders, f"{outcome}: {url} does not hold it")
 
     def ids_given(self, append: Append, first_id: int) -> None:
         promise("P1", append.first_id in (None, first_id), f"{append} gets id {first_id}")
+        is_behind = append.expect in (None, first_id - 1)
+        promise("P6", is_behind, f"{append} gets id {first_id}")
         append.first_id = first_id
 
     def counts(self, name: str, last_id: int) -> None:

@@ -15,7 +15,9 @@ from tests.simulator.clock import seconds
 ACTIONS: dict[str, float] = {
     "append": 30.0,
     "burst": 4.0,
-    "read": 12.0,
+    "read": 14.0,
+    "ask again": 7.0,
+    "receipt": 3.0,
     "abandon": 3.0,
     "kill": 3.0,
     "lose power": 3.0,
@@ -30,7 +32,7 @@ ACTIONS: dict[str, float] = {
     "rot": 1.5,
     "lose tail": 1.0,
     "lose tail, one lags": 1.0,
-    "hand over": 0.6,
+    "hand over": 0.9,
     "fill disk": 0.7,
     "free disk": 2.0,
     "fail sync": 0.8,
@@ -59,6 +61,7 @@ class Profile:
         latency, write, sync, event, read: bounds of how long those take.
         tick: bounds between two ticks of a core.
         restart: bounds of how long a node stays down when nobody cares.
+        key_window: entries behind the last one whose keys a master knows (P6).
     """
 
     secondaries: int
@@ -78,6 +81,7 @@ class Profile:
     delays: tuple[float, ...]
     late_bytes_reach_the_core: bool
     encodes_messages: bool
+    key_window: int
 
 
 def draw(random: Random, *, steps: int | None, focus: str | None = None) -> Profile:
@@ -112,6 +116,7 @@ def draw(random: Random, *, steps: int | None, focus: str | None = None) -> Prof
         ),
         late_bytes_reach_the_core=random.random() < 0.5,
         encodes_messages=random.random() < 0.1,
+        key_window=random.choice((3, 8, 30, 100_000, 100_000)),
     )
 
 
@@ -132,4 +137,5 @@ def quiet(*, secondaries: int) -> Profile:
         default_concern="all",
         requires_quorum=False,
         delays=(0.0,) * secondaries,
+        key_window=100_000,
     )

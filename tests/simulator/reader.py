@@ -5,6 +5,7 @@ PURE.
 
 from __future__ import annotations
 
+import json
 import re
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -33,6 +34,7 @@ class FoundBatch:
     hash: bytes
     messages: tuple[bytes, ...]
     stop: int
+    keys: tuple[tuple[int, str], ...] = ()
 
 
 def scan(data: bytes, *, prev: bytes, last_id: int, start: int = 0) -> list[FoundBatch]:
@@ -49,9 +51,18 @@ def scan(data: bytes, *, prev: bytes, last_id: int, start: int = 0) -> list[Foun
         if ids != list(range(first, last + 1)):
             break
         messages = tuple(message for _, message in entries)
-        found.append(FoundBatch(first, last, epoch, prev, own_hash, messages, match.end()))
+        keys = _keys(match.group())
+        found.append(FoundBatch(first, last, epoch, prev, own_hash, messages, match.end(), keys))
         prev, last_id, start = own_hash, last, match.end()
     return found
+
+
+def _keys(trailer: bytes) -> tuple[tuple[int, str], ...]:
+    """Return the ids that have an idempotency key, with that."""
+    if b',"keys":{' not in trailer:
+        return ()
+    keys = json.loads(trailer)["batch"]["keys"]
+    return tuple(sorted((int(entry_id), key) for entry_id, key in keys.items()))
 
 
 @dataclass(slots=True)

@@ -7,16 +7,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from replog.core.effects import AnswerFetch, AnswerProbe, LookUp, SendBatches
+from replog.core.effects import (
+    AnswerFetch,
+    AnswerProbe,
+    ConfirmKeys,
+    LoadKeys,
+    LookUp,
+    SendBatches,
+)
 from replog.core.errors import DamagedLogError
-from replog.core.events import BatchesSent, DamageFound, LookedUp
+from replog.core.events import BatchesSent, DamageFound, KeysConfirmed, KeysLoaded, LookedUp
 from replog.core.messages import Batches, FetchEnd, ProbeAnswer
 from replog.storage.log import Log
 
 if TYPE_CHECKING:
     from tests.simulator.shell import SimNode
 
-ReadEffect = LookUp | AnswerProbe | AnswerFetch | SendBatches
+ReadEffect = LookUp | LoadKeys | ConfirmKeys | AnswerProbe | AnswerFetch | SendBatches
 
 
 class SimReader:
@@ -40,10 +47,27 @@ class SimReader:
                     self._answer_fetch(effect)
                 case SendBatches():
                     self._send_batches(effect)
+                case LoadKeys(first_id, last_id, number):
+                    keys = self._log.keys.between(first_id, last_id)
+                    self._node.deliver(KeysLoaded(keys, number))
+                case ConfirmKeys():
+                    self._confirm_keys(effect)
         except DamagedLogError as error:
             self.tell_damage()
-            if not isinstance(effect, SendBatches):
+            if isinstance(effect, LoadKeys):
+                self._node.deliver(KeysLoaded(None, effect.number))
+            elif isinstance(effect, ConfirmKeys):
+                self._node.deliver(
+                    KeysConfirmed(effect.request, None, is_same=False, number=effect.number)
+                )
+            elif not isinstance(effect, SendBatches):
                 self._node.close_link(effect.link, f"the log cannot be read: {error}")
+
+    def _confirm_keys(self, effect: ConfirmKeys) -> None:
+        found, is_same = self._log.keys.confirm(
+            keys=effect.keys, messages=effect.messages, candidates=effect.candidates
+        )
+        self._node.deliver(KeysConfirmed(effect.request, found, is_same, effect.number))
 
     def tell_damage(self) -> None:
         """A read found bytes that do not verify: tell the core, which fetches them (R13)."""

@@ -19,8 +19,10 @@ from replog.core.effects import (
     AnswerProbe,
     AnswerRead,
     CloseLink,
+    ConfirmKeys,
     CutLog,
     Effect,
+    LoadKeys,
     LookUp,
     NoteCommit,
     Persist,
@@ -43,9 +45,11 @@ from replog.core.events import (
     LinkClosed,
     LinkId,
     LinkOpened,
+    PersistFailed,
     Received,
     ReceivedBad,
     SecondaryIndex,
+    StopRequested,
     Ticked,
 )
 from replog.core.master import Master
@@ -106,6 +110,7 @@ class SimNode:
         process: number of the running process, None while there is none.
         disk_changed_at: when the disk was last wiped or rotted.
         takes_over: its operator starts it with --take-over until its reign is stored.
+        is_ending: its process was told to stop, or its disk failed.
         sync_hook: where set, says how long the next sync takes, and may do more.
     """
 
@@ -130,6 +135,7 @@ class SimNode:
         self.marked_id = 0
         self.dies_of_power = False
         self.takes_over = False
+        self.is_ending = False
         self.sync_hook: Callable[[], int] | None = None
 
     # --- life ---------------------------------------------------------------------------
@@ -140,6 +146,7 @@ class SimNode:
         self._processes += 1
         self.process = self._processes
         self.links = {}
+        self.is_ending = False
         self._guarded(lambda: self._open(accept_loss=accept_loss))
 
     def _open(self, *, accept_loss: bool) -> None:
@@ -176,6 +183,7 @@ class SimNode:
                 requires_quorum=world.requires_quorum,
                 take_over=self.takes_over,
                 accept_loss=accept_loss,
+                key_window=world.profile.key_window,
                 now=self.now,
             )
         else:
@@ -243,6 +251,7 @@ class SimNode:
         if self.core is core:
             if isinstance(event, LinkClosed):
                 self.links[event.link].acknowledged = None
+            self.is_ending |= isinstance(event, StopRequested | PersistFailed)
             effects = core.step(event)
             self._perform_all(event, effects)
             self.world.stepped(self, event, effects)
@@ -348,6 +357,8 @@ class SimNode:
             case Say():
                 pass
             case LookUp() | AnswerProbe() | AnswerFetch() | SendBatches():
+                self.after(self.world.read_time(), partial(self.reader.read, effect))
+            case LoadKeys() | ConfirmKeys():
                 self.after(self.world.read_time(), partial(self.reader.read, effect))
 
     def close_link(self, link: LinkId, reason: str) -> None:

@@ -16,8 +16,9 @@ from replog.core.master import Master
 from replog.core.progress import LinkState
 from replog.core.write_concern import WriteConcern
 from tests.simulator.clock import seconds
-from tests.simulator.invariants import SEGMENTS, Append, Judge
+from tests.simulator.invariants import SEGMENTS, Judge
 from tests.simulator.profile import quiet
+from tests.simulator.requests import Append
 from tests.simulator.shell import SimNode
 from tests.simulator.world import World
 
@@ -31,9 +32,12 @@ class Blind(Judge):
     def batch_made(
         self, epoch: int, owner: str, payload: bytes, *, prev: bytes, after: int
     ) -> None: ...
-    def master_shows(self, name: str, shown_id: int, head: bytes) -> None: ...
+    def master_shows(self, name: str, shown_id: int, head: bytes, now: int) -> None: ...
     def secondary_shows(self, name: str, committed_id: int, head: bytes) -> None: ...
     def head_is(self, name: str, head: bytes) -> None: ...
+    def read_answered(
+        self, name: str, *, committed_id: int, has_master: bool, floor: int, lines: bytes | None
+    ) -> None: ...
     def append_answered(
         self, append: Append, outcome: AppendOutcome, *, nodes: int, excused: set[str]
     ) -> None:

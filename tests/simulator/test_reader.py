@@ -35,6 +35,20 @@ def test_the_reader_finds_what_the_codec_made() -> None:
     assert found[1].messages == (b'"a1"', b'"b"')
 
 
+def test_the_reader_finds_the_keys_of_a_batch() -> None:
+    batch = encode_batch(
+        after=GENESIS,
+        messages=[b'"a"', b'"b"', b'"c"'],
+        epoch=Epoch(1),
+        committed_id=EntryId(0),
+        time_ms=1000,
+        header=header_line(LogId("log"), EntryId(1), GENESIS.hash),
+        keys={EntryId(1): 'k "1"', EntryId(3): "}é"},
+    )
+    (found,) = scan(batch.payload, prev=GENESIS_HASH, last_id=0)
+    assert found.keys == ((1, 'k "1"'), (3, "}é"))
+
+
 def test_the_reader_stops_before_a_flipped_bit() -> None:
     data, _ = three_batches()
     stops = [batch.stop for batch in scan(data, prev=GENESIS_HASH, last_id=0)]

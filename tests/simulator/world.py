@@ -21,7 +21,7 @@ from tests.simulator.clients import Clients
 from tests.simulator.clock import Clock, seconds
 from tests.simulator.disk import SimFilesystem
 from tests.simulator.faults import Faults
-from tests.simulator.invariants import Append, Judge
+from tests.simulator.invariants import Judge
 from tests.simulator.network import Network
 from tests.simulator.profile import Profile
 from tests.simulator.shell import SimNode
@@ -62,6 +62,7 @@ class World:
         self.trace = trace
         self.clock = Clock()
         self.judge = Judge()
+        self.judge.keys.window = profile.key_window
         self.counts: dict[str, int] = {}
         self.network = Network(self.clock, random)
         self.network.latency = profile.latency
@@ -93,6 +94,11 @@ class World:
     @property
     def secondaries(self) -> list[SimNode]:
         return [node for node in self.nodes if node is not self.master]
+
+    @property
+    def is_contested(self) -> bool:
+        """Whether an old master runs on beside the new one: nobody can know its word as late."""
+        return any(isinstance(node.core, Master) for node in self.secondaries)
 
     def is_level(self) -> bool:
         """Whether all disks hold the same log."""
@@ -236,6 +242,8 @@ class World:
         assert node.directory is not None
         log = node.directory.log
         self.judge.check_disk(node.name)
+        if node is self.master:
+            self.clients.wishes.ask_at_start()
         if log.damage:
             self.count("damage found at open")
         if log.cuts:
@@ -244,7 +252,8 @@ class World:
     def shows(self, node: SimNode, committed_id: int) -> None:
         assert node.directory is not None
         if isinstance(node.core, Master):
-            self.judge.master_shows(node.name, committed_id, node.core.facts.durable.hash)
+            head = node.core.facts.durable.hash
+            self.judge.master_shows(node.name, committed_id, head, self.clock.now)
         else:
             head = node.directory.log.durable.hash
             self.judge.secondary_shows(node.name, committed_id, head)
@@ -302,17 +311,17 @@ class World:
                 names.append(seen.end.peer.station.name)
         return names
 
-    def excused(self, master: SimNode, append: Append) -> set[str]:
+    def excused(self, master: SimNode, last_id: int | None) -> set[str]:
         """Return nodes that were counted in good faith, though their disks say otherwise.
 
         Wiped or rotten under a link that the master still has; or rotten in a sealed
         segment, which only the next read or the scrubber finds.
         """
-        if append.last_id is None:
+        if last_id is None:
             return set()
         excused = {master.name} if self.judge.nodes[master.name].is_rotten else set()
         for seen in master.links.values():
-            if seen.acknowledged is not None and seen.acknowledged >= append.last_id:
+            if seen.acknowledged is not None and seen.acknowledged >= last_id:
                 assert seen.end.peer is not None
                 peer = self.node(seen.end.peer.station.name)
                 is_rotten = self.judge.nodes[peer.name].is_rotten

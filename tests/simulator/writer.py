@@ -125,11 +125,11 @@ class SimWriter:
         except DamagedLogError as error:
             for damage in log.damage:
                 self._node.deliver(DamageFound(damage))
-            self._node.deliver(PersistRefused(str(error)))
+            self._node.deliver(PersistRefused(str(error), is_full=False))
             return
         except (BadBatch, LimitError) as error:
             self._world.count("batches that do not fit the log")
-            self._node.deliver(PersistRefused(str(error)))
+            self._node.deliver(PersistRefused(str(error), is_full=False))
             self._node.close_links(str(error))
             return
         except (ReplogError, OSError) as error:
@@ -158,12 +158,15 @@ class SimWriter:
             head = log.append_batches(effect.batches)
             is_master = self._node is self._world.master
             self._world.count("adopted by the master" if is_master else "stored by a secondary")
+            if is_master:
+                self._world.clients.adopted.update(range(before.last_id + 1, head.last_id + 1))
             return Written(head, sum(len(batches.payload) for batches in effect.batches))
         encoded = log.append(
             effect.messages,
             epoch=effect.epoch,
             committed_id=effect.committed_id,
             time_ms=self._world.wall_clock_ms() + self._node.clock_skew_ms,
+            keys=dict(effect.keys),
         )
         self._world.batch_made(self._node, effect.epoch, encoded.payload, before)
         return Written(encoded.head, len(encoded.payload))

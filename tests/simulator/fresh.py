@@ -1,0 +1,62 @@
+"""The judge of freshness: a read shows what its client asked it to show (P4).
+
+PURE. Time is that of the simulated world: no clock of a node is believed.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from dataclasses import dataclass, field
+
+from replog.core.effects import AnswerRead
+from tests.simulator.clock import UNITS_PER_TICK
+from tests.simulator.promise import promise
+from tests.simulator.requests import Read
+
+
+@dataclass(slots=True)
+class FreshJudge:
+    """What was committed when, and whether answers are as fresh as they say."""
+
+    _times: list[int] = field(default_factory=lambda: [-1])
+    _ids: list[int] = field(default_factory=lambda: [0])
+
+    def committed(self, committed_id: int, *, now: int) -> None:
+        self._times.append(now)
+        self._ids.append(committed_id)
+
+    def committed_at(self, now: int, *, ticks_ago: int) -> int:
+        """Return what was committed so long ago, and a tick: a node knows no part of one."""
+        time = now - (ticks_ago + 1) * UNITS_PER_TICK
+        return self._ids[max(bisect_right(self._times, time) - 1, 0)]
+
+    def answered(
+        self, read: Read, answer: AnswerRead, *, now: int, is_ending: bool, tick_max: int
+    ) -> None:
+        """Check an answer.
+
+        Args:
+            is_ending: the node stops, or its disk failed.
+            tick_max: units between two ticks of a node, at the most.
+        """
+        shown = answer.committed_id
+        what = f"{read} was told {answer} at {now}"
+        if answer.lag is not None:
+            then = self.committed_at(now, ticks_ago=answer.lag)
+            promise("P4", shown >= then, f"{what}; {then} was committed by then")
+        waited = now // UNITS_PER_TICK - read.asked_at // UNITS_PER_TICK
+        if read.timeout is not None and read.asks_more:
+            until = read.asked_at + (read.timeout + 2) * UNITS_PER_TICK + tick_max
+            promise("P4", now <= until, f"{what}: after its timeout")
+        if answer.is_met:
+            promise("P4", shown >= read.min_id, what)
+            is_fresh = not read.is_linearizable or shown >= read.committed_id
+            promise("P4", is_fresh, f"{what}: it does not show what was committed before")
+            if read.max_lag is not None:
+                then = self.committed_at(now, ticks_ago=read.max_lag)
+                promise("P4", shown >= then, f"{what}; {then} was committed so long ago")
+            return
+        promise("P4", read.asks_more, f"{what}: a plain read is never refused")
+        if not read.is_linearizable and read.max_lag is None:
+            is_late = read.timeout is not None and waited >= read.timeout
+            promise("P4", is_late or is_ending, f"{what}: before its timeout")
