@@ -1,4 +1,4 @@
-"""docs/client.md: its snippets run in their order, and print what their comments say."""
+"""docs/client.md and docs/tutorial.md: snippets run in order and print what their comments say."""
 
 from __future__ import annotations
 
@@ -23,28 +23,45 @@ with LocalCluster(secondaries=2) as cluster:
     test_it_survives_a_kill(cluster)
 """
 TEXT = (ROOT / "docs" / "client.md").read_text()
-SNIPPETS: list[str] = re.findall(r"^```python\n(.*?)^```$", TEXT, re.DOTALL | re.MULTILINE)
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 EXPECTED = re.compile(r"print\(.*\) +# (.*)$", re.MULTILINE)
+
+
+def snippets_of(text: str) -> list[str]:
+    return re.findall(r"^```python\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+
+
+def run(path: Path, program: str) -> list[str]:
+    """Return the lines that a program prints."""
+    path.write_text(program)
+    done = subprocess.run(
+        [sys.executable, str(path)],
+        env=clean_environment(),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.processes
+def test_the_tutorial_runs_and_prints_what_it_says(tmp_path: Path) -> None:
+    expected = EXPECTED.findall(TUTORIAL)
+    at = expected.index("first")
+    expected[at:at] = 2 * ["first"]  # a loop over three nodes
+    assert run(tmp_path / "tutorial.py", "\n".join(snippets_of(TUTORIAL))) == expected
 
 
 @pytest.mark.processes
 def test_the_snippets_run_and_print_what_they_say(tmp_path: Path) -> None:
-    program = "\n".join([*SNIPPETS, "client.close()", RUN_ITS_TEST])
+    program = "\n".join([*snippets_of(TEXT), "client.close()", RUN_ITS_TEST])
     with LocalCluster() as cluster:
         for number, url in enumerate(cluster.urls):
             program = program.replace(f"http://127.0.0.1:{8000 + number}", url)
-        path = tmp_path / "snippets.py"
-        path.write_text(program)
-        done = subprocess.run(
-            [sys.executable, str(path)],
-            env=clean_environment(),
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
-        )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines() == EXPECTED.findall(program)
+        printed = run(tmp_path / "snippets.py", program)
+    assert printed == EXPECTED.findall(program)
 
 
 @pytest.mark.parametrize("name", package.__all__)
