@@ -143,7 +143,8 @@ def test_a_long_log_is_halved_and_not_read(stack: ExitStack) -> None:
     ("members", "words", "code"),
     [
         ({"link": "diverged"}, "its link to the master is diverged\n  keep both", 1),
-        ({"lag": 3}, "3 entries behind\n  it catches up by itself", 1),
+        ({"link": "down"}, "it answers here, and its link to the master is down\n  wait", 1),
+        ({"lag": 3}, "3 entries behind\n  it catches up by itself", 0),
         ({"delay_s": 2.0}, "an injected delay of 2.0 s\n  curl -X PUT", 1),
     ],
 )

@@ -217,6 +217,11 @@ def test_what_is_no_data_directory_is_the_environment(tmp_path: Path, name: str)
     assert result.stderr.count("\n") == 1
 
 
+def test_as_one_document_directories_are_an_array(tmp_path: Path) -> None:
+    result = verify(make(tmp_path / "a"), make(tmp_path / "b"), "-o", "json")
+    assert [one["ok"] for one in json.loads(result.stdout)] == [True, True]
+
+
 def test_json_is_an_object_a_directory(tmp_path: Path) -> None:
     good, bad = make(tmp_path / "good"), make(tmp_path / "bad")
     flip(segment(bad), 5)

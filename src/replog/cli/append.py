@@ -135,7 +135,7 @@ def _append_one(node: Node, text: str, wanted: Wanted, form: Format) -> None:
     again = how_to_see(node) if wanted.key is None else _once_more(node, wanted.key)
     try:
         with explained(node.url) if _may_wait_long(wanted) else nullcontext():
-            answer = append_message(node, text, wanted)
+            answer = append_message(node, text, wanted, _say_again)
     except KeyboardInterrupt:  # P3: it has left, and nobody takes it back
         note(f"stopped: the entry was under way and may be stored; {again}")
         raise
@@ -153,6 +153,11 @@ def _append_one(node: Node, text: str, wanted: Wanted, form: Format) -> None:
     if answer.is_pending:
         note(_explain_pending(node, answer, wanted))
         raise typer.Exit(ExitCode.WRITE_CONCERN_NOT_MET)
+
+
+def _say_again(reason: str) -> None:
+    sign = style_of(sys.stderr).yellow("…")
+    note(f"{sign} {reason}; sending again, with the same key: it is stored once")
 
 
 def _may_wait_long(wanted: Wanted) -> bool:

@@ -57,10 +57,15 @@ class Appended:
     body: bytes
 
 
-def append_message(node: Node, message: str, wanted: Wanted) -> Appended:
+def append_message(
+    node: Node, message: str, wanted: Wanted, on_lost: Callable[[str], None]
+) -> Appended:
     """Append one entry and wait for its write concern.
 
     With a key a connection that breaks off is no end: the node stores a key once (P6).
+
+    Args:
+        on_lost: called with the reason when it has to be sent again, once.
 
     Raises:
         InDoubtError: the connection broke off before the answer; the entry may be stored.
@@ -80,7 +85,7 @@ def append_message(node: Node, message: str, wanted: Wanted) -> Appended:
     if wanted.key is None:
         outcome = node.run(call(Call(node.url, request, None)))
     else:
-        outcome = node.run(_until_answered(node.url, request, is_known=False))
+        outcome = node.run(_until_answered(node.url, request, is_known=False, on_lost=on_lost))
     return _appended(node, outcome, doubt=DOUBT_OF_ONE)
 
 
@@ -122,7 +127,7 @@ def _until_answered(
     request: Request,
     *,
     is_known: bool,
-    on_lost: Callable[[str], None] = lambda _: None,
+    on_lost: Callable[[str], None],
 ) -> Flow[Answer | Failed]:
     """Send a request that carries a key until it is answered with more than "later".
 
@@ -139,7 +144,11 @@ def _until_answered(
         if not isinstance(verdict, Again):
             return outcome
         if verdict.may_be_stored:
-            in_doubt = outcome if isinstance(outcome, Failed) else Failed(url, "", has_left=True)
+            in_doubt = (
+                outcome
+                if isinstance(outcome, Failed)
+                else Failed(url, str(verdict.error), has_left=True)
+            )
         pause_s = None
         if is_known or in_doubt is not None:
             pause_s = patience.pause_s(at_least_s=verdict.after_s)

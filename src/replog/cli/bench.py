@@ -77,14 +77,14 @@ def bench(
     append and tail append for real: the entries stay in the log. What the numbers depend on
     (w, fsync, the machine) is said beside them.
     """
-    from replog.cli.bench_runs import Plan, measure
+    from replog.cli.bench_runs import MARK_BYTES, Plan, measure
     from replog.cli.node import Node
 
     form = chosen(output, as_json=as_json)
     plan = Plan(
         url=url,
         entries=number,
-        size=size,
+        size=max(size, MARK_BYTES) if what is What.TAIL else size,
         batch=batch or (1000 if what is What.READ else 1),
         clients=min(clients, number),
         concern=parse_concern(concern) or "all",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from replog.cli.bench import What
 
 FOLLOW_WITHIN_S = 30.0
+MARK_BYTES = 39
+"""How long a message must be at least so that a follower knows it as one of this run."""
 
 T = TypeVar("T")
 

@@ -66,7 +66,7 @@ def doctor(
         _print(members, found, findings, form)
     if differing or any(finding.is_damage for finding in findings):
         raise typer.Exit(ExitCode.VERIFICATION_FAILED)
-    if findings:
+    if any(not finding.is_passing for finding in findings):
         raise typer.Exit(ExitCode.ENVIRONMENT)
 
 
@@ -102,8 +102,13 @@ def _print(
     for finding in findings:
         sign = style.red("✗") if finding.is_damage else style.yellow("!")
         note(f"{sign} {finding.url}: {finding.text}\n  {finding.advice}")
-    if not findings and not any(one.is_different for one in found):
+    if _is_well(found, findings):
         note(f"{style.green('✓')} {count(len(members), 'node')}, one log, nothing to do")
+
+
+def _is_well(found: list[Comparison], findings: list[Finding]) -> bool:
+    is_same = not any(one.is_different for one in found)
+    return is_same and all(finding.is_passing for finding in findings)
 
 
 def _shown(line: str) -> str:
@@ -115,7 +120,7 @@ def _as_json(
     members: list[Member], found: list[Comparison], findings: list[Finding]
 ) -> dict[str, object]:
     return {
-        "ok": not findings and not any(one.is_different for one in found),
+        "ok": _is_well(found, findings),
         "nodes": [
             {"url": member.url, "reachable": member.is_there, "health": member.health}
             for member in members

@@ -71,6 +71,8 @@ def about(
     replog get --from 100                         the entries, from any node
     replog tail                                   the last ten, and what comes from now on
     replog status                                 who is there, and how far
+    replog doctor                                 what is wrong, and what to do
+    replog cheat                                  the same with curl
     replog verify replog-data/*                   every hash, and that the copies are identical
 
     \b

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replog.cli.options import JsonOption
+from replog.cli.options import Format, JsonOption, OutputOption, chosen
 from replog.cli.output import ExitCode, fail, style_of
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ def restore(
     force: Annotated[
         bool, typer.Option("--force", help="go on although a node cannot be asked")
     ] = False,
+    output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Bring a log back into an empty data directory, after a master lost its disk.
@@ -45,6 +46,7 @@ def restore(
     from replog.config.table import SECONDARIES
     from replog.node import restore as restoring
 
+    form = chosen(output, as_json=as_json)
     try:
         [url] = SECONDARIES.parse(source)
     except ValueError:
@@ -52,9 +54,9 @@ def restore(
     head = asyncio.run(restoring.restore(url, data_dir, force=force, progress=_Progress().show))
     if sys.stderr.isatty():
         print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-    if as_json:
+    if form.is_json:
         print(json.dumps({"head": {"last_id": head.last_id, "hash": head.hash.hex()}}))
-    elif sys.stdout.isatty():
+    elif form is Format.TABLE and sys.stdout.isatty():
         sign = style_of(sys.stdout).green("✓")
         print(f"{sign} {data_dir} holds the log up to id {head.last_id}: start the master on it")
     else:

@@ -72,12 +72,17 @@ class Member:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a person should know of one node, and do."""
+    """What a person should know of one node, and do.
+
+    Attributes:
+        is_passing: it goes by itself.
+    """
 
     url: str
     text: str
     advice: str
     is_damage: bool = False
+    is_passing: bool = False
 
 
 def survey(node: Node) -> list[Member]:
@@ -107,7 +112,8 @@ def reference_of(members: list[Member]) -> Member:
 
 def examine(members: list[Member]) -> list[Finding]:
     """Return what needs somebody, node by node."""
-    found = [finding for member in members for finding in _findings(member)]
+    there = {member.url for member in members if member.is_there}
+    found = [finding for member in members for finding in _findings(member, there)]
     masters = [member for member in members if member.role == "master"]
     found += [
         Finding(one.url, "a second master", _ADVICE_OF_STATUS["superseded"]) for one in masters[1:]
@@ -115,7 +121,7 @@ def examine(members: list[Member]) -> list[Finding]:
     return found
 
 
-def _findings(member: Member) -> Iterator[Finding]:
+def _findings(member: Member, there: set[str]) -> Iterator[Finding]:
     health = member.health
     if health is None:
         yield Finding(
@@ -136,17 +142,22 @@ def _findings(member: Member) -> Iterator[Finding]:
             is_damage=True,
         )
     for row in members_of(health.get("secondaries")):
-        yield from _seen(row)
+        yield from _seen(row, is_there=str(row.get("url")) in there)
 
 
-def _seen(row: dict[str, object]) -> Iterator[Finding]:
+def _seen(row: dict[str, object], *, is_there: bool) -> Iterator[Finding]:
     """What a master says of one of its secondaries."""
     url, link, lag, delay = str(row.get("url")), str(row.get("link")), row.get("lag"), delay_of(row)
     if link in _ADVICE_OF_LINK:
         yield Finding(url, f"its link to the master is {link}", _ADVICE_OF_LINK[link])
+    elif link != "streaming" and is_there:
+        text = f"it answers here, and its link to the master is {link}"
+        advice = "wait a moment; then look at the network between both, and at the master's log"
+        yield Finding(url, text, advice)
     elif link == "streaming" and isinstance(lag, int) and lag > 0:
         behind = f"{count(lag, 'entry')} behind"
-        yield Finding(url, behind, "it catches up by itself; run this again to see it get less")
+        advice = "it catches up by itself; run this again to see it get less"
+        yield Finding(url, behind, advice, is_passing=True)
     if delay is not None:
         advice = f"""curl -X PUT -d '{{"seconds":0}}' {url}/delay"""
         yield Finding(url, f"an injected delay of {duration(delay)}", advice)

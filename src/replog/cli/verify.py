@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from replog.cli.options import JsonOption
+from replog.cli.options import Format, JsonOption, OutputOption, chosen
 from replog.cli.output import ExitCode, count, fail, note, style_of
 
 if TYPE_CHECKING:
@@ -26,6 +26,7 @@ def verify(
     directories: Annotated[
         list[str], typer.Argument(metavar="DATA_DIR...", help="data directories, or copies of them")
     ],
+    output: OutputOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Check every hash of each data directory, and that several hold one log.
@@ -39,17 +40,20 @@ def verify(
     """
     from replog.cli.verification import verify_directory
 
+    form = chosen(output, as_json=as_json)
     missing = [path for path in directories if not os.path.isdir(path)]
     if missing:
         fail(f"{missing[0]} is no directory", ExitCode.ENVIRONMENT)
     found = [verify_directory(path.rstrip("/") or "/") for path in directories]
     reference = max(found, key=lambda one: (not one.damage, one.head.position))
     verdicts = [Verdict(one, reference) for one in found]
-    if as_json:
+    if form is Format.JSON:
+        print(json.dumps([verdict.as_json() for verdict in verdicts], ensure_ascii=False))
+    elif form is Format.JSONL:
         for verdict in verdicts:
             print(json.dumps(verdict.as_json(), ensure_ascii=False))
     else:
-        _print(verdicts)
+        _print(verdicts, is_table=form is Format.TABLE and sys.stdout.isatty())
     if not all(verdict.is_good for verdict in verdicts):
         raise typer.Exit(ExitCode.VERIFICATION_FAILED)
 
@@ -132,9 +136,8 @@ def explain(damage: Damage) -> str:
     )
 
 
-def _print(verdicts: list[Verdict]) -> None:
+def _print(verdicts: list[Verdict], *, is_table: bool) -> None:
     style = style_of(sys.stdout)
-    is_table = sys.stdout.isatty()
     rows = [
         (
             verdict.found.name,
