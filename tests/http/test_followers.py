@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
+from starlette.types import Message
 
 from replog.core.entry import EntryId
 from replog.http.followers import SLICE, Follower, Followers, Patience, Reason
@@ -106,6 +108,24 @@ def test_one_who_joins_behind_is_woken_though_nothing_new_comes() -> None:
         await until(lambda: bool(woken), "it is woken")
         assert woken == [3]
         await _ended(task)
+
+    _run(story)
+
+
+def test_a_long_poll_that_was_answered_early_is_forgotten_at_once() -> None:
+    """Its timer would keep it for up to 300 seconds."""
+
+    async def story(node: FakeNode, followers: Followers) -> None:
+        async def receive() -> Message:
+            await asyncio.Event().wait()
+            raise AssertionError
+
+        poll = asyncio.create_task(followers.wait_until_visible(FIRST, 300, receive))
+        await _all_wait(followers, 1)
+        node.feed.show(FIRST)
+        await poll
+        gc.collect()
+        assert not [one for one in gc.get_objects() if isinstance(one, Follower)]
 
     _run(story)
 

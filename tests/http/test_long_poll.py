@@ -119,7 +119,10 @@ def test_they_count_against_the_limit_of_followers(poll: bytes) -> None:
         with served.connect() as second:
             answer = second.request("GET", "/logs?from=2&wait=300")
             assert answer.problem()["type"] == "/problems/overloaded"
-            assert second.request("GET", "/logs?from=2").body == b"[]", "a plain read is none"
+            for target in ("/logs?from=2", "/logs?from=2&wait=0"):
+                assert second.request("GET", target).body == b"[]", "it does not wait"
+            append(served, "a")
+            assert b'"id":1' in second.request("GET", "/logs?from=1&wait=300").body
 
 
 @pytest.mark.parametrize("wait", ["-1", "x", "301", "nan", ""])

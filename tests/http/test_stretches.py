@@ -25,6 +25,7 @@ class _Log:
         self.chunk_entries = chunk_entries
         self.reads: list[int] = []
         self.open = 0
+        self._made: list[AsyncGenerator[bytes, None]] = []
         self.fails = False
         self.may_read = asyncio.Event()
         self.may_read.set()
@@ -32,7 +33,11 @@ class _Log:
     def lines(self, first: int, last: int) -> bytes:
         return b"".join(entry_line(EntryId(n), self.message) for n in range(first, last + 1))
 
-    async def read(self, first: EntryId, last: EntryId) -> AsyncGenerator[bytes, None]:
+    def read(self, first: EntryId, last: EntryId) -> AsyncGenerator[bytes, None]:
+        self._made.append(self._read(first, last))  # the collector must not close what is left
+        return self._made[-1]
+
+    async def _read(self, first: EntryId, last: EntryId) -> AsyncGenerator[bytes, None]:
         self.reads.append(first)
         self.open += 1
         try:

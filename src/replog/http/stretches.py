@@ -152,7 +152,7 @@ class Stretches:
         if not chunk:
             raise DamagedLogError(f"entry {first} was to be read, and nothing came")
         stretches = list(_stretches_of(first, chunk))
-        for stretch in reversed(stretches):  # the one that is wanted now makes room last
+        for stretch in stretches:
             self._keep(stretch)
         return stretches[0]
 
