@@ -17,6 +17,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.appends import MESSAGE, AppendReport, measure_appends
+from benchmarks.following import FollowingReport, measure_following
 from benchmarks.large import LargeReport, measure_large
 from benchmarks.producing import ProducerReport, measure_producer
 from benchmarks.report import Measured, measured, table
@@ -39,6 +40,7 @@ class Report:
     machine: Machine
     appends: AppendReport
     producer: ProducerReport
+    following: FollowingReport
     large: list[LargeReport]
     elapsed_s: float
 
@@ -65,6 +67,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
             message=MESSAGE,
         )
         note(options, producer.text())
+        following = measure_following(
+            make(directory / "following"),
+            followers=options.followers,
+            rate=options.followed_rate,
+            rounds=options.rounds,
+            seconds=2 * options.seconds,
+        )
+        note(options, following.text())
         for batch_entries in options.batch_entries:
             measured_log = measure_large(
                 make(directory / f"large-{batch_entries}"),
@@ -75,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
             note(options, measured_log.text())
             large.append(measured_log)
-    report = Report(machine, appends, producer, large, time.perf_counter() - started)
+    report = Report(machine, appends, producer, following, large, time.perf_counter() - started)
     if options.json:
         print(json.dumps(asdict(report), indent=2))
     else:
@@ -90,6 +100,8 @@ class Options:
     rounds: int
     seconds: float
     produced: int
+    followers: int
+    followed_rate: float
     entries: int
     batch_entries: list[int]
 
@@ -103,12 +115,15 @@ def parse(arguments: Sequence[str] | None) -> Options:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--seconds", type=float, default=2.5, help="of one round of appends")
     parser.add_argument("--produced", type=int, default=400_000, help="of one round of a producer")
+    parser.add_argument("--followers", type=int, default=1_000, help="of one node")
+    parser.add_argument("--followed-rate", type=float, default=100.0, help="appends/s meanwhile")
     parser.add_argument("--entries", type=int, default=1_000_000, help="of the large log")
     parser.add_argument("--batch-entries", type=int, nargs="+", default=[1_000, 1])
     given = parser.parse_args(arguments)
     if given.smoke:
         given.clients, given.rounds, given.seconds = [1, 4], 1, 0.2
         given.produced, given.entries, given.batch_entries = 2_000, 2_000, [100]
+        given.followers = 20
     return Options(
         json=given.json,
         directory=given.directory,
@@ -116,6 +131,8 @@ def parse(arguments: Sequence[str] | None) -> Options:
         rounds=given.rounds,
         seconds=given.seconds,
         produced=given.produced,
+        followers=given.followers,
+        followed_rate=given.followed_rate,
         entries=given.entries,
         batch_entries=given.batch_entries,
     )

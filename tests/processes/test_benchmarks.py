@@ -30,6 +30,9 @@ def test_the_benchmark_runs_through_and_reports_every_figure(tmp_path: Path) -> 
     assert [line["clients"] for line in report["appends"]["appends"]] == [1, 4]
     assert all(line["per_second"]["median"] > 0 for line in report["appends"]["appends"])
     assert report["producer"]["per_second"]["median"] > 0
+    following = report["following"]
+    assert (following["followers"], following["followers_wrong"]) == (20, 0)
+    assert following["appends_followed_p50_ms"]["median"] > 0
     (large,) = report["large"]
     assert large["entries"] == 2000
     for figure in ("read_mb_per_second", "catch_up_mb_per_second", "restart_master_s"):
