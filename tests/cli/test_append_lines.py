@@ -8,7 +8,10 @@ from __future__ import annotations
 import io
 import json
 import os
+import sys
+import threading
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,10 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from replog.cli import append_call
+from replog.cli import append_call, append_lines
 from replog.cli.append_lines import BAR_WIDTH, BATCH_BYTES_MAX, BATCH_LINES_MAX, Input, bar
 from replog.cli.main import app
 from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
+from tests.support.waiting import wait_until
 
 PENDING = b'{"status":"pending","first":7,"last":8,"count":2,"required":3,"acks":["http://a"]}'
 
@@ -195,12 +199,20 @@ def test_a_batch_is_bounded_by_lines_and_by_bytes() -> None:
 
 def test_lines_that_are_there_are_not_held_back_for_more() -> None:
     ours, theirs = os.pipe()
-    with os.fdopen(ours, "rb") as reader, os.fdopen(theirs, "wb", buffering=0) as writer:
-        batches = Input(reader).batches()
-        for typed in (b"a\n", b"b\nc\n", b"d\n"):
-            writer.write(typed)
-            # With more to wait for it would hang here, and the test with it.
-            assert next(batches) == typed.split()
+    got: list[list[bytes]] = []
+
+    def have_come(count: int) -> bool:
+        return len(got) == count
+
+    with os.fdopen(ours, "rb") as reader:
+        taking = threading.Thread(target=lambda: got.extend(Input(reader).batches()))
+        with os.fdopen(theirs, "wb", buffering=0) as writer:
+            taking.start()
+            for number, typed in enumerate((b"a\n", b"b\nc\n", b"d\n"), 1):
+                writer.write(typed)
+                wait_until(partial(have_come, number), f"batch {number} came")
+        taking.join()
+    assert got == [[b"a"], [b"b", b"c"], [b"d"]]
 
 
 def test_a_file_has_a_bar_and_a_pipe_has_none(tmp_path: Path) -> None:
@@ -212,3 +224,24 @@ def test_a_file_has_a_bar_and_a_pipe_has_none(tmp_path: Path) -> None:
         list(given_file.batches())
         assert bar(given_file) == f"{'━' * BAR_WIDTH} 100%   "
     assert bar(Input(io.BytesIO(b"x"))) == ""
+
+
+def test_on_a_terminal_a_line_says_how_far_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    monkeypatch.setattr(append_lines, "PROGRESS_INTERVAL_S", 0.0)
+    path = tmp_path / "lines"
+    path.write_bytes(b"x\n" * 3)
+    with path.open("rb") as file:
+        given_file = Input(file)
+        list(given_file.batches())
+        append_lines.Progress().show(3, 17, given_file)
+    shown = terminal.getvalue()
+    assert shown.startswith(f"\r  {'━' * BAR_WIDTH} 100%   3 lines   id 17   ")
+    assert shown.endswith("/s\x1b[K")

@@ -44,12 +44,11 @@ def health(last_id: int, **members: object) -> Answer:
 
 
 def test_top_that_is_piped_is_one_table_with_a_rate(node: ScriptedNode) -> None:
-    node.answers = [health(10), health(1_000_010)]
+    node.answers = [health(1_000_000_000), health(1_000_000_010)]
     result = run(node, "top", "--interval", "0.1")
     head, row = (line.split("\t") for line in result.stdout.splitlines())
     assert (result.exit_code, head[-1], row[:2]) == (0, "ENTRIES/S", [node.url, "master"])
-    # A million in the interval and what the machine takes beside it.
-    assert 0 < int(row[-1].replace(",", "")) <= 10_000_000
+    assert 0 <= int(row[-1]) <= 100  # ten in 0.1 s, and what the machine takes beside it
 
 
 def test_top_does_not_know_the_rate_of_a_node_that_has_no_id(node: ScriptedNode) -> None:

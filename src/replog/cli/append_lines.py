@@ -126,7 +126,7 @@ class _Appending:
         self._node = node
         self._form = form
         self._batches = Batches(node, wanted, self._lost)
-        self._progress = _Progress()
+        self._progress = Progress()
         self._started = time.monotonic()
         self._lines = 0
         self._pending = 0
@@ -225,7 +225,7 @@ def _span(first: int, size: int) -> str:
     return f"line {first}" if size == 1 else f"lines {first} to {first + size - 1}"
 
 
-class _Progress:
+class Progress:
     """A line that is written over again on a terminal, and nothing elsewhere."""
 
     def __init__(self) -> None:
