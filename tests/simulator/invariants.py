@@ -114,6 +114,8 @@ class Judge:
             record.is_rotten = record.view.last_id < record.kept
         if not record.is_rotten:
             self._check_kept(record)
+        if not record.view.is_readable:
+            return  # It comes to disk while it is taken back: no node ever takes it for held.
         while record.kept < min(self.committed_id, record.view.last_id):
             following = next(b for b in self.truth if b.last_id > record.kept)
             if record.view.ends.get(following.last_id) != following.hash:

@@ -88,6 +88,12 @@ class DurableView:
     hash: bytes = GENESIS_HASH
     _files: list[_FileSeen] = field(default_factory=list)
 
+    @property
+    def is_readable(self) -> bool:
+        """Whether a process reads what is durable: a truncation may have failed to sync."""
+        last = self._files[-1] if self._files else None
+        return last is None or len(last.inode.cached) >= last.stop
+
     def refresh(self) -> list[FoundBatch]:
         """Follow the disk; return the batches that were not seen in it before."""
         files = self.disk.durable_files(self.directory)
