@@ -16,6 +16,7 @@ from replog.config.table import DELAY, DELAY_S_MAX, MIB, TABLE
 from replog.config.texts import shown
 from replog.core.entry import EntryId
 from replog.core.errors import ConfigurationError
+from replog.core.keys import KEY_WINDOW_ENTRIES
 from replog.http.limits import BODY_SLACK_BYTES, Limits
 from replog.storage.batch import BATCH_BYTES_MAX, encode_message, entry_line
 
@@ -45,6 +46,7 @@ def test_defaults_are_those_of_the_documents() -> None:
     assert settings.request_bytes_in_flight_max == 64 * 1024 * 1024
     assert settings.batch_entries_max == Limits().batch_entries_max == 10_000
     assert settings.batch_bytes_max == Limits().batch_bytes_max == 16 * 1024 * 1024
+    assert settings.key_window == KEY_WINDOW_ENTRIES == 100_000
     assert settings.followers_max == Limits().followers_max == 2_000
 
 
@@ -107,6 +109,7 @@ def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:
         request_bytes_in_flight_max = 2097152
         batch_entries_max = 8
         batch_bytes_max = 9
+        key_window = 6
         followers_max = 7
         """,
     )
@@ -130,6 +133,7 @@ def test_every_setting_can_come_from_a_file(tmp_path: Path) -> None:
         request_bytes_in_flight_max=2_097_152,
         batch_entries_max=8,
         batch_bytes_max=9,
+        key_window=6,
         followers_max=7,
     )
     text = Path(path).read_text()
@@ -215,6 +219,7 @@ def test_secondaries_are_separated_by_commas_and_may_end_in_a_slash() -> None:
         ("batch_entries_max", "100001"),
         ("batch_bytes_max", "0"),
         ("batch_bytes_max", "25165825"),
+        ("key_window", "0"),
         ("followers_max", "0"),
     ],
 )

@@ -233,5 +233,6 @@ class Nodes:
             request_bytes_in_flight_max=64 * 1024 * 1024,
             batch_entries_max=10_000,
             batch_bytes_max=16 * 1024 * 1024,
+            key_window=100_000,
             followers_max=2_000,
         )

@@ -25,6 +25,7 @@ METAVARS = {
     "default_timeout": "SECONDS",
     "message_bytes_max": "BYTES",
     "waiting_appends_max": "N",
+    "key_window": "N",
     "request_bytes_in_flight_max": "BYTES",
     "batch_entries_max": "N",
     "batch_bytes_max": "BYTES",

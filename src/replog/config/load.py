@@ -27,6 +27,7 @@ from replog.config.table import (
     ENVIRONMENT_PREFIX,
     FOLLOWERS_MAX,
     HOST,
+    KEY_WINDOW,
     LOG_FORMAT,
     LOG_LEVEL,
     MESSAGE_BYTES_MAX,
@@ -160,6 +161,7 @@ def load_settings(
         request_bytes_in_flight_max=sources.read(REQUEST_BYTES_IN_FLIGHT_MAX),
         batch_entries_max=sources.read(BATCH_ENTRIES_MAX),
         batch_bytes_max=sources.read(BATCH_BYTES_MAX),
+        key_window=sources.read(KEY_WINDOW),
         followers_max=sources.read(FOLLOWERS_MAX),
     )
 

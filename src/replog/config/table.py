@@ -194,6 +194,13 @@ BATCH_BYTES_MAX = Setting(
     default=16 * MIB,
     help="largest body of a request that appends several entries; beyond, 413",
 )
+KEY_WINDOW = Setting(
+    name="key_window",
+    parse=texts.whole_number(1, 10_000_000),
+    expects="a whole number of entries from 1 to 10000000",
+    default=100_000,
+    help="last entries whose idempotency keys a master knows: 300 bytes of memory a key",
+)
 FOLLOWERS_MAX = Setting(
     name="followers_max",
     parse=texts.whole_number(1, 100_000),
@@ -222,6 +229,7 @@ TABLE: tuple[Setting[object], ...] = (
     REQUEST_BYTES_IN_FLIGHT_MAX,
     BATCH_ENTRIES_MAX,
     BATCH_BYTES_MAX,
+    KEY_WINDOW,
     FOLLOWERS_MAX,
 )
 
@@ -249,4 +257,5 @@ class Settings:
     request_bytes_in_flight_max: int
     batch_entries_max: int
     batch_bytes_max: int
+    key_window: int
     followers_max: int

@@ -14,7 +14,7 @@ from replog.core.events import RequestId
 from replog.core.waiters import QueuedAppend
 
 KEY_WINDOW_ENTRIES = 100_000
-"""Entries behind the last one whose keys are known: about 15 MB where each has one."""
+"""Entries behind the last one whose keys are known: about 30 MB where each has one."""
 
 
 @dataclass(slots=True)

@@ -174,6 +174,7 @@ class Node:
             requires_quorum=settings.quorum == "majority",
             take_over=settings.take_over,
             accept_loss=settings.accept_loss,
+            key_window=settings.key_window,
             now=self._stepper.now,
         )
 
