@@ -115,6 +115,30 @@ def test_a_reader_that_has_enough_is_no_error(node: ScriptedNode) -> None:
     assert (process.wait(DEADLINE_S), said) == (0, b"")
 
 
+def test_tail_ends_when_its_reader_has_gone_though_no_entry_comes(node: ScriptedNode) -> None:
+    node.health = [Answer(b'{"role":"master","status":"ok"}')] * 100
+    node.answers = [
+        Answer(b'{"id":1,"message":"m"}\n'),
+        *[Answer(b"\n", waits=True)] * 100,  # signs of life
+    ]
+    process = subprocess.Popen(
+        command(node, "tail", "--from", "1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        env=clean_environment(),
+    )  # fmt: skip
+    assert process.stdout is not None
+    assert process.stderr is not None
+    assert process.stdout.readline() == b"1\tm\n"
+    wait_until(
+        lambda: sum("/stream" in asked for asked, _ in node.asked) == 2, "it waits for entry 2"
+    )
+    process.stdout.close()
+    node.release()
+    assert process.wait(DEADLINE_S) == 0
+    said = process.stderr.read().decode()
+    process.stderr.close()
+    assert (said.count("reconnecting"), said.count("\n")) == (1, 1)
+
+
 def test_ctrl_c_says_what_is_stored_and_is_130(node: ScriptedNode) -> None:
     node.stored_batch(5, 6)
     process = subprocess.Popen(

@@ -15,10 +15,11 @@ import msgspec
 
 from replog.cli.node import Node
 from replog.cli.options import Format, at_url
-from replog.cli.output import CommandError, ExitCode, printable
+from replog.cli.output import CommandError, ExitCode, printable, require_reader
 from replog.client import Entry
 from replog.client.ops import (
     Answer,
+    Chunk,
     Emit,
     Failed,
     Flow,
@@ -183,3 +184,5 @@ def _following(steps: Steps, printer: Printer, on_lost: Callable[[], None]) -> F
             is_lost = True
             on_lost()
         outcome = yield wanted
+        if isinstance(outcome, Chunk):  # signs of life come while nothing is printed
+            require_reader()

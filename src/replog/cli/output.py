@@ -7,6 +7,7 @@ output is plain, one record a line, fields separated by tabs.
 from __future__ import annotations
 
 import os
+import select
 import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
@@ -70,6 +71,21 @@ def style_of(stream: TextIO, environment: Mapping[str, str] = os.environ) -> Sty
 def note(text: str) -> None:
     """Say something beside the data."""
     print(text, file=sys.stderr, flush=True)
+
+
+def require_reader() -> None:
+    """Find out that nobody reads stdout any more, without writing to it.
+
+    Raises:
+        BrokenPipeError: it is a pipe whose other end is closed.
+    """
+    try:
+        waiting = select.poll()
+        waiting.register(sys.stdout.fileno(), 0)  # 0: errors alone, which are always told
+    except (OSError, AttributeError):
+        return  # no descriptor, as in tests, or a system without poll
+    if any(event & select.POLLERR for _, event in waiting.poll(0)):
+        raise BrokenPipeError
 
 
 def fail(text: str, code: ExitCode) -> NoReturn:
