@@ -1,4 +1,4 @@
-"""docs/client.md and docs/tutorial.md: snippets run in order and print what their comments say."""
+"""docs/client.md: its snippets run in their order, and print what their comments say."""
 
 from __future__ import annotations
 
@@ -23,7 +23,6 @@ with LocalCluster(secondaries=2) as cluster:
     test_it_survives_a_kill(cluster)
 """
 TEXT = (ROOT / "docs" / "client.md").read_text()
-TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 EXPECTED = re.compile(r"print\(.*\) +# (.*)$", re.MULTILINE)
 
 
@@ -44,14 +43,6 @@ def run(path: Path, program: str) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
-
-
-@pytest.mark.processes
-def test_the_tutorial_runs_and_prints_what_it_says(tmp_path: Path) -> None:
-    expected = EXPECTED.findall(TUTORIAL)
-    at = expected.index("first")
-    expected[at:at] = 2 * ["first"]  # a loop over three nodes
-    assert run(tmp_path / "tutorial.py", "\n".join(snippets_of(TUTORIAL))) == expected
 
 
 @pytest.mark.processes
