@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from tests.support.cluster import (
     clean_environment,
     replog,
 )
+from tests.support.tools import needs
 from tests.support.waiting import DEADLINE_S, wait_until
 
 INTERRUPTIBLE = """
@@ -277,7 +277,7 @@ def test_bench_that_fails_ends_and_says_why(cluster: ProcessCluster) -> None:
     assert replog("bench", "read", "--url", cluster.url(MASTER)).returncode == 3
 
 
-@pytest.mark.skipif(shutil.which("curl") is None, reason="needs curl")
+@needs("curl")
 def test_every_line_of_the_cheat_sheet_works_as_it_stands(
     cluster: ProcessCluster, tmp_path: Path
 ) -> None:

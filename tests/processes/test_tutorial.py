@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -22,6 +21,7 @@ from tests.house.source import ROOT
 from tests.processes.test_up import Up, up
 from tests.support.cluster import clean_environment
 from tests.support.shown import is_as_shown
+from tests.support.tools import needs
 from tests.support.waiting import wait_until
 
 TEXT = (ROOT / "docs" / "tutorial.md").read_text()
@@ -125,8 +125,7 @@ def notebook(tmp_path: Path) -> Iterator[tuple[Notebook, Up]]:
             opened.close()
 
 
-@pytest.mark.skipif(shutil.which("lsof") is None, reason="lsof is not installed")
-@pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
+@needs("lsof", "curl")
 def test_every_cell_prints_what_stands_below_it(notebook: tuple[Notebook, Up]) -> None:
     terminal, running = notebook
     first, *rest = cells()

@@ -8,7 +8,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,6 +20,7 @@ import pytest
 
 from tests.house.source import ROOT
 from tests.support.cluster import answers, call, clean_environment, free_ports
+from tests.support.tools import needs
 from tests.support.waiting import DEADLINE_S, wait_until
 
 
@@ -222,7 +222,7 @@ def test_the_line_that_is_printed_starts_a_node_again(tmp_path: Path) -> None:
         assert again.wait(DEADLINE_S) == 0
 
 
-@pytest.mark.skipif(shutil.which("lsof") is None, reason="lsof is not installed")
+@needs("lsof")
 def test_the_process_of_a_node_is_found_as_the_documents_say(tmp_path: Path) -> None:
     document = (ROOT / "docs" / "operations.md").read_text()
     assert "kill -9 $(lsof -t replog-data/secondary-2/lock)" in document
