@@ -25,7 +25,8 @@ up: $(STAMP) ## start a master and two secondaries here; Ctrl-C ends them
 
 test: $(STAMP) ## all tests
 	@$(PY) -m pytest -q -n auto -m "not processes and not docker"
-	@$(PY) -m pytest -q -m "processes or docker"
+	@$(PY) -m pytest -q -n 2 -m "processes and not docker"
+	@$(PY) -m pytest -q -m docker
 
 check: $(STAMP) ## format, lint, types, import contracts, fast tests: about a minute
 	@$(PY) -m ruff format --check --quiet . || { echo "make format puts this right"; exit 1; }
