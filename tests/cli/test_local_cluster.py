@@ -7,13 +7,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
+import signal
 import socket
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner
 
+from replog.cli import local_cluster
 from replog.cli.local_cluster import (
     PlannedNode,
     end_processes,
@@ -22,6 +26,7 @@ from replog.cli.local_cluster import (
     plan_nodes,
     reasons_not_ready,
     remove_data,
+    tell,
 )
 from replog.cli.main import app
 from replog.cli.output import CommandError
@@ -119,6 +124,9 @@ def test_what_is_to_be_typed_is_the_command_that_make_runs_where_no_path_leads_t
         ):
             listen([node])
     (tmp_path / "replog").touch(mode=0o755)
+    # This shell's PATH may lead to it, and that of the next one not.
+    assert plan()[0].command_for_people().startswith(".venv/bin/replog serve --role secondary ")
+    monkeypatch.setattr("sys.argv", ["/somewhere/else/bin/replog", "up"])
     assert plan()[0].command_for_people().startswith("replog serve --role secondary ")
 
 
@@ -223,6 +231,19 @@ def ends_of(*codes: str, within_s: float) -> list[int | None]:
 def test_processes_are_asked_to_end(capfd: pytest.CaptureFixture[str]) -> None:
     assert ends_of(WILLING, WILLING, within_s=DEADLINE_S) == [-15, -15]
     assert capfd.readouterr().err == ""
+
+
+def test_a_process_that_ends_between_two_signals_keeps_its_exit_status(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def tell_and_wait(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+        tell(process, number)
+        if number is signal.SIGTERM:  # it has ended, and its exit status is not taken yet
+            with suppress(ChildProcessError):  # or a thread of asyncio's has taken it by now
+                os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+
+    monkeypatch.setattr(local_cluster, "tell", tell_and_wait)
+    assert ends_of(WILLING, WILLING, within_s=DEADLINE_S) == [-15, -15]
 
 
 def test_processes_that_do_not_listen_are_killed_and_named(

@@ -118,7 +118,8 @@ def listen(nodes: Sequence[PlannedNode]) -> dict[str, socket.socket]:
                 taken.close()
             fail(
                 f"port {node.port} on {HOST} cannot be taken ({error.strerror}): stop what "
-                "listens there (another cluster?), or start this one beside it: "
+                "listens there (another cluster, or a node of this one that was started by "
+                "hand), or start this one beside it: "
                 f"{own_command()} up --port PORT --data-dir DIR",
                 ExitCode.ENVIRONMENT,
             )
@@ -270,6 +271,17 @@ class LocalCluster:
         await asyncio.gather(*self._relays)
 
 
+def tell(process: asyncio.subprocess.Process, number: signal.Signals) -> None:
+    """Send a signal to a process that may have ended.
+
+    Not by asyncio's own `send_signal`: that polls first, and where the process has just ended
+    takes its exit status away from the watcher, which then reports 255.
+    """
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(process.pid, number)
+
+
 async def end_processes(
     processes: Mapping[str, asyncio.subprocess.Process], *, within_s: float
 ) -> None:
@@ -277,16 +289,14 @@ async def end_processes(
     running = {name: process for name, process in processes.items() if process.returncode is None}
     ends = {asyncio.create_task(process.wait()) for process in running.values()}
     for process in running.values():
-        with contextlib.suppress(ProcessLookupError):
-            process.terminate()
-            process.send_signal(signal.SIGCONT)  # one that was halted with SIGSTOP hears it then
+        tell(process, signal.SIGTERM)
+        tell(process, signal.SIGCONT)  # one that was halted with SIGSTOP hears it then
     if ends:
         await asyncio.wait(ends, timeout=within_s)
     for name, process in running.items():
         if process.returncode is None:
             note(f"{name} did not end within {within_s:g} s: killed")
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
+            tell(process, signal.SIGKILL)
     await asyncio.gather(*ends)
 
 

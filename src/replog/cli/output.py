@@ -128,10 +128,17 @@ def aligned(lines: Sequence[Sequence[str]], numbers: frozenset[str]) -> list[str
 
 
 def own_command() -> str:
-    """Return what to type for this command: `make up` runs one that no PATH need lead to."""
-    called = sys.argv[0]
-    is_ours = os.path.basename(called) == "replog" and shutil.which("replog") is None
-    return called if is_ours else "replog"
+    """Return what to type for this command, in any shell that stands in this directory.
+
+    A clone's own `.venv/bin/replog` may be on the PATH of this shell and of no other one.
+    """
+    called = os.path.abspath(sys.argv[0])
+    if os.path.basename(called) != "replog":
+        return "replog"
+    here = os.getcwd() + os.sep
+    if called.startswith(here):
+        return called.removeprefix(here)
+    return "replog" if shutil.which("replog") is not None else called
 
 
 def duration(seconds: float | None) -> str:
