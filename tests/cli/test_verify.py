@@ -136,7 +136,7 @@ def test_damage_is_exit_code_7_and_names_segment_ids_and_byte(tmp_path: Path) ->
     assert result.exit_code == 7
     assert "\tDAMAGED, a prefix of good\n" in result.stdout
     assert result.stderr.startswith(
-        f"    master: ids 3 to 3 do not verify: {SEGMENT} at byte {second}: "
+        f"    master: id 3 does not verify: {SEGMENT} at byte {second}: "
     )
     assert third > second
 

@@ -129,11 +129,13 @@ class Verdict:
 
 
 def explain(damage: Damage) -> str:
-    last = "on" if damage.last_id is None else f"to {damage.last_id}"
-    return (
-        f"ids {damage.first_id} {last} do not verify: {damage.segment} at byte "
-        f"{damage.offset}: {damage.reason}"
-    )
+    if damage.last_id == damage.first_id:
+        what = f"id {damage.first_id} does"
+    elif damage.last_id is None:
+        what = f"ids {damage.first_id} on do"
+    else:
+        what = f"ids {damage.first_id} to {damage.last_id} do"
+    return f"{what} not verify: {damage.segment} at byte {damage.offset}: {damage.reason}"
 
 
 def _print(verdicts: list[Verdict], *, is_table: bool) -> None:

@@ -372,8 +372,10 @@ class Replicas:
     def _say_health(self, peer: Peer, out: list[Effect]) -> None:
         """Say a health that was not said last: who is refused comes and goes unsaid."""
         if peer.health.state is not peer.said_health:
+            # Who hears that it is bad at a level must hear there that it is good again.
+            is_first = peer.said_health is None and peer.health.state is Health.HEALTHY
+            level = Level.INFO if is_first else Level.WARNING
             peer.said_health = peer.health.state
-            level = Level.INFO if peer.health.state is Health.HEALTHY else Level.WARNING
             out.append(Say(level, f"{peer.url} is {peer.health.state}"))
 
     # --- what is known ------------------------------------------------------------------

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from itertools import count
 
-from replog.core.effects import AnswerRead, AppendOutcome, Refused
+from replog.core.effects import AnswerRead, AppendOutcome, RefusalReason, Refused
 from replog.core.entry import TICK_S, EntryId, ticks
 from replog.core.events import (
     AcksAwaited,
@@ -24,6 +24,17 @@ from replog.node.stepper import Stepper
 from replog.node.views import Freshness, ReadPoint
 
 _log = logging.getLogger("replog.node")
+
+
+_OF_THE_REQUEST = frozenset(
+    {
+        RefusalReason.BAD_WRITE_CONCERN,
+        RefusalReason.UNKNOWN_ID,
+        RefusalReason.PRECONDITION_FAILED,
+        RefusalReason.KEY_REUSED,
+    }
+)
+"""Refusals that are the client's to mend: nothing for an operator to do."""
 
 
 class Clients:
@@ -107,10 +118,9 @@ class Clients:
     def answer_append(self, request: RequestId, outcome: AppendOutcome) -> None:
         """Give the outcome to who waits for it, if anybody still does."""
         if isinstance(outcome, Refused):
-            reason = outcome.reason.value
-            _log.warning(
-                "append refused, nothing stored: %s", outcome.detail, extra={"reason": reason}
-            )
+            reason = outcome.reason
+            level = logging.INFO if reason in _OF_THE_REQUEST else logging.WARNING
+            _log.log(level, "append refused: %s", outcome.detail, extra={"reason": reason.value})
         waiting = self._appends.pop(request, None)
         if waiting is not None and not waiting.done():
             waiting.set_result(outcome)

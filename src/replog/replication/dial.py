@@ -147,6 +147,11 @@ def close_reason(reason: str) -> str:
     return reason.encode()[:123].decode(errors="ignore")
 
 
+def closed_by_the_other(code: int, reason: str) -> str:
+    """Return why a link ended that the other node closed (1012: RFC 6455's "service restart")."""
+    return f"closed by the other end: {reason or ('it stops' if code == 1012 else code)}"
+
+
 def _why_unreachable(error: OSError | WebSocketException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_WITHIN_S:g} s"
@@ -161,5 +166,5 @@ def _why_unreachable(error: OSError | WebSocketException) -> str:
 
 def _why_closed(error: ConnectionClosed) -> str:
     if error.rcvd is not None and (error.rcvd_then_sent or error.sent is None):
-        return f"closed by the other end: {error.rcvd.reason or error.rcvd.code}"
+        return closed_by_the_other(error.rcvd.code, error.rcvd.reason)
     return "the connection broke off"

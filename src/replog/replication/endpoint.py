@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from replog.replication.dial import close_reason
+from replog.replication.dial import close_reason, closed_by_the_other
 from replog.replication.link import ConnectionLostError, Link, LinkOwner
 
 
@@ -57,6 +57,6 @@ class ServedConnection:
 
 def _why(code: int | None, reason: str | None) -> str:
     """Say why a WebSocket ended; 1005 and 1006 stand for no closing frame at all (RFC 6455)."""
-    if code in (None, 1005, 1006):
+    if code is None or code in (1005, 1006):
         return "the connection broke off"
-    return f"closed by the other end: {reason or code}"
+    return closed_by_the_other(code, reason or "")
