@@ -28,7 +28,7 @@ test: $(STAMP) ## all tests
 	@$(PY) -m pytest -q -n 2 -m "processes and not docker"
 	@$(PY) -m pytest -q -m docker
 
-check: $(STAMP) ## format, lint, types, import contracts, fast tests: about a minute
+check: $(STAMP) ## format, lint, types, import contracts, fast tests: some two minutes
 	@$(PY) -m ruff format --check --quiet . || { echo "make format puts this right"; exit 1; }
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m mypy
