@@ -25,7 +25,7 @@ up: $(STAMP) ## start a master and two secondaries here; Ctrl-C ends them
 
 test: $(STAMP) ## all tests
 	@$(PY) -m pytest -q -n auto -m "not processes and not docker"
-	@$(PY) -m pytest -q -n 2 -m "processes and not docker"
+	@$(PY) -m pytest -q -n 3 -m "processes and not docker"
 	@$(PY) -m pytest -q -m docker
 
 check: $(STAMP) ## format, lint, types, import contracts, fast tests: some two minutes

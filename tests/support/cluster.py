@@ -21,6 +21,7 @@ from typing import Protocol, Self
 
 import httpx2
 
+from tests.support.launching import Process, launch
 from tests.support.waiting import DEADLINE_S, wait_until
 
 MASTER = "master"
@@ -125,7 +126,7 @@ class Node:
         self.options = tuple(options)
         self.data = directory / name
         self.log_path = directory / f"{name}.log"
-        self.process: subprocess.Popen[bytes] | None = None
+        self.process: Process | None = None
 
     @property
     def url(self) -> str:
@@ -133,16 +134,10 @@ class Node:
 
     def start(self, *more: str) -> None:
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs"
-        command = [sys.executable, "-m", "replog", "serve", "--role", self.role]
-        command += ["--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data)]
-        with self.log_path.open("ab") as log:
-            self.process = subprocess.Popen(
-                [*command, *self.options, *more],
-                stdout=log,
-                stderr=log,
-                stdin=subprocess.DEVNULL,
-                env=clean_environment(),
-            )
+        arguments = ["serve", "--role", self.role]
+        arguments += ["--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data)]
+        arguments += [*self.options, *more]
+        self.process = launch(arguments, clean_environment(), self.log_path)
 
     @property
     def pid(self) -> int:
