@@ -24,9 +24,8 @@ up: $(STAMP) ## start a master and two secondaries here; Ctrl-C ends them
 	@exec $(VENV)/bin/replog up
 
 test: $(STAMP) ## all tests
-	@$(PY) -m pytest -q -n auto -m "not processes and not docker"
-	@$(PY) -m pytest -q -n 3 -m "processes and not docker"
-	@$(PY) -m pytest -q -m docker
+	@$(PY) -m pytest -q -n auto --dist loadgroup -m "not processes" # those of Docker mostly wait
+	@$(PY) -m pytest -q -n 3 -m "processes"
 
 check: $(STAMP) ## format, lint, types, import contracts, fast tests: some two minutes
 	@$(PY) -m ruff format --check --quiet . || { echo "make format puts this right"; exit 1; }
