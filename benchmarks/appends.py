@@ -71,7 +71,7 @@ def measure_appends(
 ) -> AppendReport:
     request = append_request(MESSAGE)
     results: dict[int, list[Round]] = {count: [] for count in clients}
-    with ProcessCluster(directory) as cluster:
+    with ProcessCluster(directory, imports=True) as cluster:
         cluster.start_all()
         port = cluster.master.port
         before = memory_mb(cluster)

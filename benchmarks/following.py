@@ -122,7 +122,7 @@ def measure_following(
     followed: list[list[float]] = []
     delays: list[_Delays] = []
     memory_mb = 0.0
-    with ProcessCluster(directory) as cluster:
+    with ProcessCluster(directory, imports=True) as cluster:
         cluster.start_all()
         port = cluster.master.port
 

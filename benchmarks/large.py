@@ -138,7 +138,7 @@ def catch_up(node: Node, *, entries: int) -> float:
 def measure_large(
     directory: Path, *, entries: int, batch_entries: int, rounds: int, message: str
 ) -> LargeReport:
-    with ProcessCluster(directory) as cluster:
+    with ProcessCluster(directory, imports=True) as cluster:
         master, first, second = (cluster.node[name] for name in (MASTER, S1, S2))
         empty = memory_of_empty_nodes(cluster)
         cluster.empty(MASTER)

@@ -48,7 +48,7 @@ class Produced:
 
 
 def measure_producer(directory: Path, *, entries: int, rounds: int, message: str) -> ProducerReport:
-    with ProcessCluster(directory) as cluster:
+    with ProcessCluster(directory, imports=True) as cluster:
         cluster.start_all()
         with Client([cluster.url(node) for node in cluster.nodes]) as client:
             client.append(message, w="all")  # the connection, and where the master is

@@ -118,9 +118,17 @@ class Node:
     """One `replog serve`, which may be started many times on one port and data directory."""
 
     def __init__(
-        self, name: str, directory: Path, port: int, *, role: str, options: Sequence[str] = ()
+        self,
+        name: str,
+        directory: Path,
+        port: int,
+        *,
+        role: str,
+        options: Sequence[str] = (),
+        imports: bool = False,
     ) -> None:
         self.name = name
+        self.imports = imports
         self.port = port
         self.role = role
         self.options = tuple(options)
@@ -137,7 +145,7 @@ class Node:
         arguments = ["serve", "--role", self.role]
         arguments += ["--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data)]
         arguments += [*self.options, *more]
-        self.process = launch(arguments, clean_environment(), self.log_path)
+        self.process = launch(arguments, clean_environment(), self.log_path, imports=self.imports)
 
     @property
     def pid(self) -> int:
@@ -183,7 +191,11 @@ class Node:
 
 
 class ProcessCluster:
-    """A `Cluster` of processes. Nothing runs until it is started."""
+    """A `Cluster` of processes. Nothing runs until it is started.
+
+    Args:
+        imports: as in `launch`: for measurements of starts and of memory.
+    """
 
     def __init__(
         self,
@@ -192,16 +204,31 @@ class ProcessCluster:
         secondaries: int = 2,
         master_options: Sequence[str] = (),
         secondary_options: Mapping[str, Sequence[str]] | None = None,
+        imports: bool = False,
     ) -> None:
         ports = free_ports(secondaries + 1)
         options = secondary_options or {}
         names = [f"secondary-{number}" for number in range(1, secondaries + 1)]
         followers = [
-            Node(name, directory, port, role="secondary", options=options.get(name, ()))
+            Node(
+                name,
+                directory,
+                port,
+                role="secondary",
+                options=options.get(name, ()),
+                imports=imports,
+            )
             for name, port in zip(names, ports[1:], strict=True)
         ]
         known = [word for node in followers for word in ("--secondary", node.url)]
-        master = Node(MASTER, directory, ports[0], role="master", options=[*known, *master_options])
+        master = Node(
+            MASTER,
+            directory,
+            ports[0],
+            role="master",
+            options=[*known, *master_options],
+            imports=imports,
+        )
         self.node = {node.name: node for node in (master, *followers)}
         self.nodes = tuple(self.node)
 

@@ -43,9 +43,15 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
-def launch(arguments: Sequence[str], environment: Mapping[str, str], output: Path) -> Process:
-    """Start `replog ARGUMENTS`; what it prints is added to `output`, and it reads nothing."""
-    if CAN_FORK:
+def launch(
+    arguments: Sequence[str], environment: Mapping[str, str], output: Path, *, imports: bool = False
+) -> Process:
+    """Start `replog ARGUMENTS`; what it prints is added to `output`, and it reads nothing.
+
+    Args:
+        imports: it is to import everything itself, as what a shell starts does.
+    """
+    if CAN_FORK and not imports:
         return _launcher().start(arguments, environment, output)
     with output.open("ab") as stream:
         return subprocess.Popen(
