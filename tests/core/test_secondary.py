@@ -15,6 +15,7 @@ from replog.core.messages import (
     Acknowledgement,
     CommitNews,
     Cut,
+    FetchEnd,
     Heartbeat,
     Hello,
     Refusal,
@@ -90,6 +91,22 @@ def test_late_words_of_a_dead_link_change_nothing() -> None:
     desk.step(ev.LinkClosed(LINK, "gone"))
     late = (frame([LOG[1]]), CommitNews(Epoch(1), EntryId(1)), Cut(GENESIS), StreamStart(GENESIS))
     assert desk.receive(*late) == []
+
+
+def test_what_is_known_to_be_committed_is_not_cut_though_damage_hides_it() -> None:
+    desk = Desk(2, note=4, damage=(damage(3, 3),))
+    assert desk.core.visible == 2
+    desk.step(ev.LinkOpened(LINK))
+    assert sent(desk.receive(WELCOME)) == [Report(LOG[1].head, EntryId(2), (damage(3, 3),))]
+    desk.receive(StreamStart(LOG[1].head), frame([LOG[2]]), FetchEnd(LOG[2].head, found=True))
+    desk.step(ev.DamageRepaired(damage(3, 3), LOG[3].head), ev.LinkClosed(LINK, "gone"))
+    desk.step(ev.LinkOpened(LinkId(2)))
+    assert sent(desk.receive(WELCOME, link=LinkId(2))) == [Report(LOG[3].head, EntryId(4))]
+    effects = desk.receive(Cut(LOG[2].head), link=LinkId(2))
+    (refusal,) = sent(effects)
+    assert isinstance(refusal, Refusal)
+    assert refusal.kind is RefusalKind.DIVERGED
+    assert not any(isinstance(effect, do.CutLog) for effect in effects)
 
 
 # --- R5: batches ----------------------------------------------------------------------------

@@ -62,7 +62,7 @@ from replog.core.messages import (
     StreamStart,
 )
 from replog.core.secondary import Secondary
-from replog.node.directory import DataDirectory, committed_note, open_directory
+from replog.node.directory import DataDirectory, open_directory
 from replog.node.inbound import BatchVerifier
 from replog.node.views import Role
 from replog.replication import wire
@@ -193,7 +193,7 @@ class SimNode:
                 epoch=state.epoch,
                 epoch_owner=state.epoch_owner,
                 head=log.durable,
-                committed_id=committed_note(log),
+                committed_id=log.known_committed,
                 damage=log.damage,
                 delay=world.delays[self.name],
                 members=state.members,

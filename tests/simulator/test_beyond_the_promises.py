@@ -84,6 +84,10 @@ def held_by_secondaries(world: World) -> list[bytes]:
     """Return every byte of the secondaries' logs; none of them may be in a quarantine."""
     for node in world.secondaries:
         assert node.disk.cached_files("/data/quarantine") == []
+    return logs_of_secondaries(world)
+
+
+def logs_of_secondaries(world: World) -> list[bytes]:
     return [
         bytes(inode.cached)
         for node in world.secondaries
@@ -110,6 +114,29 @@ def test_after_an_accepted_loss_who_holds_more_is_called_diverged_and_keeps_it(
     assert link_states(world) == {LinkState.DIVERGED}
     assert append(world, "all") is None, "nobody else can take it"
     assert held_by_secondaries(world) == held
+
+
+@pytest.mark.parametrize("is_rotten", [False, True], ids=["whole", "rotten"])
+def test_what_was_shown_is_not_cut_after_the_note_of_it_was_lost(
+    world: World, is_rotten: bool
+) -> None:
+    """What a secondary knows to be committed stands in its trailers too (R3)."""
+    end(world, world.nodes)
+    name, inode = world.master.disk.cached_files(SEGMENTS)[-1]
+    world.master.disk.lose_end(SEGMENTS, name, len(inode.cached) // 2)
+    for node in world.secondaries:
+        node.disk.remove("/data/marks")
+        node.disk.sync_directory("/data")
+    held = held_by_secondaries(world)
+    for node in world.secondaries if is_rotten else ():
+        node.disk.flip_bit(f"{SEGMENTS}/{name}", 200, 1)
+    world.start(world.master, accept_loss=True)
+    world.run_for(seconds(6.0))
+    assert isinstance(append(world, 1), Stored), "the operator gave up what is gone"
+    begin(world, world.secondaries)
+    world.run_for(seconds(6.0))
+    assert link_states(world) == {LinkState.DIVERGED}
+    assert logs_of_secondaries(world) == held, "the rotten bit is mended"
 
 
 def test_a_wiped_master_takes_no_append_and_leaves_what_the_others_hold(world: World) -> None:

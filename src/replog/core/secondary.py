@@ -76,7 +76,8 @@ class Secondary:
         epoch, epoch_owner: the highest epoch stored in the directory (R8).
         members: the URLs noted in the directory (R9).
         head: durable head of the log, after recovery; below any damage.
-        committed_id: the highest of the commit note and the `commit` of the trailers held.
+        committed_id: the highest of the commit note and the `commit` of the trailers held,
+            also where that is beyond `head`: what damage hides was committed all the same.
         damage: what recovery found and could not mend (R13), in order of ids.
         delay: injected latency of each batch (R12).
         now: the tick at which the node starts.

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Final
 
-from replog.core.entry import EntryId, Epoch, LogId, NodeId
+from replog.core.entry import Epoch, LogId, NodeId
 from replog.core.errors import ConfigurationError, StorageError
 from replog.node.views import Role
 from replog.storage.filesystem import File, Filesystem
@@ -201,8 +201,3 @@ def _state_for(
 def new_node_id() -> NodeId:
     """Return an id that no other data directory has: a wiped disk is a new node."""
     return NodeId(secrets.token_hex(8))
-
-
-def committed_note(log: Log) -> EntryId:
-    """Return how far this node knew its log to be committed, as far as the log goes."""
-    return EntryId(min(log.commit_note, log.durable.last_id))

@@ -26,7 +26,7 @@ from replog.core.master import Master
 from replog.core.secondary import Secondary
 from replog.core.write_concern import WriteConcern
 from replog.node.clients import Clients
-from replog.node.directory import DataDirectory, committed_note, open_directory
+from replog.node.directory import DataDirectory, open_directory
 from replog.node.effects import Performer
 from replog.node.feed import Feed
 from replog.node.health_view import (
@@ -118,7 +118,7 @@ class Node:
         self._stopped: asyncio.Task[None] | None = None
         trail = Trail(
             directory.log.durable.last_id,
-            shown=committed_note(directory.log),
+            shown=min(directory.log.known_committed, directory.log.durable.last_id),
             link_name=self._link_name,
         )
         self._stepper = Stepper(
@@ -187,7 +187,7 @@ class Node:
             epoch_owner=state.epoch_owner,
             members=state.members,
             head=log.durable,
-            committed_id=committed_note(log),
+            committed_id=log.known_committed,
             damage=log.damage,
             delay=ticks(settings.delay),
             now=self._stepper.now,

@@ -5,12 +5,11 @@ DISK. One writer thread calls what changes the log; any thread may read.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Self
 
-from replog.core.entry import EntryId, Epoch, Head, LogId
-from replog.core.errors import DamagedLogError, StorageError, SyncFailedError
+from replog.core.entry import NO_ENTRY, EntryId, Epoch, Head, LogId
+from replog.core.errors import DamagedLogError, StorageError
 from replog.core.messages import Batches, Damage
 from replog.storage import cut as cutting
 from replog.storage import lookup, times
@@ -35,7 +34,7 @@ from replog.storage.recovery import (
     remove_repair_leftovers,
 )
 from replog.storage.scrub import Scrubber
-from replog.storage.syncing import NO_SPACE, refused_by_disk
+from replog.storage.syncing import refused_by_disk
 from replog.storage.writer import Piece, Writer
 
 SEGMENT_BYTES_MAX = 16 * 1024 * 1024
@@ -67,6 +66,7 @@ class Log:
         self._scrubber = Scrubber(contents)
         self.keys = StoredKeys(contents)
         self._writer = Writer(contents, Place(0, contents.head, b""))
+        self._told_committed = NO_ENTRY
         self.cuts: tuple[CutReport, ...] = ()
         self.notices: tuple[str, ...] = ()
 
@@ -132,6 +132,14 @@ class Log:
     @property
     def commit_note(self) -> EntryId:
         return self._marks.commit_note
+
+    @property
+    def known_committed(self) -> EntryId:
+        """What is never to be cut (R3), by the note and by the last trailer found at open.
+
+        It may be above `durable`: damage hides entries, and not that they were committed.
+        """
+        return max(self.commit_note, self._told_committed)
 
     @property
     def damage(self) -> tuple[Damage, ...]:
@@ -223,13 +231,15 @@ class Log:
     def note_commit(self, committed_id: EntryId) -> None:
         """Note what is committed, unsynced: before anything is shown because of it (R7).
 
+        What is known already is never lowered: damage makes a node show less, not know less.
+
         Raises:
             SyncFailedError: the disk refused; the node must end.
         """
         self._writer.check()
-        if committed_id == self._marks.commit_note:
+        if committed_id <= self._marks.commit_note:
             return
-        with self._passing_over_full_disk("writing the commit note"):
+        with self._writer.passing_over_full_disk("writing the commit note"):
             self._marks.note_commit(committed_id)
 
     def note_durable(self) -> None:
@@ -245,7 +255,7 @@ class Log:
         # Damage never lowers what was known to be durable, nor makes up what was lost.
         if self.damage if noted is None else mark.head.position <= noted.head.position:
             return
-        with self._passing_over_full_disk("noting the durable mark"):
+        with self._writer.passing_over_full_disk("noting the durable mark"):
             marks.note_durable(mark)
 
     def cut(self, to: Head) -> CutReport:
@@ -264,7 +274,7 @@ class Log:
             self.sync()
             return CutReport(to, "nothing is behind it", ())
         was, contents = self.head, self._contents
-        with self._failing(f"nothing was cut behind {to}"):
+        with self._writer.failing(f"nothing was cut behind {to}"):
             plan = cutting.plan_cut(contents, to)
             if plan is None:
                 raise StorageError(f"the log does not hold the batch end {to}; nothing was cut")
@@ -272,6 +282,7 @@ class Log:
         self._recent.clear()
         cutting.carry_out(contents, self._marks, self._writer, plan)
         self._start_writer(plan.end)
+        self._told_committed = min(self._told_committed, to.last_id)
         return CutReport(to, f"the log was cut back from {was} to {to}", moved)
 
     def repair(self, damage: Damage, payload: bytes) -> Head:
@@ -289,10 +300,10 @@ class Log:
         self.note_durable()
         suspects = frozenset((damage.segment, *(known.segment for known in self.damage)))
         contents, marks = self._contents, self._marks
-        with self._failing(f"the log was not repaired behind {damage.before}"):
+        with self._writer.failing(f"the log was not repaired behind {damage.before}"):
             plan = repairing.plan_repair(contents, marks, damage, payload, suspects)
             repairing.carry_out(contents, plan)
-        with self._failing("the repaired log could not be read again"):
+        with self._writer.failing("the repaired log could not be read again"):
             self._recover(suspects)
         return self.head
 
@@ -363,32 +374,9 @@ class Log:
     def _take(self, recovered: Recovered) -> None:
         damage = tuple(gap.damage for gap in recovered.gaps)
         self._recent.clear()
+        self._told_committed = recovered.told_committed
         self._contents.replace(recovered.segments, recovered.end.head, damage)
         self._start_writer(recovered.end)
-
-    @contextmanager
-    def _failing(self, what: str) -> Iterator[None]:
-        """Translate what the disk refuses; after a failed sync refuse everything."""
-        try:
-            yield
-        except SyncFailedError as error:
-            self._writer.failure = str(error)
-            raise
-        except OSError as error:
-            raise refused_by_disk(error, what) from error
-
-    @contextmanager
-    def _passing_over_full_disk(self, what: str) -> Iterator[None]:
-        """End everything, unless a mark only found no space (where disks copy on write).
-
-        A mark that stays low costs nothing but work at the next start, and the next one
-        noted repairs it; a node that ends because its disk is full would cost the reads.
-        """
-        try:
-            yield
-        except OSError as error:
-            if error.errno not in NO_SPACE:
-                self._writer.fail(what, error)
 
     def _start_writer(self, end: Place) -> None:
         self._writer.close()

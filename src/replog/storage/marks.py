@@ -67,8 +67,8 @@ class Marks:
         durable: the mark that was noted last. None where neither line of the file checks:
             nothing is known then about what was durable, so nothing may be cut as if it
             had not been.
-        commit_note: the highest id that was noted as committed; 0 for none. It may be
-            above the log after a loss of power, as it is not synced on its own.
+        commit_note: the highest id that was noted as committed; 0 for none. A loss of power
+            may lower it, as it is not synced on its own. A log that ends below it is damaged.
     """
 
     def __init__(

@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 
-from replog.core.entry import GENESIS, EntryId, LogId
+from replog.core.entry import GENESIS, NO_ENTRY, EntryId, LogId
 from replog.core.errors import StorageError
 from replog.core.messages import Damage
 from replog.storage.chain import Gap, Survey, Tail
 from replog.storage.claims import claimed_id, may_have_counted
 from replog.storage.filesystem import File, Filesystem, replace_file
 from replog.storage.layout import Layout, is_repair_name
-from replog.storage.lines import LineError
+from replog.storage.lines import LineError, Trailer
 from replog.storage.marks import MARKS_BYTES, NO_MARK, DurableMark, Marks
 from replog.storage.place import STRETCH_BYTES, Place
 from replog.storage.quarantine import CutReport, quarantine
@@ -34,12 +34,14 @@ class Recovered:
         segments: the good part, from the beginning to `end`.
         gaps: what is damaged, in order of ids; none means that `end` is the log's end.
         cuts: what was moved to the quarantine on the way.
+        told_committed: what the last good trailer says to be committed, damage or not.
     """
 
     segments: tuple[Segment, ...]
     end: Place
     gaps: tuple[Gap, ...]
     cuts: tuple[CutReport, ...]
+    told_committed: EntryId
 
 
 def open_marks(
@@ -126,7 +128,28 @@ def recover(
         segments = segments[:-1]
     _write_again(filesystem, layout, marks, segments)
     _note(marks, segments, end, is_damaged=bool(gaps))
-    return Recovered(segments, end, gaps, cuts)
+    return Recovered(segments, end, gaps, cuts, _told_committed(filesystem, layout, found))
+
+
+def _told_committed(filesystem: Filesystem, layout: Layout, found: Survey) -> EntryId:
+    """Return what the last good batch was made knowing to be committed (R3).
+
+    It is the highest there is: no master makes a batch that knows less than one before it.
+    """
+    run = next((run for run in found.runs if run.stop == found.end_of_last), None)
+    trailer = run and _trailer_at(filesystem, layout, run.file.name, run.stop.offset)
+    return trailer.committed_id if trailer else NO_ENTRY
+
+
+def _trailer_at(filesystem: Filesystem, layout: Layout, name: str, stop: int) -> Trailer | None:
+    """Return the trailer that ends there; None where it cannot be read (any more)."""
+    file = filesystem.open(layout.segment(name), writable=False)
+    try:
+        return read_last_trailer(file, stop)
+    except (LineError, OSError):
+        return None
+    finally:
+        file.close()
 
 
 def _remainder(found: Survey, marks: Marks) -> Tail | None:
@@ -237,13 +260,7 @@ def _holds_mark(filesystem: Filesystem, layout: Layout, last: Segment, marks: Ma
         return True
     if mark.segment_first_id != last.first_id or mark.end_offset > last.stop.offset:
         return False
-    file = filesystem.open(layout.segment(last.name), writable=False)
-    try:
-        trailer = read_last_trailer(file, mark.end_offset)
-    except (LineError, OSError):
-        return False
-    finally:
-        file.close()
+    trailer = _trailer_at(filesystem, layout, last.name, mark.end_offset)
     return trailer is not None and trailer.hash == mark.head.hash.hex().encode()
 
 

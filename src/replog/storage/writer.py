@@ -5,7 +5,8 @@ DISK. For the one writer thread.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import NoReturn
 
@@ -15,7 +16,7 @@ from replog.storage.contents import Contents
 from replog.storage.filesystem import File
 from replog.storage.place import Place
 from replog.storage.segment import Segment
-from replog.storage.syncing import sync_failure
+from replog.storage.syncing import NO_SPACE, refused_by_disk, sync_failure
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +135,30 @@ class Writer:
         """Remember that the state of the disk is unknown from now on."""
         self.failure = sync_failure(what, error)
         raise SyncFailedError(self.failure) from error
+
+    @contextmanager
+    def failing(self, what: str) -> Iterator[None]:
+        """Translate what the disk refuses; after a failed sync refuse everything."""
+        try:
+            yield
+        except SyncFailedError as error:
+            self.failure = str(error)
+            raise
+        except OSError as error:
+            raise refused_by_disk(error, what) from error
+
+    @contextmanager
+    def passing_over_full_disk(self, what: str) -> Iterator[None]:
+        """End everything, unless a mark only found no space (where disks copy on write).
+
+        A mark that stays low costs nothing but work at the next start, and the next one
+        noted repairs it; a node that ends because its disk is full would cost the reads.
+        """
+        try:
+            yield
+        except OSError as error:
+            if error.errno not in NO_SPACE:
+                self.fail(what, error)
 
     def close(self) -> None:
         """Give the file back, unsynced."""
