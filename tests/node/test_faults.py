@@ -17,6 +17,7 @@ from replog.core.errors import (
     DamagedLogError,
 )
 from replog.node.serving import ReadInterruptedError
+from replog.node.views import Freshness
 from replog.storage.filesystem import File, PosixFilesystem
 from tests.support.nodes import Nodes, RunningNode, until
 
@@ -68,6 +69,11 @@ class FaultyFilesystem(PosixFilesystem):
     ) -> File:
         file = super().open(path, writable=writable, create=create)
         return FaultyFile(file, self) if path.endswith(".ndjson") else file
+
+
+def first_damaged(node: RunningNode) -> int:
+    """Return the first damaged entry that a node knows of; 0 for none."""
+    return next((found.first_id for found in node.node.health().damage), 0)
 
 
 def rot(node: RunningNode, text: bytes) -> None:
@@ -214,6 +220,40 @@ def test_a_rotten_master_takes_no_append_until_it_is_repaired(tmp_path: Path) ->
             await master.ready()
             assert (await master.stored("the fourth")).first_id == 4
             assert s1.segments() == master.segments()
+
+    asyncio.run(story())
+
+
+def test_damage_that_a_repair_brings_to_light_is_said_and_stops_the_master(
+    tmp_path: Path,
+) -> None:
+    """A tail is judged once nothing is missing before it: it may have been acknowledged."""
+
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            await nodes.secondary("s1")
+            master = await nodes.master("s1")
+            for text in ("one", "second", "three", "four"):
+                await master.stored(text)
+            await nodes.stop("master")
+            marks = (master.directory / "marks").read_bytes()
+            await nodes.stop("s1")
+            master = await nodes.master("s1")
+            await master.stored("five", w=1)
+            await master.stored("sixth", w=1)
+            await nodes.stop("master")
+            (master.directory / "marks").write_bytes(marks)
+            rot(master, b"second")
+            rot(master, b"sixth")
+            master = await nodes.master("s1")
+            assert first_damaged(master) == 2
+            await nodes.secondary("s1")
+            await until(lambda: first_damaged(master) == 6, "the first range is repaired")
+            outcome = await master.append("no", w=1)
+            assert isinstance(outcome, Refused)
+            assert outcome.reason is RefusalReason.DAMAGED
+            point = await master.node.read_point(Freshness(is_linearizable=True, timeout_s=0.1))
+            assert not point.is_met
 
     asyncio.run(story())
 

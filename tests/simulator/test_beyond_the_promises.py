@@ -164,3 +164,27 @@ def test_a_wiped_master_that_began_a_log_alone_stops_when_it_meets_the_old_one(
     assert outcome.reason is RefusalReason.LOG_FOUND_ELSEWHERE
     assert link_states(world) == {LinkState.DIVERGED}
     assert held_by_secondaries(world) == held
+
+
+def test_damage_that_a_repair_brings_to_light_stops_the_master_too(world: World) -> None:
+    """A tail behind a gap is judged when the gap is closed; what only looks torn is cut (R8)."""
+    end(world, world.secondaries)
+    master = world.master
+    marks = bytes(dict(master.disk.cached_files("/data"))["marks"].cached)
+    for _ in range(2):
+        assert isinstance(append(world, 1), Stored)
+    end(world, [master])
+    name, inode = master.disk.cached_files(SEGMENTS)[-1]
+    restored = master.disk.open("/data/marks", writable=True)
+    restored.write_at(0, marks)
+    restored.sync()
+    restored.close()
+    content = bytes(inode.cached)
+    master.disk.flip_bit(f"{SEGMENTS}/{name}", content.index(b'"message":"') + 12, 1)
+    master.disk.flip_bit(f"{SEGMENTS}/{name}", content.rindex(b'"message":"') + 12, 1)
+    begin(world, world.nodes)
+    assert isinstance(master.core, Master)
+    assert [found.last_id for found in master.core.facts.damage] == [None]
+    outcome = append(world, 1)
+    assert isinstance(outcome, Refused)
+    assert outcome.reason is RefusalReason.DAMAGED

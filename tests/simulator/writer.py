@@ -204,6 +204,8 @@ class SimWriter:
         else:
             self._world.repaired(self._node)
             yield self._world.event_time()
+            for damage in self._directory.log.damage:
+                self._node.deliver(DamageFound(damage))
             self._node.deliver(DamageRepaired(effect.damage, head))
 
     def note_durable(self) -> None:

@@ -98,7 +98,11 @@ class DamageFound:
 
 @dataclass(frozen=True, slots=True)
 class DamageRepaired:
-    """The range verifies again: its bytes came from another node (R13)."""
+    """The range verifies again: its bytes came from another node (R13).
+
+    Each range that is damaged all the same has been said before, as `DamageFound`: the tail
+    of a log is judged only when nothing is missing before it.
+    """
 
     damage: Damage
     head: Head

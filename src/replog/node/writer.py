@@ -196,8 +196,7 @@ class Writer:
             self._tell(PersistRefused(str(error)))
             return
         except DamagedLogError as error:
-            for damage in self._log.damage:
-                self._tell(DamageFound(damage))
+            self._tell(*map(DamageFound, self._log.damage))
             self._tell(PersistRefused(str(error), is_full=False))
             return
         except LimitError as error:
@@ -246,7 +245,9 @@ class Writer:
         except (BadBatch, StorageError) as error:
             self._tell(RepairFailed(job.damage, str(error)))
         else:
-            self._tell(DamageRepaired(job.damage, head))
+            # What the repair brought to light comes first: nothing may be served, answered
+            # or taken in between as if the log were whole (R13).
+            self._tell(*map(DamageFound, self._log.damage), DamageRepaired(job.damage, head))
 
     def _tell(self, *events: Event) -> None:
         self._loop.call_soon_threadsafe(self._post, *events)
