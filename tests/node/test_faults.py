@@ -6,7 +6,7 @@ import asyncio
 import errno
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
@@ -56,17 +56,26 @@ class FaultyFile:
 
 
 class FaultyFilesystem(PosixFilesystem):
-    """The real disk; segment files fail when the test says so."""
+    """The real disk; segment files fail when the test says so.
+
+    Attributes:
+        refuses: parts of paths of files for which there is no space.
+    """
 
     def __init__(self) -> None:
         self.is_full = False
         self.write_error = errno.ENOSPC
         self.fails_syncs = False
         self.failed_syncs = 0
+        self.refuses: Sequence[str] = ()
+        self.refused = 0
 
     def open(  # type: ignore[override]
         self, path: str, *, writable: bool, create: bool = False
     ) -> File:
+        if create and any(part in path for part in self.refuses):
+            self.refused += 1
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
         file = super().open(path, writable=writable, create=create)
         return FaultyFile(file, self) if path.endswith(".ndjson") else file
 
@@ -177,6 +186,42 @@ def test_a_secondary_with_a_full_disk_gets_everything_when_there_is_space(
             disk.is_full = False
             assert (await waiting).acks == 2
             assert s1.segments() == master.segments()
+
+    asyncio.run(story())
+
+
+def test_a_full_disk_keeps_no_epoch_and_ends_no_node(tmp_path: Path) -> None:
+    async def story() -> None:
+        disk = FaultyFilesystem()
+        async with Nodes(tmp_path) as nodes:
+            s1 = await nodes.secondary("s1", filesystem=disk)
+            master = await nodes.master("s1")
+            await master.stored("one")
+            await nodes.stop("master")
+            disk.refuses = ("node.json",)
+            master = await nodes.master("s1")
+            await until(lambda: disk.refused >= 2, "it is tried again")
+            assert await s1.ids() == [1]
+            assert not s1.node.fatal.is_set()
+            assert not any("new" in path.name for path in s1.directory.iterdir())
+            disk.refuses = ()
+            await master.linked()
+            assert (await master.stored("two")).acks == 2
+
+    asyncio.run(story())
+
+
+def test_a_stop_does_not_wait_for_space(tmp_path: Path) -> None:
+    async def story() -> None:
+        disk = FaultyFilesystem()
+        async with Nodes(tmp_path) as nodes:
+            s1 = await nodes.secondary("s1", filesystem=disk)
+            disk.refuses = ("node.json",)
+            await nodes.master("s1")
+            await until(lambda: disk.refused >= 1, "there is no space")
+            async with asyncio.timeout(5.0):
+                await nodes.stop("s1")
+            assert not s1.node.fatal.is_set()
 
     asyncio.run(story())
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator
+from functools import partial
 from typing import TYPE_CHECKING
 
 from replog.core.effects import (
@@ -41,6 +42,8 @@ from replog.core.events import (
 )
 from replog.node.directory import DataDirectory
 from replog.storage.batch import BadBatch, LimitError
+from replog.storage.syncing import is_full
+from tests.simulator.clock import seconds
 
 if TYPE_CHECKING:
     from tests.simulator.shell import SimNode
@@ -172,12 +175,17 @@ class SimWriter:
         return Written(encoded.head, len(encoded.payload))
 
     def _do_store(self, effect: StoreEffect) -> Job:
+        while not self._has_room(partial(self._store, effect)):
+            yield seconds(1.0)
+        if isinstance(effect, StoreEpoch):
+            yield self._world.event_time()
+            self._node.deliver(EpochStored(effect.epoch))
+
+    def _store(self, effect: StoreEffect) -> None:
         match effect:
             case StoreEpoch(epoch, owner):
                 self._directory.store(epoch=epoch, epoch_owner=owner)
                 self._node.takes_over &= owner != self._directory.state.node_id
-                yield self._world.event_time()
-                self._node.deliver(EpochStored(epoch))
             case StoreLogId(log_id):
                 self._directory.store(log_id=LogId(log_id))
                 self._directory.log.set_log_id(LogId(log_id))
@@ -187,10 +195,22 @@ class SimWriter:
                 self._directory.store(is_loss_unsettled=False)
 
     def _do_cut(self, effect: CutLog) -> Job:
-        self._directory.log.cut(effect.to)
+        while not self._has_room(lambda: self._directory.log.cut(effect.to)):
+            yield seconds(1.0)
         self._world.cut(self._node)
         yield self._world.event_time()
         self._node.deliver(CutDone(self._directory.log.head))
+
+    def _has_room(self, change: Callable[[], object]) -> bool:
+        """Make a change that a full disk refuses without a trace; False where it did."""
+        try:
+            change()
+        except (OSError, StorageError) as error:
+            if not is_full(error):
+                raise
+            self._world.count("change put off by a full disk")
+            return False
+        return True
 
     def _do_repair(self, effect: Repair) -> Job:
         payload = b"".join(batches.payload for batches in effect.batches)

@@ -12,7 +12,8 @@ import pytest
 
 from replog.core.errors import DirectoryLockedError
 from replog.storage import filesystem as module
-from replog.storage.filesystem import Filesystem, PosixFilesystem, replace_file
+from replog.storage.filesystem import Filesystem, PosixFilesystem
+from replog.storage.syncing import replace_file
 
 DISK: Filesystem = PosixFilesystem()
 

@@ -17,6 +17,7 @@ from tests.simulator.disk import SimFilesystem
 from tests.storage.faults import Call, FaultyFilesystem, nth
 from tests.storage.logs import (
     DIRECTORY,
+    QUARANTINE,
     SEGMENTS,
     Original,
     append,
@@ -246,6 +247,26 @@ def test_after_a_power_loss_a_refused_append_is_not_there() -> None:
             disk.lose_power()
             log = open_log(disk)
             assert (log.head, log.damage, log.cuts) == (original().heads[at], (), ())
+
+
+def test_a_cut_that_finds_no_space_leaves_no_copies_and_can_be_made_later() -> None:
+    disk, filesystem = faulty()
+    log = open_log(filesystem, is_master=False)
+    for messages in ALL_TEXTS:
+        append_durably(log, *messages)
+    before = files_of(disk)
+    assert len(before) >= 3
+    for number in range(1, len(before) + 1):
+        for kind in ("create", "write"):
+            filesystem.choose = nth(kind, number, errno.ENOSPC)
+            with pytest.raises(DiskFullError):
+                log.cut(original().heads[1])
+            assert files_of(disk) == before
+            assert files_of(disk, QUARANTINE) == {}
+    filesystem.choose = lambda _: 0
+    log.cut(original().heads[1])
+    assert log.head == original().heads[1]
+    assert len(files_of(disk, QUARANTINE)) == len(before)
 
 
 @pytest.mark.parametrize("kind", ["truncate", "sync"])

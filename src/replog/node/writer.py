@@ -14,7 +14,7 @@ from asyncio import FIRST_COMPLETED
 from collections.abc import Callable
 from dataclasses import dataclass
 from queue import SimpleQueue
-from typing import Protocol
+from typing import Final, Protocol
 
 from replog.core.effects import (
     CutLog,
@@ -49,8 +49,13 @@ from replog.core.events import (
 from replog.node.directory import DataDirectory
 from replog.storage.batch import BadBatch, LimitError
 from replog.storage.lines import NO_KEYS
+from replog.storage.syncing import is_full
 
 _log = logging.getLogger("replog.node")
+
+FULL_DISK_AGAIN_AFTER_S: Final = 1.0
+"""How long a job that found no space waits: the disk is looked at once a second, and a
+stop does not wait for it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,12 +120,17 @@ class Writer:
         self._failed = failed
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
+        self._newest: dict[type[Job], Job] = {}
+        self._is_stopping = threading.Event()
+        self._has_given_up = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
         self._thread = threading.Thread(target=self._run, name="replog-writer", daemon=True)
         self._thread.start()
 
     def submit(self, job: Job) -> None:
         """Queue a job; what comes of it arrives as an event."""
+        if isinstance(job, StoreMembers | StoreLossSettled):
+            self._newest[type(job)] = job
         self._jobs.put(job)
 
     async def drain(self, *, within_s: float) -> bool:
@@ -139,6 +149,7 @@ class Writer:
         Returns False where the disk did not get that far in time; the thread is a daemon
         and does not keep the process.
         """
+        self._is_stopping.set()
         self._jobs.put(None)
         await asyncio.wait((self._ended,), timeout=within_s)
         return self._ended.done()
@@ -146,7 +157,7 @@ class Writer:
     def _run(self) -> None:
         failure = "a defect in the program ended the writing thread"
         try:
-            while (job := self._jobs.get()) is not None:
+            while not self._has_given_up and (job := self._jobs.get()) is not None:
                 self._do(job)
             self._directory.close()
             failure = ""
@@ -168,25 +179,66 @@ class Writer:
                 self._persist(job)
             case NoteDurable():
                 self._log.note_durable()
+            case StoreMembers() | StoreLossSettled():
+                self._note(job)
+            case StoreEpoch() | StoreLogId() | CutLog():
+                self._once_there_is_space(job)
+            case Repair():
+                self._repair(job)
+            case Drain(drained):
+                self._loop.call_soon_threadsafe(drained.set_result, None)
+
+    def _note(self, job: StoreMembers | StoreLossSettled) -> None:
+        """Store what nothing rests on; on a full disk later, and what comes behind goes on."""
+        if self._newest[type(job)] is not job:
+            return  # It waited for space, and another one took its place.
+        try:
+            if isinstance(job, StoreMembers):
+                self._directory.store(members=job.urls)
+            else:
+                self._directory.store(is_loss_unsettled=False)
+        except OSError as error:
+            if not is_full(error):
+                raise
+            self._loop.call_soon_threadsafe(
+                lambda: self._loop.call_later(FULL_DISK_AGAIN_AFTER_S, self._jobs.put, job)
+            )
+
+    def _once_there_is_space(self, job: StoreEpoch | StoreLogId | CutLog) -> None:
+        """Run a job that leaves nothing behind on a full disk, until there is room for it.
+
+        What was submitted behind it waits, for it may rest on it. A stop gives it up, and
+        all of that with it.
+        """
+        said = False
+        while True:
+            try:
+                self._change(job)
+            except (OSError, StorageError) as error:
+                if not is_full(error):
+                    raise
+                if not said:
+                    _log.error("the disk is full: %s; trying on", error)
+                    said = True
+            else:
+                return
+            if self._is_stopping.wait(FULL_DISK_AGAIN_AFTER_S):
+                self._has_given_up = True
+                return
+
+    def _change(self, job: StoreEpoch | StoreLogId | CutLog) -> None:
+        match job:
             case StoreEpoch(epoch, owner):
                 self._directory.store(epoch=epoch, epoch_owner=owner)
                 self._tell(EpochStored(epoch))
             case StoreLogId(log_id):
                 self._directory.store(log_id=LogId(log_id))
                 self._log.set_log_id(LogId(log_id))
-            case StoreMembers(urls):
-                self._directory.store(members=urls)
-            case StoreLossSettled():
-                self._directory.store(is_loss_unsettled=False)
             case CutLog(to):
                 report = self._log.cut(to)
                 files = [moved.path for moved in report.quarantined]
                 _log.warning("%s: %s", report.reason, ", ".join(files), extra={"files": files})
                 self._tell(CutDone(self._log.head))
-            case Repair():
-                self._repair(job)
-            case Drain(drained):
-                self._loop.call_soon_threadsafe(drained.set_result, None)
 
     def _persist(self, job: Persist | PersistBatches) -> None:
         """Write, tell, sync, tell: the batch travels while its fdatasync runs (R7)."""

@@ -85,20 +85,30 @@ def _time_at(contents: Contents, segment: Segment, offset: int) -> bytes:
 
 
 def copy_away(contents: Contents, plan: CutPlan) -> tuple[QuarantinedBytes, ...]:
-    """Copy what a cut takes into the quarantine, durably; nothing is removed yet."""
+    """Copy what a cut takes into the quarantine, durably; nothing is removed yet.
+
+    Raises:
+        OSError: the disk refused; no copy was left behind, so it can be tried again.
+        SyncFailedError: the node must end.
+    """
     moved: list[QuarantinedBytes] = []
     parts = [(found, 0) for found in plan.removed]
     if plan.shortened is not None:
         parts.insert(0, (plan.shortened, plan.end.offset))
-    for found, offset in parts:
-        moved += quarantine(
-            contents.filesystem,
-            contents.layout,
-            found.name,
-            offset=offset,
-            stop=found.size,
-            reason="not-in-the-masters-log",
-        )
+    try:
+        for found, offset in parts:
+            moved += quarantine(
+                contents.filesystem,
+                contents.layout,
+                found.name,
+                offset=offset,
+                stop=found.size,
+                reason="not-in-the-masters-log",
+            )
+    except OSError:
+        for copy in moved:
+            contents.filesystem.remove(copy.path)
+        raise
     return tuple(moved)
 
 

@@ -93,24 +93,6 @@ class Filesystem(Protocol):
         """
 
 
-def replace_file(filesystem: Filesystem, path: str, data: bytes) -> None:
-    """Give the file `path` the content `data`, durably, in one atomic step.
-
-    After a crash at any moment the file holds the old or the new content, whole.
-    """
-    new_path = f"{path}.new"
-    if filesystem.exists(new_path):  # a crash left it; nobody has ever read it
-        filesystem.remove(new_path)
-    file = filesystem.open(new_path, writable=True, create=True)
-    try:
-        file.write_at(0, data)
-        file.sync()
-    finally:
-        file.close()
-    filesystem.rename(new_path, path)
-    filesystem.sync_directory(os.path.dirname(path) or ".")
-
-
 class PosixFile:
     """A descriptor with pread and pwrite."""
 

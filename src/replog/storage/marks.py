@@ -23,7 +23,8 @@ from hashlib import sha256
 from typing import Self
 
 from replog.core.entry import GENESIS, EntryId, Epoch, Head
-from replog.storage.filesystem import File, Filesystem, replace_file
+from replog.storage.filesystem import File, Filesystem
+from replog.storage.syncing import replace_file
 
 BLOCK_BYTES = 4096
 _DURABLE_BLOCKS = (0, 1)

@@ -16,8 +16,9 @@ import msgspec
 
 from replog.core.entry import Epoch, LogId, NodeId
 from replog.core.errors import FormatError, StorageError
-from replog.storage.filesystem import Filesystem, replace_file
+from replog.storage.filesystem import Filesystem
 from replog.storage.lines import FORMAT
+from replog.storage.syncing import replace_file
 
 _BYTES_MAX = 1024 * 1024
 
@@ -100,8 +101,8 @@ def store_node_state(filesystem: Filesystem, path: str, state: NodeState) -> Non
     """Replace `path` by what `state` says; durable on return.
 
     Raises:
-        OSError: the file holds the old content or the new, and which of them is not known
-            after a failed sync.
+        OSError: there was no space, or no permission: it holds the old content.
+        SyncFailedError: which content it holds is not known; the node must end.
     """
     replace_file(filesystem, path, _encode(state))
 

@@ -13,7 +13,7 @@ from replog.core.errors import StorageError
 from replog.core.messages import Damage
 from replog.storage.chain import Gap, Survey, Tail
 from replog.storage.claims import claimed_id, may_have_counted
-from replog.storage.filesystem import File, Filesystem, replace_file
+from replog.storage.filesystem import File, Filesystem
 from replog.storage.layout import Layout, is_repair_name
 from replog.storage.lines import LineError, Trailer
 from replog.storage.marks import MARKS_BYTES, NO_MARK, DurableMark, Marks
@@ -23,7 +23,7 @@ from replog.storage.salvage import read_what_can_be_read
 from replog.storage.scan import read_last_trailer
 from replog.storage.segment import Segment
 from replog.storage.survey import list_segments, survey
-from replog.storage.syncing import sync_file, sync_names
+from replog.storage.syncing import replace_file, sync_file, sync_names
 
 
 @dataclass(frozen=True, slots=True)
