@@ -5,6 +5,8 @@ PURE.
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from replog.core import events as ev
@@ -307,3 +309,18 @@ def test_two_keys_of_one_hash_are_told_apart_in_the_log() -> None:
     window = world.master.appending._window
     window._ids[hash("other")] = (EntryId(1),)
     assert outcome(world, world.append("y", keys=("other",))) == stored(2, replayed=False)
+
+
+def test_a_window_that_has_moved_on_for_long_costs_what_a_new_one_costs() -> None:
+    """The oldest key is found without walking the places of those that left before (P8)."""
+    window = KeyWindow(entries=23_000)
+
+    def pass_by(first: int) -> float:
+        began = time.process_time()
+        for number in range(first, first + 1000):
+            entry_id = EntryId(number)
+            window.stored([(entry_id, f"key-{number}")], last_id=entry_id)
+        return time.process_time() - began
+
+    costs = [pass_by(first) for first in range(1, 66_000, 1000)]
+    assert sum(costs[-20:]) < 5 * sum(costs[:20])

@@ -6,6 +6,7 @@ in the log before it counts, so two keys of one hash cost a read and nothing els
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -32,7 +33,7 @@ class KeyWindow:
     is_loaded: bool = False
     is_loading: bool = False
     number: int = 0
-    _ids: dict[int, tuple[EntryId, ...]] = field(default_factory=dict)
+    _ids: OrderedDict[int, tuple[EntryId, ...]] = field(default_factory=OrderedDict)
     _in_flight: dict[str, list[QueuedAppend]] = field(default_factory=dict)
 
     # --- what is stored -----------------------------------------------------------------
@@ -60,6 +61,8 @@ class KeyWindow:
         first_id = self.first_id(last_id)
         for entry_id, key in keys:
             self._add(entry_id, key, first_id=first_id)
+        # The oldest is at hand in an `OrderedDict` only: a plain one walks the place of each
+        # that was taken out before it.
         while self._ids:
             oldest = next(iter(self._ids))
             if self._ids[oldest][-1] >= first_id:
