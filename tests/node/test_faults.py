@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
-import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -18,66 +16,8 @@ from replog.core.errors import (
 )
 from replog.node.serving import ReadInterruptedError
 from replog.node.views import Freshness
-from replog.storage.filesystem import File, PosixFilesystem
+from tests.support.faulty_disk import FaultyFilesystem
 from tests.support.nodes import Nodes, RunningNode, until
-
-
-class FaultyFile:
-    """A file whose next sync or write fails when the test says so."""
-
-    def __init__(self, file: File, faults: FaultyFilesystem) -> None:
-        self._file = file
-        self._faults = faults
-
-    def read_at(self, offset: int, size: int) -> bytes:
-        return self._file.read_at(offset, size)
-
-    def write_at(self, offset: int, data: bytes) -> None:
-        if self._faults.is_full:
-            self._file.write_at(offset, data[: len(data) // 2])
-            error = self._faults.write_error
-            raise OSError(error, os.strerror(error))
-        self._file.write_at(offset, data)
-
-    def truncate(self, size: int) -> None:
-        self._file.truncate(size)
-
-    def sync(self) -> None:
-        if self._faults.fails_syncs:
-            self._faults.failed_syncs += 1
-            raise OSError(errno.EIO, os.strerror(errno.EIO))
-        self._file.sync()
-
-    def size(self) -> int:
-        return self._file.size()
-
-    def close(self) -> None:
-        self._file.close()
-
-
-class FaultyFilesystem(PosixFilesystem):
-    """The real disk; segment files fail when the test says so.
-
-    Attributes:
-        refuses: parts of paths of files for which there is no space.
-    """
-
-    def __init__(self) -> None:
-        self.is_full = False
-        self.write_error = errno.ENOSPC
-        self.fails_syncs = False
-        self.failed_syncs = 0
-        self.refuses: Sequence[str] = ()
-        self.refused = 0
-
-    def open(  # type: ignore[override]
-        self, path: str, *, writable: bool, create: bool = False
-    ) -> File:
-        if create and any(part in path for part in self.refuses):
-            self.refused += 1
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
-        file = super().open(path, writable=writable, create=create)
-        return FaultyFile(file, self) if path.endswith(".ndjson") else file
 
 
 def first_damaged(node: RunningNode) -> int:
@@ -124,104 +64,6 @@ def test_a_failed_sync_is_answered_honestly_said_once_and_never_retried(
             await again.stored("after")
             ids = await again.ids()
             assert ids == list(range(1, len(ids) + 1))
-
-    asyncio.run(story())
-
-
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
-def test_a_client_is_told_what_the_disk_did_and_not_that_it_must_be_full(
-    tmp_path: Path, error: int
-) -> None:
-    async def story() -> None:
-        disk = FaultyFilesystem()
-        async with Nodes(tmp_path) as nodes:
-            master = await nodes.master(filesystem=disk)
-            await master.stored("one")
-            disk.is_full, disk.write_error = True, error
-            outcome = await master.append("two")
-            assert isinstance(outcome, Refused)
-            assert os.strerror(error) in outcome.detail
-            assert "full" not in outcome.detail
-            disk.is_full = False
-            await master.ready()
-
-    asyncio.run(story())
-
-
-def test_a_full_disk_refuses_appends_serves_reads_and_resumes_by_itself(tmp_path: Path) -> None:
-    async def story() -> None:
-        disk = FaultyFilesystem()
-        async with Nodes(tmp_path) as nodes:
-            s1 = await nodes.secondary("s1")
-            master = await nodes.master("s1", filesystem=disk)
-            await master.stored("one")
-            before = master.segments()
-            disk.is_full = True
-            outcome = await master.append("two")
-            assert isinstance(outcome, Refused)
-            assert outcome.reason is RefusalReason.DISK_FULL
-            assert await master.ids() == await s1.ids() == [1]
-            assert master.segments() == before
-            assert master.node.readiness()
-            disk.is_full = False
-            await master.ready()
-            assert (await master.stored("two")).first_id == 2
-
-    asyncio.run(story())
-
-
-def test_a_secondary_with_a_full_disk_gets_everything_when_there_is_space(
-    tmp_path: Path,
-) -> None:
-    async def story() -> None:
-        disk = FaultyFilesystem()
-        async with Nodes(tmp_path) as nodes:
-            s1 = await nodes.secondary("s1", filesystem=disk)
-            master = await nodes.master("s1")
-            await master.stored("one")
-            disk.is_full = True
-            waiting = asyncio.ensure_future(master.stored("two"))
-            await until(lambda: master.node.health().last_id == 2, "the master has it")
-            assert await s1.ids() == [1]
-            disk.is_full = False
-            assert (await waiting).acks == 2
-            assert s1.segments() == master.segments()
-
-    asyncio.run(story())
-
-
-def test_a_full_disk_keeps_no_epoch_and_ends_no_node(tmp_path: Path) -> None:
-    async def story() -> None:
-        disk = FaultyFilesystem()
-        async with Nodes(tmp_path) as nodes:
-            s1 = await nodes.secondary("s1", filesystem=disk)
-            master = await nodes.master("s1")
-            await master.stored("one")
-            await nodes.stop("master")
-            disk.refuses = ("node.json",)
-            master = await nodes.master("s1")
-            await until(lambda: disk.refused >= 2, "it is tried again")
-            assert await s1.ids() == [1]
-            assert not s1.node.fatal.is_set()
-            assert not any("new" in path.name for path in s1.directory.iterdir())
-            disk.refuses = ()
-            await master.linked()
-            assert (await master.stored("two")).acks == 2
-
-    asyncio.run(story())
-
-
-def test_a_stop_does_not_wait_for_space(tmp_path: Path) -> None:
-    async def story() -> None:
-        disk = FaultyFilesystem()
-        async with Nodes(tmp_path) as nodes:
-            s1 = await nodes.secondary("s1", filesystem=disk)
-            disk.refuses = ("node.json",)
-            await nodes.master("s1")
-            await until(lambda: disk.refused >= 1, "there is no space")
-            async with asyncio.timeout(5.0):
-                await nodes.stop("s1")
-            assert not s1.node.fatal.is_set()
 
     asyncio.run(story())
 
