@@ -116,12 +116,18 @@ class Disk:
     def messages(self) -> list[bytes]:
         return [message for batch in self.log[: self.durable] for message in batch.messages]
 
-    def look_for_keys(self, job: do.LoadKeys | do.ConfirmKeys) -> ev.Event:
-        """What a node's reading threads answer."""
+    def found_damage(self) -> list[ev.Event]:
+        return [ev.DamageFound(damage) for damage in self.damage]
+
+    def look_for_keys(self, job: do.LoadKeys | do.ConfirmKeys) -> list[ev.Event]:
+        """What a node's reading threads answer; damage that hides the keys is told first."""
         if isinstance(job, do.LoadKeys):
-            return ev.KeysLoaded(self.keys_between(job.first_id, job.last_id), job.number)
+            keys = self.keys_between(job.first_id, job.last_id)
+            told = [] if keys is not None else self.found_damage()
+            return [*told, ev.KeysLoaded(keys, job.number)]
         found, is_same = self.confirm_keys(job) or (None, False)
-        return ev.KeysConfirmed(job.request, found, is_same, job.number)
+        told = [] if found is not None else self.found_damage()
+        return [*told, ev.KeysConfirmed(job.request, found, is_same, job.number)]
 
     def keys_between(
         self, first_id: EntryId, last_id: EntryId

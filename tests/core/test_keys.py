@@ -311,6 +311,36 @@ def test_two_keys_of_one_hash_are_told_apart_in_the_log() -> None:
     assert outcome(world, world.append("y", keys=("other",))) == stored(2, replayed=False)
 
 
+@pytest.mark.parametrize("keys", [("k",), ()], ids=["keyed", "unkeyed"])
+def test_an_append_is_refused_while_damage_hides_the_keys(keys: tuple[str, ...]) -> None:
+    world = serving_world(0)
+    world.append("x", w=1)
+    world.settle()
+    world.nodes[0].disk.rot(1, 1)
+    keyed = world.append("y", keys=("k",), w=1, timeout=100)
+    refused = outcome(world, keyed)
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalReason.DAMAGED
+    refused = outcome(world, world.append("z", keys=keys, w=1))
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalReason.DAMAGED
+
+
+def test_an_append_that_waits_for_its_keys_is_refused_where_damage_is_found_meanwhile() -> None:
+    world = serving_world(0)
+    world.append("x", w=1)
+    world.settle()
+    rotten = world.nodes[0].disk.rot(1, 1)
+    world.slow_reads = True
+    keyed = world.append("y", keys=("k",), w=1)
+    world.step(0, ev.DamageFound(rotten))
+    world.slow_reads = False
+    world.settle()
+    refused = world.outcome(keyed)
+    assert isinstance(refused, Refused)
+    assert refused.reason is RefusalReason.DAMAGED
+
+
 def test_a_window_that_has_moved_on_for_long_costs_what_a_new_one_costs() -> None:
     """The oldest key is found without walking the places of those that left before (P8)."""
     window = KeyWindow(entries=23_000)

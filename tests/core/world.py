@@ -220,8 +220,9 @@ class World:
 
     # --- the shell ----------------------------------------------------------------------------
 
-    def step(self, number: int, event: ev.Event) -> None:
-        self._perform(number, self.nodes[number].core.step(event))
+    def step(self, number: int, *events: ev.Event) -> None:
+        for event in events:
+            self._perform(number, self.nodes[number].core.step(event))
 
     def _perform(self, number: int, effects: list[do.Effect]) -> None:
         node = self.nodes[number]
@@ -313,7 +314,7 @@ class World:
     def _do_read(self, number: int, job: ReadJob) -> None:
         disk = self.nodes[number].disk
         if isinstance(job, do.LoadKeys | do.ConfirmKeys):
-            self.step(number, disk.look_for_keys(job))
+            self.step(number, *disk.look_for_keys(job))
             return
         wire = self.wires.get(job.link)
         match job:
@@ -323,8 +324,7 @@ class World:
             case do.SendBatches(link, after, through):
                 run = disk.between(after, through)
                 if not run:
-                    for damage in list(disk.damage):
-                        self.step(number, ev.DamageFound(damage))
+                    self.step(number, *disk.found_damage())
                     return
                 message = frame(run[:1], epoch=job.epoch, committed=job.committed_id)
                 if wire is not None:

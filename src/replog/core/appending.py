@@ -170,6 +170,15 @@ class Appending:
         else:
             self._appends.queue.append(queued)
 
+    def _answer_or_load(self, out: list[Effect]) -> None:
+        """Refuse who waits for the keys where they cannot be had: nobody waits for a repair."""
+        refused = self._admission.blocked()
+        if refused is None or refused.reason in _READABLE or self._window.is_loading:
+            self._maybe_load(out)
+            return
+        waiting, self._unloaded = self._unloaded, []
+        out += [AnswerAppend(queued.request, refused) for queued in waiting]
+
     def _maybe_load(self, out: list[Effect]) -> None:
         """Have the window read, once somebody needs it: a start does not wait for it."""
         window = self._window
@@ -186,7 +195,7 @@ class Appending:
         if event.number != self._window.number:
             return  # It tells of a log of before an adoption.
         if event.keys is None:
-            self._window.is_loading = False  # R13: once it is repaired they are read again.
+            self._window.is_loading = False  # R13: read again, unless damage is still known.
             return
         self._window.load(event.keys)
         waiting, self._unloaded = self._unloaded, []
@@ -246,7 +255,7 @@ class Appending:
         """Make a batch of what is queued: group commit, one batch at a time (R7)."""
         facts = self._facts
         if self._unloaded:
-            self._maybe_load(out)
+            self._answer_or_load(out)
         if not self._appends.queue:
             return
         refused = self._admission.blocked()
