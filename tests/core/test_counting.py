@@ -20,6 +20,7 @@ from replog.core.progress import HISTORY_MAX, new_peer
 from replog.core.rejoin import CommonSearch
 from replog.core.waiters import QueuedAppend, Waiters, WaitingAppend
 from replog.core.write_concern import WriteConcern, acknowledged_id, copies_needed, majority
+from replog.storage.batch import encode_batch, encode_message
 from tests.core.disk import Batch, make_batch
 
 IDS = st.integers(0, 20).map(EntryId)
@@ -160,6 +161,44 @@ def test_a_batch_closes_at_its_target_unless_one_request_alone_is_larger() -> No
         appends.batch_durable()
     assert formed == [[sizes[0]], [400_000, 400_000], [400_000, 10]]
     assert first_id == 6
+
+
+KEYS = st.text(max_size=60)
+ENTRIES = st.lists(st.tuples(st.text('a\0"', max_size=40), st.none() | KEYS), min_size=1)
+
+
+@given(st.lists(st.tuples(st.text('a\0"', max_size=40), st.none() | KEYS), min_size=1))
+def test_a_run_never_takes_more_than_it_is_counted_for(
+    entries: list[tuple[str, str | None]],
+) -> None:
+    messages = tuple(encode_message(text) for text, _ in entries)
+    keys = tuple(key for _, key in entries)
+    bare = encode_batch(
+        after=GENESIS, messages=(b'""',), epoch=Epoch(1), committed_id=EntryId(0), time_ms=0
+    )
+    whole = encode_batch(
+        after=GENESIS,
+        messages=messages,
+        epoch=Epoch(1),
+        committed_id=EntryId(0),
+        time_ms=0,
+        keys={EntryId(at): key for at, key in enumerate(keys, 1) if key is not None},
+    )
+    around = len(bare.payload) + len(',"keys":{}') + len("12")
+    assert len(whole.payload) <= encoded_size(messages, keys) + around
+
+
+def test_keys_count_toward_the_size_of_a_batch() -> None:
+    """Else three requests within the limits make one batch beyond that of the format."""
+    appends = Appends()
+    keys = tuple(f"{number:05}".ljust(255, "\x01") for number in range(1000))
+    messages = (b'""',) * len(keys)
+    size = encoded_size(messages, keys)
+    assert size > BATCH_BYTES_TARGET
+    for number in range(3):
+        appends.queue.append(QueuedAppend(RequestId(number), messages, size, 1, None, keys))
+    appends.queue.append(queued(3, 10))
+    assert len(appends.form_batch(EntryId(1))) == len(keys)
 
 
 def test_one_request_stays_one_run_of_ids() -> None:

@@ -232,6 +232,7 @@ def test_a_run_beyond_the_formats_limit_is_refused_and_the_node_lives_on(tmp_pat
             await master.stored("one")
             outcome = await master.append(*("\0" * 3_000_000 for _ in range(2)), w=1)
             assert isinstance(outcome, Refused)
+            assert outcome.reason is RefusalReason.TOO_LARGE
             await master.ready()
             assert (await master.stored("two")).first_id == 2
             assert master.node.fatal_reason == ""

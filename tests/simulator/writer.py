@@ -132,7 +132,8 @@ class SimWriter:
             return
         except (BadBatch, LimitError) as error:
             self._world.count("batches that do not fit the log")
-            self._node.deliver(PersistRefused(str(error), is_full=False))
+            is_too_large = isinstance(error, LimitError)
+            self._node.deliver(PersistRefused(str(error), is_full=False, is_too_large=is_too_large))
             self._node.close_links(str(error))
             return
         except (ReplogError, OSError) as error:

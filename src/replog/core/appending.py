@@ -75,7 +75,7 @@ class Appending:
         queued = QueuedAppend(
             event.request,
             event.messages,
-            encoded_size(event.messages),
+            encoded_size(event.messages, event.keys),
             copies,
             self._deadline(event.timeout),
             event.keys,

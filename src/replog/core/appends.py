@@ -18,11 +18,23 @@ BATCH_BYTES_TARGET = 1024 * 1024
 """Group commit closes a batch here, unless one request alone is larger."""
 ENTRY_OVERHEAD_BYTES = 32
 """Room for `{"id":…,"message":…}` around a message, generously."""
+KEY_OVERHEAD_BYTES = 24
+"""Room for `"id":"…",` around a key, with the longest id."""
 
 
-def encoded_size(messages: tuple[bytes, ...]) -> int:
-    """Return an upper bound of what `messages` take as entry lines."""
-    return sum(map(len, messages)) + ENTRY_OVERHEAD_BYTES * len(messages)
+def encoded_size(messages: tuple[bytes, ...], keys: tuple[str | None, ...] = ()) -> int:
+    """Return an upper bound of what `messages` take as entry lines, and `keys` in the trailer."""
+    size = sum(map(len, messages)) + ENTRY_OVERHEAD_BYTES * len(messages)
+    for key in keys:
+        if key is not None:
+            size += KEY_OVERHEAD_BYTES + _encoded_key_size(key)
+    return size
+
+
+def _encoded_key_size(key: str) -> int:
+    if key.isascii() and key.isprintable():
+        return len(key) + key.count('"') + key.count("\\")
+    return 6 * len(key)  # A control character takes six bytes, any other four at most.
 
 
 @dataclass(slots=True)

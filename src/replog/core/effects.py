@@ -212,6 +212,7 @@ class RefusalReason(StrEnum):
     UNKNOWN_ID = "unknown-id"
     PRECONDITION_FAILED = "precondition-failed"
     KEY_REUSED = "idempotency-key-reused"
+    TOO_LARGE = "too-large"
     NO_QUORUM = "no-quorum"
     DISK_FULL = "disk-full"
     SUPERSEDED = "superseded"

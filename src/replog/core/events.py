@@ -51,12 +51,14 @@ class Persisted:
 class PersistRefused:
     """The running persist failed and provably left nothing behind.
 
-    `is_full`: for want of space. Else it does not fit on this log, or the log is damaged,
-    which `DamageFound` has said before.
+    `is_full`: for want of space. `is_too_large`: it is beyond what a batch may have, which
+    nothing but another request can mend. Else it does not fit on this log, or the log is
+    damaged, which `DamageFound` has said before.
     """
 
     reason: str
     is_full: bool = True
+    is_too_large: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -327,7 +327,8 @@ class Master:
         if event.is_full:
             refused = self.admission.disk_was_full(event.reason)
         else:
-            refused = Refused(RefusalReason.DAMAGED, event.reason)
+            reason = RefusalReason.TOO_LARGE if event.is_too_large else RefusalReason.DAMAGED
+            refused = Refused(reason, event.reason)
         self.appending.refused(refused, out)
         self.replicas.tell_committed(out, batch_follows=False)
         self.leadership.adoption_refused(out)

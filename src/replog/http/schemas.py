@@ -33,6 +33,7 @@ _ABOUT_ONE_REQUEST = {
     RefusalReason.UNKNOWN_ID,
     RefusalReason.PRECONDITION_FAILED,
     RefusalReason.KEY_REUSED,
+    RefusalReason.TOO_LARGE,
     RefusalReason.OVERLOADED,
 }
 

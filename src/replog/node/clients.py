@@ -32,6 +32,7 @@ _OF_THE_REQUEST = frozenset(
         RefusalReason.UNKNOWN_ID,
         RefusalReason.PRECONDITION_FAILED,
         RefusalReason.KEY_REUSED,
+        RefusalReason.TOO_LARGE,
     }
 )
 """Refusals that are the client's to mend: nothing for an operator to do."""

@@ -252,7 +252,7 @@ class Writer:
             self._tell(PersistRefused(str(error), is_full=False))
             return
         except LimitError as error:
-            self._tell(PersistRefused(str(error), is_full=False))
+            self._tell(PersistRefused(str(error), is_full=False, is_too_large=True))
             return
         except BadBatch as error:
             self._tell(PersistRefused(str(error), is_full=False))
