@@ -18,8 +18,9 @@ from replog.storage.log import Log
 from replog.storage.pages import Page
 
 SMALL_READ_ENTRIES: Final = 64
-"""A read of so few entries at the log's end is made on the event loop: what was written
-last stands in the page cache, and a thread hop would cost more than the read."""
+"""A read of so few entries at the log's end is made on the event loop where it takes no more
+than 256 KiB of verified bytes: what was written last stands in the page cache, and a thread
+hop would cost more than the read. Entries alone say nothing: each may have a MiB."""
 
 SMALL_PAGE_ENTRIES: Final = 1000
 SLOW_READ_S: Final = 0.005
@@ -93,8 +94,9 @@ async def read_entries(
     """
     if first > last:
         return
-    is_small = last - first < SMALL_READ_ENTRIES and log.head.last_id - last < SMALL_READ_ENTRIES
     reader = log.reader(first, last)
+    is_last = log.head.last_id - last < SMALL_READ_ENTRIES
+    is_small = is_last and last - first < SMALL_READ_ENTRIES and reader.is_at_hand()
     reading: Future[bytes | None] | None = None
     try:
         while True:

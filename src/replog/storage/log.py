@@ -346,10 +346,19 @@ class Log:
 
         Raises: DamagedLogError; `damage` names what does not verify from now on.
         """
-        recent = self._recent.read(after, through=through, size_max=size_max)
+        recent = self.recent_batches(after, through=through, size_max=size_max)
         if recent is not None:
             return recent
         return lookup.read_batches(self._contents, after, through=through, size_max=size_max)
+
+    def recent_batches(
+        self, after: Head, *, through: EntryId, size_max: int
+    ) -> tuple[Head, bytes] | None:
+        """As `read_batches`, of what stands in memory only: no system call, for any thread.
+
+        None says nothing: ask `read_batches`.
+        """
+        return self._recent.read(after, through=through, size_max=size_max)
 
     def reader(self, first: EntryId, last: EntryId) -> EntryReader:
         """Return a reader of the entries `first` to `last`, all of them committed."""

@@ -41,6 +41,18 @@ class Page:
     hash: bytes
 
 
+def is_at_hand(contents: Contents, first: EntryId, last: EntryId) -> bool:
+    """Say whether reading `first` to `last` takes little: verified bytes, and few of them."""
+    segment = contents.holding(first)
+    if segment is None or segment.verified.offset < segment.stop.offset:
+        return False
+    verified = segment.verified
+    if verified.head.last_id < last:
+        return False
+    start, stop = segment.index.around(first, last, verified.offset)
+    return stop - start <= PAGE_READ_BYTES
+
+
 def page_at_hand(contents: Contents, first: EntryId, last: EntryId) -> Page | None:
     """Return the entries `first` to `last`, at least one, where one small read gives them.
 

@@ -9,7 +9,7 @@ from replog.core.entry import EntryId
 from replog.storage.contents import Contents
 from replog.storage.lines import HEADER_BEGINNING
 from replog.storage.lookup import Opened, Retired, missing
-from replog.storage.pages import Page, page_at_hand, without_trailers
+from replog.storage.pages import Page, is_at_hand, page_at_hand, without_trailers
 
 CHUNK_BYTES = 256 * 1024
 """Large enough that a chunk costs little beside its bytes; small enough for slow readers."""
@@ -45,6 +45,10 @@ class EntryReader:
                 return lines
         self.close()
         return None
+
+    def is_at_hand(self) -> bool:
+        """Whether all of it is read from verified bytes, few of them: see `pages`."""
+        return is_at_hand(self._contents, self._next_id, self._last_id)
 
     def page_at_hand(self) -> Page | None:
         """Return all of it where one small read gives it: see `pages.page_at_hand`."""
