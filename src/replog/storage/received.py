@@ -6,6 +6,7 @@ PURE.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from replog.core.messages import Batches
 from replog.storage.lines import HEADER_BEGINNING, TRAILER_BEGINNING, LineError, parse_trailer
@@ -21,16 +22,26 @@ def pieces_of(batches: Sequence[Batches], end: Place, *, opens: bool) -> tuple[P
         BadBatch: they do not follow on `end`.
     """
     pieces: list[Piece] = []
+    payloads: list[bytes] = []
     for batch in batches:
         piece = piece_of(batch, end, opens=opens)
         if pieces and not opens:
             before = pieces[-1]
-            payload = before.payload + piece.payload
-            pieces[-1] = Piece(payload, before.opens, piece.stop, piece.seals)
+            pieces[-1] = Piece(b"", before.opens, piece.stop, piece.seals)
         else:
+            _join(pieces, payloads)
             pieces.append(piece)
+        payloads.append(piece.payload)
         end, opens = piece.stop, piece.seals
+    _join(pieces, payloads)
     return tuple(pieces)
+
+
+def _join(pieces: list[Piece], payloads: list[bytes]) -> None:
+    """Give the last piece its bytes, joined once: one copy of each byte, however many frames."""
+    if payloads:
+        pieces[-1] = replace(pieces[-1], payload=b"".join(payloads))
+        payloads.clear()
 
 
 def piece_of(batches: Batches, end: Place, *, opens: bool) -> Piece:
