@@ -10,6 +10,7 @@ from replog.core.entry import EntryId, Epoch
 from replog.core.errors import DamagedLogError
 from replog.storage.batch import encode_message
 from replog.storage.log import Log
+from replog.storage.lookup import Opened
 from tests.simulator.disk import SimFilesystem
 from tests.storage.logs import (
     NOTHING,
@@ -187,3 +188,26 @@ def test_another_key_of_the_same_hash_is_not_found() -> None:
     log = stored()
     assert confirm(log, ("one", "another")) == ((0,), False)
     log.close()
+
+
+def test_a_retry_of_many_keys_reads_its_batch_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Reading it for each key makes the cost quadratic (P8)."""
+    reads = 0
+    read = Opened.read
+
+    def counting(self: Opened, start: int, stop: int) -> bytes:
+        nonlocal reads
+        reads += 1
+        return read(self, start, stop)
+
+    log = open_log(SimFilesystem(Random(0)))
+    entries = [(f"message {number}", f"key {number}") for number in range(500)]
+    keyed(log, *entries)
+    monkeypatch.setattr(Opened, "read", counting)
+    found, is_same = log.keys.confirm(
+        keys=[key for _, key in entries],
+        messages=[encode_message(text) for text, _ in entries],
+        candidates=[(EntryId(at),) for at in range(1, len(entries) + 1)],
+    )
+    assert (found, is_same) == (tuple(range(1, len(entries) + 1)), True)
+    assert reads < 10

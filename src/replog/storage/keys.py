@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from replog.core.entry import NO_ENTRY, EntryId
 from replog.storage.contents import Contents
-from replog.storage.lines import LineError, entry_line, parse_trailer
+from replog.storage.lines import Trailer, entry_line
 from replog.storage.lookup import Opened, again, missing
 from replog.storage.reader import EntryReader
 from replog.storage.segment import Segment
@@ -44,7 +44,7 @@ class StoredKeys:
         Raises:
             DamagedLogError: it does not verify.
         """
-        return again(lambda: _keys_of_batch(self._contents, entry_id))
+        return again(lambda: _trailer_of(self._contents, entry_id)).keys
 
     def confirm(
         self,
@@ -64,7 +64,25 @@ class StoredKeys:
         def is_stored(first_id: EntryId) -> bool:
             return _holds(self._contents, first_id, messages)
 
-        return compare(keys, candidates, self.of_batch, is_stored)
+        return compare(keys, candidates, _KeysByBatch(self._contents).of, is_stored)
+
+
+class _KeysByBatch:
+    """The keys of the batches that one question is about, each of them read once.
+
+    A batch may hold thousands of keys, and a retry of it asks for each.
+    """
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents = contents
+        self._by_id: dict[EntryId, Mapping[EntryId, str]] = {}
+
+    def of(self, entry_id: EntryId) -> Mapping[EntryId, str]:
+        """Return the keys of the batch that holds `entry_id`. Raises: DamagedLogError."""
+        if entry_id not in self._by_id:
+            keys = again(lambda: _trailer_of(self._contents, entry_id)).keys
+            self._by_id.update(dict.fromkeys((*keys, entry_id), keys))
+        return self._by_id[entry_id]
 
 
 def _holds(contents: Contents, first_id: EntryId, messages: Sequence[bytes]) -> bool:
@@ -126,20 +144,12 @@ def _keys_of_segment(
 
 
 def _keys_of_trailer(opened: Opened, line: bytes) -> Mapping[EntryId, str]:
-    try:
-        keys = parse_trailer(line).keys
-    except LineError as error:
-        raise opened.rotten() from error
-    return dict(sorted(keys.items()))
+    return dict(sorted(opened.parsed(line).keys.items()))
 
 
-def _keys_of_batch(contents: Contents, entry_id: EntryId) -> Mapping[EntryId, str]:
-    segment = _holding(contents, entry_id)
-    with Opened(contents, segment) as opened:
-        offset, _ = opened.point_before(entry_id)
-        window, at = opened.window_with(entry_id, offset)
-        start = window.find(b'\n{"batch":{', max(at, 0)) + 1
-        return _keys_of_trailer(opened, window[start : window.find(b"\n", start) + 1])
+def _trailer_of(contents: Contents, entry_id: EntryId) -> Trailer:
+    with Opened(contents, _holding(contents, entry_id)) as opened:
+        return opened.trailer_of(entry_id)
 
 
 def compare(
@@ -153,25 +163,41 @@ def compare(
     Args:
         is_stored: whether the append's messages are the entries from an id on.
     """
-    found = tuple(
-        _place_of(keys, place, candidates[place], batch_keys) for place in range(len(keys))
-    )
+    places = _Places(batch_keys)
+    found = tuple(_place_of(keys, place, candidates[place], places) for place in range(len(keys)))
     place, known = next(((at, one) for at, one in enumerate(found) if one), (0, NO_ENTRY))
     first_id = EntryId(known - place)
     if not known or first_id < 1:
         return found, False
     last_id = EntryId(first_id + len(keys) - 1)
     in_order = all(not one or one == first_id + at for at, one in enumerate(found))
+    own = set(keys)
     is_whole = all(
-        first_id <= entry_id <= last_id
-        for key in {key for key in keys if key is not None}
-        for entry_id in _ids_with(key, batch_keys(known))
+        first_id <= entry_id <= last_id for entry_id, key in batch_keys(known).items() if key in own
     )
     return found, in_order and is_whole and is_stored(first_id)
 
 
+class _Places:
+    """Where each key stands in the batches that were looked at, turned around once a batch."""
+
+    def __init__(self, batch_keys: BatchKeys) -> None:
+        self._batch_keys = batch_keys
+        self._turned: dict[int, tuple[Mapping[EntryId, str], dict[str, list[EntryId]]]] = {}
+
+    def of(self, key: str, candidate: EntryId) -> list[EntryId]:
+        """Return the ids of `key` in the batch of `candidate`, ascending."""
+        keys = self._batch_keys(candidate)
+        if id(keys) not in self._turned:
+            ids: dict[str, list[EntryId]] = {}
+            for entry_id in sorted(keys):
+                ids.setdefault(keys[entry_id], []).append(entry_id)
+            self._turned[id(keys)] = keys, ids
+        return self._turned[id(keys)][1].get(key, [])
+
+
 def _place_of(
-    keys: Sequence[str | None], place: int, candidates: Sequence[EntryId], batch_keys: BatchKeys
+    keys: Sequence[str | None], place: int, candidates: Sequence[EntryId], places: _Places
 ) -> EntryId:
     """Return the id at which the key of one message is stored; 0 where it is not.
 
@@ -182,13 +208,9 @@ def _place_of(
         return NO_ENTRY
     is_end_of_run = place > 0 and place == len(keys) - 1 and keys[0] == key
     for candidate in reversed(candidates):
-        ids = _ids_with(key, batch_keys(candidate))
+        ids = places.of(key, candidate)
         if ids and not is_end_of_run:
             return ids[0]
         if len(ids) > 1:
             return ids[-1]
     return NO_ENTRY
-
-
-def _ids_with(key: str, keys: Mapping[EntryId, str]) -> list[EntryId]:
-    return sorted(entry_id for entry_id, stored in keys.items() if stored == key)
