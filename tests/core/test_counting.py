@@ -152,7 +152,7 @@ def test_a_batch_closes_at_its_target_unless_one_request_alone_is_larger() -> No
     appends = Appends()
     sizes = [BATCH_BYTES_TARGET * 2, 400_000, 400_000, 400_000, 10]
     for number, size in enumerate(sizes):
-        appends.queue.append(queued(number, size))
+        appends.add(queued(number, size))
     formed = []
     first_id = EntryId(1)
     while appends.queue:
@@ -196,8 +196,8 @@ def test_keys_count_toward_the_size_of_a_batch() -> None:
     size = encoded_size(messages, keys)
     assert size > BATCH_BYTES_TARGET
     for number in range(3):
-        appends.queue.append(QueuedAppend(RequestId(number), messages, size, 1, None, keys))
-    appends.queue.append(queued(3, 10))
+        appends.add(QueuedAppend(RequestId(number), messages, size, 1, None, keys))
+    appends.add(queued(3, 10))
     assert len(appends.form_batch(EntryId(1))) == len(keys)
 
 
@@ -205,7 +205,7 @@ def test_one_request_stays_one_run_of_ids() -> None:
     appends = Appends()
     for number in range(3):
         messages = (b"a", b"b", b"c")
-        appends.queue.append(QueuedAppend(RequestId(number), messages, 3, 1, None))
+        appends.add(QueuedAppend(RequestId(number), messages, 3, 1, None))
     appends.form_batch(EntryId(5))
     assert [(w.first_id, w.last_id) for w in appends.running] == [(5, 7), (8, 10), (11, 13)]
 

@@ -5,6 +5,8 @@ PURE.
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from replog.core import events as ev
@@ -21,7 +23,7 @@ from tests.core.desk import is_closed
 from tests.core.disk import make_batch
 from tests.core.greetings import refusal
 from tests.core.parts import Action
-from tests.core.world import serving_world
+from tests.core.world import World, serving_world
 
 # --- R10: write concern ---------------------------------------------------------------------
 
@@ -249,3 +251,24 @@ def test_appends_that_arrive_during_a_write_form_one_batch() -> None:
         world.append(text)
     world.settle()
     assert [batch.messages for batch in world.nodes[0].disk.log] == [(b"x",), (b"y", b"z")]
+
+
+@pytest.mark.parametrize("keys", [(), ("k",)], ids=["unkeyed", "keyed"])
+def test_clients_that_hang_up_cost_the_same_however_many_wait(keys: tuple[str, ...]) -> None:
+    """Looking for each of them among all makes the cost quadratic (P8)."""
+
+    def hang_up(count: int) -> float:
+        master = World(2).master  # it has not heard its secondaries: all are in line
+        requests = list(map(RequestId, range(count)))
+        for request in requests:
+            master.step(ev.AppendRequested(request, (b'"x"',), 1, None, keys))
+        is_idle = master.appending.is_idle
+        assert not is_idle
+        began = time.process_time()
+        for request in reversed(requests):
+            master.step(ev.RequestAbandoned(request))
+        assert master.appending.is_idle
+        return time.process_time() - began
+
+    few, many = min(hang_up(200) for _ in range(3)), min(hang_up(2000) for _ in range(2))
+    assert many < 40 * few

@@ -61,7 +61,7 @@ class Appending:
         self._appends = Appends()
         self.answers = Answers(facts, replicas, admission, self._appends)
         self._window = window
-        self._unloaded: list[QueuedAppend] = []
+        self._unloaded: dict[RequestId, QueuedAppend] = {}
         self._confirming: dict[RequestId, QueuedAppend] = {}
 
     # --- arrival ------------------------------------------------------------------------
@@ -84,7 +84,7 @@ class Appending:
         if event.keys:
             self._take_in(queued, out)
         else:
-            self._appends.queue.append(queued)
+            self._appends.add(queued)
 
     def acks_awaited(self, event: AcksAwaited, out: list[Effect]) -> None:
         """Let a client wait until a stored entry is on as many nodes as it wants (P2)."""
@@ -143,8 +143,8 @@ class Appending:
         if dropped is not None:
             self._end_keys(dropped.keys, out)
             return
-        self._unloaded = [queued for queued in self._unloaded if queued.request != request]
-        self._window.abandon(request)
+        if self._unloaded.pop(request, None) is None:
+            self._window.abandon(request)
 
     # --- keys (P6) ----------------------------------------------------------------------
 
@@ -152,7 +152,7 @@ class Appending:
         """Queue an append with keys, unless it may be stored, or on its way, already."""
         window = self._window
         if not window.is_loaded:
-            self._unloaded.append(queued)
+            self._unloaded[queued.request] = queued
             self._maybe_load(out)
             return
         holder = window.holder_of(queued.keys)
@@ -168,7 +168,7 @@ class Appending:
                 ConfirmKeys(queued.request, queued.messages, queued.keys, candidates, window.number)
             )
         else:
-            self._appends.queue.append(queued)
+            self._appends.add(queued)
 
     def _answer_or_load(self, out: list[Effect]) -> None:
         """Refuse who waits for the keys where they cannot be had: nobody waits for a repair."""
@@ -176,8 +176,8 @@ class Appending:
         if refused is None or refused.reason in _READABLE or self._window.is_loading:
             self._maybe_load(out)
             return
-        waiting, self._unloaded = self._unloaded, []
-        out += [AnswerAppend(queued.request, refused) for queued in waiting]
+        waiting, self._unloaded = self._unloaded, {}
+        out += [AnswerAppend(queued.request, refused) for queued in waiting.values()]
 
     def _maybe_load(self, out: list[Effect]) -> None:
         """Have the window read, once somebody needs it: a start does not wait for it."""
@@ -198,8 +198,8 @@ class Appending:
             self._window.is_loading = False  # R13: read again, unless damage is still known.
             return
         self._window.load(event.keys)
-        waiting, self._unloaded = self._unloaded, []
-        for queued in waiting:
+        waiting, self._unloaded = self._unloaded, {}
+        for queued in waiting.values():
             self._take_in_again(queued, out)
 
     def keys_confirmed(self, event: KeysConfirmed, out: list[Effect]) -> None:
@@ -216,7 +216,7 @@ class Appending:
             )
             out.append(AnswerAppend(queued.request, refused))
         elif not any(found):
-            self._appends.queue.append(queued)  # Another key of the same hash.
+            self._appends.add(queued)  # Another key of the same hash.
             return
         elif event.is_same and all(
             entry_id or key is None for entry_id, key in zip(found, queued.keys, strict=True)
@@ -293,14 +293,14 @@ class Appending:
         if not self._appends.queue or self._admission.blocked() is not None:
             return False
         suited = (None, self._facts.durable.last_id)
-        return any(queued.expect in suited for queued in self._appends.queue)
+        return any(queued.expect in suited for queued in self._appends.queue.values())
 
     def adopted(self, out: list[Effect]) -> None:
         """Entries came that were not appended here: whose keys they have is read anew (R8)."""
         self._window.forget()
         looked_up = [*self._appends.take_keyed(), *self._confirming.values()]
         self._confirming.clear()
-        self._unloaded += looked_up
+        self._unloaded.update((queued.request, queued) for queued in looked_up)
         for queued in looked_up:
             self._end_keys(queued.keys, out)
 
@@ -340,7 +340,7 @@ class Appending:
                 if _is_same(held, queued):
                     self.answers.pending(_replay(held, waiting), out)
                 else:
-                    self._unloaded.append(held)
+                    self._unloaded[held.request] = held
 
     # --- the end ------------------------------------------------------------------------
 
@@ -354,7 +354,7 @@ class Appending:
         refused = self._admission.blocked()
         assert refused is not None, "only a stopping master is stopped"
         looked_up, self._confirming = list(self._confirming.values()), {}
-        waiting, self._unloaded = [*self._unloaded, *looked_up], []
+        waiting, self._unloaded = [*self._unloaded.values(), *looked_up], {}
         out += [AnswerAppend(queued.request, refused) for queued in waiting]
         for queued in looked_up:
             self._end_keys(queued.keys, out)

@@ -5,7 +5,7 @@ PURE.
 
 from __future__ import annotations
 
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
@@ -42,17 +42,30 @@ class Appends:
     """The queue before the disk, the batch on the disk, the waiters behind it.
 
     Attributes:
-        queue: appends without ids, in order of arrival; provably not stored.
+        queue: appends without ids, in order of arrival; provably not stored. By request: of
+            10,000 that hang up each costs the same (P8).
         running: the appends of the batch that is being persisted, with their ids.
         running_keyed: those of them that have idempotency keys, as they were queued too.
         abandoned: members of `running` whose client hung up.
     """
 
-    queue: deque[QueuedAppend] = field(default_factory=deque)
+    queue: OrderedDict[RequestId, QueuedAppend] = field(default_factory=OrderedDict)
     running: list[WaitingAppend] = field(default_factory=list)
     running_keyed: list[tuple[QueuedAppend, WaitingAppend]] = field(default_factory=list)
     abandoned: set[RequestId] = field(default_factory=set)
     waiters: Waiters = field(default_factory=Waiters)
+    _running_requests: set[RequestId] = field(default_factory=set)
+
+    def add(self, queued: QueuedAppend) -> None:
+        """Let an append wait for a batch, behind those that came before it."""
+        self.queue[queued.request] = queued
+
+    @property
+    def _oldest(self) -> QueuedAppend:
+        return self.queue[next(iter(self.queue))]
+
+    def _take_oldest(self) -> QueuedAppend:
+        return self.queue.popitem(last=False)[1]
 
     def take_unmet(self, last_id: EntryId) -> Iterator[QueuedAppend]:
         """Remove and yield the oldest queued appends that the log's end does not suit.
@@ -60,8 +73,8 @@ class Appends:
         No batch may be running: `last_id` is the log's, durably.
         """
         assert not self.running, "the log's end is not known"
-        while self.queue and self.queue[0].expect not in {None, last_id}:
-            yield self.queue.popleft()
+        while self.queue and self._oldest.expect not in {None, last_id}:
+            yield self._take_oldest()
 
     def form_batch(self, first_id: EntryId) -> tuple[bytes, ...]:
         """Give ids to the oldest queued appends; return the messages of the batch.
@@ -75,11 +88,11 @@ class Appends:
         messages: list[bytes] = []
         size = 0
         next_id = first_id
-        while self.queue and (not messages or size + self.queue[0].size <= BATCH_BYTES_TARGET):
-            queued = self.queue[0]
+        while self.queue and (not messages or size + self._oldest.size <= BATCH_BYTES_TARGET):
+            queued = self._oldest
             if queued.expect is not None and queued.expect != next_id - 1:
                 break
-            self.queue.popleft()
+            self._take_oldest()
             messages.extend(queued.messages)
             size += queued.size
             last_id = EntryId(next_id + len(queued.messages) - 1)
@@ -87,6 +100,7 @@ class Appends:
                 queued.request, next_id, last_id, queued.copies, queued.deadline
             )
             self.running.append(waiting)
+            self._running_requests.add(queued.request)
             if queued.keys:
                 self.running_keyed.append((queued, waiting))
             next_id = EntryId(last_id + 1)
@@ -107,9 +121,9 @@ class Appends:
 
     def take_keyed(self) -> list[QueuedAppend]:
         """Remove and return the queued appends with keys."""
-        keyed = [queued for queued in self.queue if queued.keys]
-        if keyed:
-            self.queue = deque(queued for queued in self.queue if not queued.keys)
+        keyed = [queued for queued in self.queue.values() if queued.keys]
+        for queued in keyed:
+            del self.queue[queued.request]
         return keyed
 
     def batch_durable(self) -> None:
@@ -119,6 +133,7 @@ class Appends:
 
     def _take_running(self) -> Iterator[WaitingAppend]:
         running, self.running = self.running, []
+        self._running_requests.clear()
         abandoned, self.abandoned = self.abandoned, set()
         return (waiting for waiting in running if waiting.request not in abandoned)
 
@@ -128,8 +143,8 @@ class Appends:
 
     def take_queue(self) -> list[QueuedAppend]:
         """Remove and return the queued appends: they will not be stored."""
-        queue, self.queue = self.queue, deque()
-        return list(queue)
+        queue, self.queue = self.queue, OrderedDict()
+        return list(queue.values())
 
     def abandon(self, request: RequestId) -> QueuedAppend | None:
         """The client hung up. What has an id stays stored; what has none is dropped.
@@ -138,13 +153,10 @@ class Appends:
         """
         if self.waiters.abandon(request):
             return None
-        if any(waiting.request == request for waiting in self.running):
+        if request in self._running_requests:
             self.abandoned.add(request)
             return None
-        dropped = next((queued for queued in self.queue if queued.request == request), None)
-        if dropped is not None:
-            self.queue.remove(dropped)
-        return dropped
+        return self.queue.pop(request, None)
 
     def expired(self, now: Tick, *, durable: EntryId) -> Iterator[WaitingAppend]:
         """Remove and yield what waited long enough and is durable here."""

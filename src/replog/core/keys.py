@@ -34,7 +34,8 @@ class KeyWindow:
     is_loading: bool = False
     number: int = 0
     _ids: OrderedDict[int, tuple[EntryId, ...]] = field(default_factory=OrderedDict)
-    _in_flight: dict[str, list[QueuedAppend]] = field(default_factory=dict)
+    _in_flight: dict[str, dict[RequestId, QueuedAppend]] = field(default_factory=dict)
+    _held_by: dict[RequestId, str] = field(default_factory=dict)
 
     # --- what is stored -----------------------------------------------------------------
 
@@ -95,11 +96,12 @@ class KeyWindow:
         """An append with these keys is on its way to the disk, or being looked for there."""
         for key in keys:
             if key is not None:
-                self._in_flight.setdefault(key, [])
+                self._in_flight.setdefault(key, {})
 
     def hold(self, key: str, queued: QueuedAppend) -> None:
         """Let an append wait for the one that has its key: it gets the same outcome."""
-        self._in_flight[key].append(queued)
+        self._in_flight[key][queued.request] = queued
+        self._held_by[queued.request] = key
 
     def end(self, keys: Iterable[str | None]) -> list[QueuedAppend]:
         """The fate of these keys is known: return who waited for it, in order of arrival.
@@ -107,13 +109,17 @@ class KeyWindow:
         All of them are taken out before any is looked at again: the first one may begin the
         same key anew.
         """
-        ended = [self._in_flight.pop(key, []) for key in dict.fromkeys(keys) if key is not None]
-        return [queued for waiting in ended for queued in waiting]
+        ended = [self._in_flight.pop(key, {}) for key in dict.fromkeys(keys) if key is not None]
+        held = [queued for waiting in ended for queued in waiting.values()]
+        for queued in held:
+            del self._held_by[queued.request]
+        return held
 
     def abandon(self, request: RequestId) -> None:
         """A client that waited for a key hung up."""
-        for waiting in self._in_flight.values():
-            waiting[:] = (queued for queued in waiting if queued.request != request)
+        key = self._held_by.pop(request, None)
+        if key is not None:
+            del self._in_flight[key][request]
 
 
 def keys_of(first_id: EntryId, keys: tuple[str | None, ...]) -> tuple[tuple[EntryId, str], ...]:

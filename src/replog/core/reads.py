@@ -6,7 +6,7 @@ PURE.
 from __future__ import annotations
 
 import heapq
-from collections import deque
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -18,32 +18,37 @@ class WaitingReads:
     """The waiting reads, in order of the id that each waits for."""
 
     def __init__(self) -> None:
-        self._queue: deque[tuple[EntryId, RequestId]] = deque()
+        self._targets: OrderedDict[RequestId, EntryId] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._queue)
+        return len(self._targets)
 
     def add(self, request: RequestId, target: EntryId) -> None:
         """Let `request` wait until `target` is shown; targets ascend from call to call."""
-        self._queue.append((target, request))
+        self._targets[request] = target
 
     def reached(self, shown: EntryId) -> Iterator[RequestId]:
         """Remove and yield the reads that wait for nothing beyond `shown`."""
-        while self._queue and self._queue[0][0] <= shown:
-            yield self._queue.popleft()[1]
+        while self._targets:
+            request = next(iter(self._targets))
+            if self._targets[request] > shown:
+                return
+            del self._targets[request]
+            yield request
 
     def all(self) -> Iterator[RequestId]:
         """Remove and yield every read: what they wait for will not be known."""
-        while self._queue:
-            yield self._queue.popleft()[1]
+        while self._targets:
+            yield self._targets.popitem(last=False)[0]
 
     def clip(self, durable: EntryId) -> None:
         """The log was cut back to `durable`: nobody waits for what is gone (R3)."""
-        self._queue = deque((min(target, durable), request) for target, request in self._queue)
+        for request, target in self._targets.items():
+            self._targets[request] = min(target, durable)
 
     def abandon(self, request: RequestId) -> None:
         """Forget a read whose client hung up."""
-        self._queue = deque(waiting for waiting in self._queue if waiting[1] != request)
+        self._targets.pop(request, None)
 
 
 @dataclass(slots=True)
