@@ -11,6 +11,7 @@ import pytest
 
 from replog.core.entry import GENESIS, EntryId, Epoch, Head, LogId
 from replog.core.errors import DamagedLogError, StorageError
+from replog.storage import contents
 from replog.storage.batch import LimitError, parse_time
 from replog.storage.filesystem import PosixFilesystem
 from replog.storage.log import Log
@@ -351,3 +352,17 @@ def test_it_works_the_same_on_a_real_disk(tmp_path: Path) -> None:
     log = open_log(disk, directory=str(tmp_path / "secondary"), is_master=False)
     assert (log.head, log.damage) == (master.head, ())
     assert read(log) == read(master)
+
+
+def test_indexes_are_freed_on_a_node_that_nobody_reads_from(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(contents, "INDEXES_MAX", 4)
+    log = open_log(SimFilesystem(Random(0)))
+    for number in range(60):
+        append_durably(log, f"entry {number}")
+    segments = log._contents.segments
+    assert len(segments) > 10
+    kept = [segment for segment in segments if segment.verified != segment.start]
+    assert len(kept) <= 4 + 1, "the last segment is being written"
+    assert read(log).count(b"\n") == 60

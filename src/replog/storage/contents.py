@@ -20,7 +20,7 @@ from replog.storage.segment import Segment
 from replog.storage.survey import SegmentSurvey, missing, survey_segment
 
 INDEXES_MAX = 256
-"""Segments that keep their index and what is verified of them: 4 GiB of log, 4 MiB of memory."""
+"""Segments that keep their index and what is verified of them: 4 GiB of log, 6.4 MiB of memory."""
 
 
 class Contents:
@@ -59,9 +59,13 @@ class Contents:
             segment.wrote(stop, is_sealed=is_sealed)
             if self.damage:
                 return  # found by a reader just now: this comes back with the repair
-            if not self.segments or self.segments[-1] is not segment:
+            before = self.segments[-1] if self.segments else None
+            if before is not segment:
                 self.segments = (*self.segments, segment)
             self.head = stop.head
+        if before is not None and before is not segment:
+            # Its index was made while it was written; nobody may ever read from it (P10).
+            self.used(before)
 
     def open(self, segment: Segment) -> File:
         """Open the file of a segment for reading.

@@ -17,7 +17,7 @@ SPACING_BYTES = 64 * 1024
 
 
 class SparseIndex:
-    """Some of the batch ends of a segment, in order; 56 bytes each.
+    """Some of the batch ends of a segment, in order; about 97 bytes each.
 
     Invariant: offsets and ids grow; the first point is the start of the segment.
     """
