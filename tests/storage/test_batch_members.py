@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 
 import pytest
 
 from replog.core.errors import FormatError
-from replog.storage.batch import BATCH_BYTES_MAX, KEY_BYTES_MAX, BadBatch
+from replog.storage.batch import BATCH_BYTES_MAX, KEY_BYTES_MAX, BadBatch, spans
+from replog.storage.lines import parse_trailer
 from tests.support import format1
 from tests.support.receiver import AFTER, PATHS, batch, opening, refused, verify
 
@@ -38,6 +40,18 @@ def test_unknown_members_are_hashed_and_ignored(rest: str) -> None:
 def test_keys_come_out_by_id() -> None:
     run = verify(batch(rest=',"keys":{"10":"order-77","11":"é\\n"}'))
     assert run.batches[0].keys == {10: "order-77", 11: "é\n"}
+
+
+@pytest.mark.parametrize("seal", ["", ',"seal":true'])
+def test_one_key_is_read_the_quick_way_as_the_thorough_one_reads_it(seal: str) -> None:
+    keys = [*(chr(code) for code in range(0x250)), "order-77", "k" * KEY_BYTES_MAX, ""]
+    for key in keys:
+        rest = f',"keys":{{"11":{json.dumps(key, ensure_ascii=False)}}}{seal}'
+        payload = batch(rest=rest)
+        line = payload[payload.index(b'{"batch":{') :]
+        (span,) = verify(payload).batches
+        assert span.keys == {11: key} == parse_trailer(line).keys
+        assert next(spans(payload)) == span
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from types import MappingProxyType
-from typing import NoReturn, cast
+from typing import Final, NoReturn, cast
 
 import msgspec
 
@@ -44,11 +44,16 @@ _TIME_OF_DAY = rb"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 
 PLAIN_TRAILER = re.compile(
     rb'\{"batch":\{"first":' + _NUMBER + rb',"last":' + _NUMBER + rb',"epoch":' + _NUMBER
-    + rb',"commit":' + _NUMBER + rb',"time":"(.{10}' + _TIME_OF_DAY + rb')"(,"seal":true)?'
+    + rb',"commit":' + _NUMBER + rb',"time":"(.{10}' + _TIME_OF_DAY + rb')"'
+    + rb'(?:,"keys":\{"([1-9][0-9]{0,15})":"([ !#-\[\]-~]{1,255})"\})?(,"seal":true)?'
     + rb',"prev":"(.{64})","hash":"(.{64})"\}\}\n'
 )  # fmt: skip
-"""A trailer that carries nothing special: nearly all of them. The day and both hashes are
-still to be compared: with dots for them it costs a fifth of the exact pattern."""
+"""A trailer that carries nothing special, or one key in printable ASCII: nearly all of them.
+
+The day and both hashes are still to be compared: with dots for them it costs a fifth of the
+exact pattern. That the id of the key is one of the batch is to be checked as well. Its key
+is canonical JSON: nothing in it is escaped.
+"""
 
 _TRAILER_START = re.compile(
     rb'\{"batch":\{"first":' + _NUMBER + rb',"last":' + _NUMBER + rb',"epoch":' + _NUMBER
@@ -67,6 +72,9 @@ _LOG_ID = re.compile(r"[0-9A-Za-z._:-]{1,64}")
 _TRAILER_FIXED = frozenset(("first", "last", "epoch", "commit", "time", "prev", "hash"))
 _HEADER_FIXED = frozenset(("format", "log_id", "first", "prev"))
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+TRAILER_GROUPS_HASH: Final = 10
+"""The group of `PLAIN_TRAILER` that is the batch's own hash."""
 
 NO_KEYS: Mapping[EntryId, str] = MappingProxyType({})
 """What nearly all batches have, shared."""
@@ -198,6 +206,16 @@ def parse_time(time: bytes) -> int:
         raise ValueError(f"not of the form 2026-11-22T22:10:00.123Z: {time!r}")
     since = datetime.fromisoformat(time[:-1].decode()).replace(tzinfo=UTC) - _UNIX_EPOCH
     return since // timedelta(milliseconds=1)
+
+
+def one_key(
+    entry_id: bytes | None, key: bytes | None, *, first: int, last: int
+) -> Mapping[EntryId, str] | None:
+    """Return the keys of a plain trailer from its groups; None where the id is another's."""
+    if entry_id is None or key is None:
+        return NO_KEYS
+    number = int(entry_id)
+    return {EntryId(number): key.decode()} if first <= number <= last else None
 
 
 # --- reading ------------------------------------------------------------------------------

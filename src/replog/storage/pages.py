@@ -16,6 +16,7 @@ from replog.storage.lines import (
     ENTRY_BEGINNING,
     PLAIN_TRAILER,
     TRAILER_BEGINNING,
+    TRAILER_GROUPS_HASH,
     LineError,
     parse_trailer,
 )
@@ -127,7 +128,7 @@ def _hash_behind(window: bytes, stop: int, last: EntryId) -> bytes | None:
         if start:
             plain = PLAIN_TRAILER.match(window, start)
             if plain is not None:
-                first_id, last_id, digits = int(plain[1]), int(plain[2]), plain[8]
+                first_id, last_id, digits = int(plain[1]), int(plain[2]), plain[TRAILER_GROUPS_HASH]
             else:
                 try:
                     trailer = parse_trailer(window[start : window.find(b"\n", start) + 1])

@@ -23,6 +23,7 @@ from replog.storage.lines import (
     LineError,
     Trailer,
     is_time,
+    one_key,
     parse_header,
     refuse_unknown,
 )
@@ -234,7 +235,7 @@ class _Walk:
                 self._take(self.stop, None)
 
     def _take_plain(self) -> None:
-        """Take batches while they are of the commonest kind: nothing special in the
+        """Take batches while they are of the commonest kind: one plain key or none in the
         trailer, the epoch and the day of the one before, no seal.
 
         This is `_take` at half its cost, and it decides nothing: the first batch that is
@@ -253,13 +254,17 @@ class _Walk:
             trailer = trailer_at(payload, before + 1) if before != -1 else None
             if trailer is None:
                 return
-            first, last, its_epoch, committed, time, seal, its_prev, digits = trailer.groups()
+            first, last, its_epoch, committed, time, key_id, key, seal, its_prev, digits = (
+                trailer.groups()
+            )
             entries_stop, stop = trailer.span()
             first_id = EntryId(self.last_id + 1)
             last_id = first_id if last == first else EntryId(int(last))
             committed_id = EntryId(int(committed))
+            keys = one_key(key_id, key, first=first_id, last=last_id) if key_id else NO_KEYS
             if (
-                its_prev != prev
+                keys is None
+                or its_prev != prev
                 or first != b"%d" % first_id
                 or not first_id <= last_id <= NUMBER_MAX
                 or its_epoch != epoch
@@ -294,7 +299,7 @@ class _Walk:
                     time,
                     False,  # noqa: FBT003 - keywords cost 0.2 µs a batch here
                     self.hash,
-                    NO_KEYS,
+                    keys,
                 )
             )
             self.last_id, self.hash, self.time, self.stop = last_id, digest, time, stop
