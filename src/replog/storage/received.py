@@ -5,6 +5,7 @@ PURE.
 
 from __future__ import annotations
 
+from binascii import unhexlify
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -60,12 +61,15 @@ def piece_of(batches: Batches, end: Place, *, opens: bool) -> Piece:
         raise BadBatch(0, f"it does not begin behind {end.head}")
     if first.time < end.time:
         raise BadBatch(0, "its time is before that of the batch before")
-    try:
-        last = parse_trailer(payload[payload.rfind(b"\n" + TRAILER_BEGINNING) + 1 :])
-    except LineError as error:
-        raise BadBatch(0, str(error)) from error
-    if last.hash != batches.head.hash.hex().encode():
+    last_hash, last_time, seals = first.hash, first.time, first.seal
+    if first.stop < len(payload):
+        try:
+            last = parse_trailer(payload[payload.rfind(b"\n" + TRAILER_BEGINNING) + 1 :])
+        except LineError as error:
+            raise BadBatch(0, str(error)) from error
+        last_hash, last_time, seals = unhexlify(last.hash), last.time, last.seal
+    if last_hash != batches.head.hash:
         raise BadBatch(0, f"it does not end at {batches.head}")
     offset = 0 if opens else end.offset
-    stop = Place(offset + len(payload), batches.head, last.time)
-    return Piece(payload, opens, stop, last.seal)
+    stop = Place(offset + len(payload), batches.head, last_time)
+    return Piece(payload, opens, stop, seals)
