@@ -17,6 +17,7 @@ from replog.storage.claims import claimed_id
 from replog.storage.contents import Contents
 from replog.storage.filesystem import File
 from replog.storage.layout import repair_name, segment_name
+from replog.storage.lines import HEADER_BEGINNING
 from replog.storage.marks import Marks
 from replog.storage.place import BEGINNING, STRETCH_BYTES, Place
 from replog.storage.quarantine import quarantine
@@ -25,6 +26,8 @@ from replog.storage.scan import Found, GoodRun
 from replog.storage.span import BadBatch
 from replog.storage.survey import survey
 from replog.storage.syncing import sync_file, sync_names
+
+_NEXT_HEADER = b"\n" + HEADER_BEGINNING
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,8 +113,11 @@ def _split(payload: bytes, start: Place, name: str, log_id: LogId) -> list[_Part
     parts: list[_Part] = []
     at = 0
     while at < len(payload):
+        # A header line stands nowhere but where a segment begins: one segment at a time is
+        # copied, not all that is left.
+        next_at = payload.find(_NEXT_HEADER, at) + 1 or len(payload)
         scan = scan_run(
-            payload[at:],
+            payload[at:next_at],
             after=start.head,
             log_id=log_id,
             last_time=start.time,
@@ -121,6 +127,8 @@ def _split(payload: bytes, start: Place, name: str, log_id: LogId) -> list[_Part
         if not run.batches or (scan.bad is not None and not run.seals):
             reason = scan.bad.reason if scan.bad is not None else "there is none"
             raise BadBatch(at + run.stop, reason)
+        if next_at < len(payload) and not run.seals:
+            raise BadBatch(next_at, "a header line stands in the middle of a segment")
         stop = Place(start.offset + run.stop, run.head, run.last_time)
         parts.append(_Part(name, payload[at : at + run.stop], start, stop, run.seals))
         at += run.stop
