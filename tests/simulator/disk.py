@@ -75,6 +75,13 @@ class SimFilesystem:
     def exists(self, path: str) -> bool:
         return self.find(path) is not None
 
+    def size(self, path: str) -> int:
+        found = self.find(path)
+        if found is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
+        assert isinstance(found, Inode), path
+        return len(found.cached)
+
     def list(self, directory: str) -> list[str]:
         return sorted(self._directory(directory).cached)
 

@@ -80,6 +80,9 @@ class FaultyFilesystem:
     def exists(self, path: str) -> bool:
         return self.inner.exists(path)
 
+    def size(self, path: str) -> int:
+        return self.inner.size(path)
+
     def list(self, directory: str) -> list[str]:
         return self.inner.list(directory)
 

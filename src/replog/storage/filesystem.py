@@ -64,6 +64,9 @@ class Filesystem(Protocol):
     def exists(self, path: str) -> bool:
         """Say whether `path` names a file or directory; an unreadable parent raises."""
 
+    def size(self, path: str) -> int:
+        """Return the size of a file in bytes, without opening it."""
+
     def list(self, directory: str) -> list[str]:
         """Return the names in `directory`, sorted."""
 
@@ -159,6 +162,9 @@ class PosixFilesystem:
         except (FileNotFoundError, NotADirectoryError):
             return False
         return True
+
+    def size(self, path: str) -> int:
+        return os.stat(path).st_size
 
     def list(self, directory: str) -> list[str]:
         return sorted(os.listdir(directory))

@@ -51,14 +51,10 @@ def list_segments(filesystem: Filesystem, layout: Layout) -> list[Found]:
     """Return the segment files in order of their ids; other names are none of ours."""
     names = [name for name in filesystem.list(layout.segments) if first_id_of(name) is not None]
     ids = [first_id_of(name) or EntryId(0) for name in names]
-    files = []
-    for name, first_id, stop_id in zip(names, ids, [*ids[1:], None], strict=False):
-        file = filesystem.open(layout.segment(name), writable=False)
-        try:
-            files.append(Found(name, first_id, stop_id, file.size()))
-        finally:
-            file.close()
-    return files
+    return [
+        Found(name, first_id, stop_id, filesystem.size(layout.segment(name)))
+        for name, first_id, stop_id in zip(names, ids, [*ids[1:], None], strict=False)
+    ]
 
 
 @dataclass(frozen=True, slots=True)
