@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from hypothesis import strategies as st
 
 from replog.core.entry import EntryId, Epoch, Head
 from replog.storage import marks as module
-from replog.storage.filesystem import PosixFilesystem
+from replog.storage.filesystem import PosixFile, PosixFilesystem
 from replog.storage.marks import BLOCK_BYTES, MARKS_BYTES, NO_MARK, DurableMark, Marks
 
 DISK = PosixFilesystem()
@@ -192,6 +194,32 @@ def test_a_file_that_lost_its_end_keeps_the_slots_that_are_whole(path: Path) -> 
     marks.close()
     path.write_bytes(path.read_bytes()[:BLOCK_BYTES])
     assert reopen(path).durable == mark(1)
+
+
+def test_marks_that_find_no_space_again_and_again_leave_the_last_good_one(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marks = Marks.create(DISK, str(path))
+    marks.note_durable(mark(1))
+    marks.note_commit(EntryId(5))
+    write_at = PosixFile.write_at
+
+    def half(self: PosixFile, offset: int, data: bytes) -> None:
+        write_at(self, offset, data[:30])
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PosixFile, "write_at", half)
+        for number in (2, 3, 4):
+            with pytest.raises(OSError, match="space"):
+                marks.note_durable(mark(number))
+            with pytest.raises(OSError, match="space"):
+                marks.note_commit(EntryId(10 * number))
+    assert reopen(path).durable == mark(1)
+    assert reopen(path).commit_note == 5
+    marks.note_durable(mark(5))
+    assert reopen(path).durable == mark(5)
+    marks.close()
 
 
 def test_a_durable_mark_is_synced_and_a_commit_note_is_not(

@@ -62,7 +62,10 @@ NO_MARK = DurableMark(GENESIS, EntryId(0), 0)
 
 
 class Marks:
-    """The open file. For the one writer thread; `commit_note` may be read from any.
+    """The open file. For the one writer thread, but for `note_commit`: the event loop calls that.
+
+    Each has its own lines and its own count, so that they need no lock; a cut, which calls
+    both, is ordered only while nothing is shown. `commit_note` may be read from any thread.
 
     Attributes:
         durable: the mark that was noted last. None where neither line of the file checks:
@@ -130,11 +133,13 @@ class Marks:
         Raises:
             OSError: as in `File.sync`: never retried.
         """
-        self._durable_sequence += 1
-        line = _durable_line(mark, self._durable_sequence, self.commit_note)
-        block = _DURABLE_BLOCKS[self._durable_sequence % 2]
-        self._file.write_at(block * BLOCK_BYTES, line)
+        sequence = self._durable_sequence + 1
+        line = _durable_line(mark, sequence, self.commit_note)
+        self._file.write_at(_DURABLE_BLOCKS[sequence % 2] * BLOCK_BYTES, line)
         self._file.sync()
+        # Only now: after a failure that is passed over the next one goes to the same block,
+        # and the other line stays good.
+        self._durable_sequence = sequence
         self.durable = mark
 
     def note_commit(self, committed_id: EntryId) -> None:
@@ -142,10 +147,10 @@ class Marks:
 
         It survives the end of this process, not a loss of power.
         """
-        self._commit_sequence += 1
-        line = _commit_line(committed_id, self._commit_sequence)
-        block = _COMMIT_BLOCKS[self._commit_sequence % 2]
-        self._file.write_at(block * BLOCK_BYTES, line)
+        sequence = self._commit_sequence + 1
+        line = _commit_line(committed_id, sequence)
+        self._file.write_at(_COMMIT_BLOCKS[sequence % 2] * BLOCK_BYTES, line)
+        self._commit_sequence = sequence
         self.commit_note = committed_id
 
     def close(self) -> None:
