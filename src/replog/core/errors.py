@@ -1,6 +1,6 @@
 """The errors of the environment, one tree: what happened, and what to do next.
 
-PURE. Programmer's errors are assertions, expected outcomes are values (docs/contributing);
+PURE. Programmer's errors are assertions, expected outcomes are values (CONTRIBUTING.md);
 what is left is here, and is translated once at each edge (HTTP, CLI).
 """
 

@@ -12,7 +12,7 @@ One link, in order:
                    do we share this?             Probe     (R3, any number)
     ProbeAnswer
                    give me what extends my log   Fetch     (R8 adoption, R13)
-    Batches
+    Batches, FetchEnd
                    cut back to here              Cut       (R3, R14)
     Report         … after the cut
                    your head is proven; go on    StreamStart
@@ -20,6 +20,8 @@ One link, in order:
     Acknowledgement  my durable head                       (R5, R6)
                    what is committed             CommitNews (R7)
     Heartbeat      both ways                     Heartbeat (R11)
+    ReadBarrier    what is committed now?                  (P4, for a read that asks)
+                   so much                       ReadMark
     Refusal        either may end it, saying why           (R8, R2)
 """
 
