@@ -104,12 +104,6 @@ class Waiters:
         for waiting in list(self._waiting.values()):
             yield self._remove(waiting)
 
-    def up_to(self, durable: EntryId) -> Iterator[WaitingAppend]:
-        """Remove and yield the waiters whose entries are durable here."""
-        for waiting in list(self._waiting.values()):
-            if waiting.last_id <= durable:
-                yield self._remove(waiting)
-
     def abandon(self, request: RequestId) -> bool:
         """Forget a waiter whose client hung up; return whether there was one."""
         waiting = self._waiting.get(request)

@@ -23,6 +23,7 @@ from replog.storage.lines import (
     parse_trailer,
 )
 from replog.storage.segment import Segment
+from replog.storage.span import NEXT_TRAILER
 
 _WINDOW_BYTES = 256 * 1024
 _LINE_BEGINNING_BYTES = 32
@@ -30,7 +31,6 @@ _LINE_BEGINNING_BYTES = 32
 
 _BEGINNING_BYTES = 4096
 """Enough for a header line and the id of the line behind it."""
-_NEXT_TRAILER = b"\n" + TRAILER_BEGINNING
 
 _Found = TypeVar("_Found")
 
@@ -105,8 +105,8 @@ def _around(contents: Contents, id: EntryId) -> tuple[Head, Head | None]:
     with Opened(contents, segment) as opened:
         offset, point = opened.point_before(next_id)
         window, at = opened.window_with(next_id, offset)
-        below = window.rfind(_NEXT_TRAILER, 0, at + 1)
-        end, above = opened.trailer(window, window.find(_NEXT_TRAILER, max(at, 0)) + 1)
+        below = window.rfind(NEXT_TRAILER, 0, at + 1)
+        end, above = opened.trailer(window, window.find(NEXT_TRAILER, max(at, 0)) + 1)
         del end
         if below == -1:
             return point, above
@@ -247,7 +247,7 @@ class Opened:
         while True:
             window = self.read(offset, offset + size)
             at = _find_line(window, id)
-            trailer = -1 if at is None else window.find(_NEXT_TRAILER, max(at, 0))
+            trailer = -1 if at is None else window.find(NEXT_TRAILER, max(at, 0))
             if at is not None and trailer != -1 and window.find(b"\n", trailer + 1) != -1:
                 return window, at
             if offset + size >= self.segment.stop.offset:
@@ -270,7 +270,7 @@ class Opened:
         """Return the trailer of the batch that holds `id`."""
         offset, _ = self.point_before(id)
         window, at = self.window_with(id, offset)
-        start = window.find(_NEXT_TRAILER, max(at, 0)) + 1
+        start = window.find(NEXT_TRAILER, max(at, 0)) + 1
         return self.parsed(window[start : window.find(b"\n", start) + 1])
 
     def trailer(self, window: bytes, start: int) -> tuple[int, Head]:
@@ -290,7 +290,7 @@ class Opened:
         """Return the end and the head of the first batch in a window, if it is whole."""
         start = window.find(b"\n") + 1 if window.startswith(HEADER_BEGINNING) else 0
         if not window.startswith(TRAILER_BEGINNING, start):
-            start = window.find(_NEXT_TRAILER) + 1
+            start = window.find(NEXT_TRAILER) + 1
         if not window.startswith(TRAILER_BEGINNING, start) or window.find(b"\n", start) == -1:
             return None
         return self.trailer(window, start)
@@ -299,7 +299,7 @@ class Opened:
         """Return the end and the head of the last whole batch in a window."""
         before = len(window)
         while True:
-            start = window.rfind(_NEXT_TRAILER, 0, before) + 1
+            start = window.rfind(NEXT_TRAILER, 0, before) + 1
             if start == 0 and not window.startswith(TRAILER_BEGINNING):
                 return None
             if window.find(b"\n", start) != -1:
@@ -325,7 +325,7 @@ class Opened:
         offset, _ = self.point_before(end_id)
         if end_id > self.segment.start.head.last_id:
             window, at = self.window_with(end_id, offset)
-            start = window.find(_NEXT_TRAILER, max(at, 0)) + 1
+            start = window.find(NEXT_TRAILER, max(at, 0)) + 1
         else:
             window = self.read(0, _WINDOW_BYTES)
             start = window.find(b"\n") + 1

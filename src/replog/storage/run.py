@@ -243,12 +243,8 @@ class _Walk:
         """
         payload, size, find = self.payload, len(self.payload), self.payload.find
         trailer_at, entry_at, append = PLAIN_TRAILER.match, self.entry.match, self.batches.append
-        epoch, day, prev, quick = (
-            b"%d" % self.epoch,
-            self.time[:10],
-            hexlify(self.hash),
-            not self.strict,
-        )
+        epoch, day, prev = b"%d" % self.epoch, self.time[:10], hexlify(self.hash)
+        quick = not self.strict
         while self.stop < size:
             start, before = self.stop, find(NEXT_TRAILER, self.stop)
             trailer = trailer_at(payload, before + 1) if before != -1 else None

@@ -28,6 +28,7 @@ from replog.storage.lines import (
 
 NEXT_TRAILER = b"\n" + TRAILER_BEGINNING
 _HASH_DIGITS = re.compile(rb"[0-9a-f]{64}")
+TRAILER_LINE = re.compile(re.escape(TRAILER_BEGINNING) + rb"[^\n]*\n")
 _OTHER_LINES = re.compile(rb'^\{"(?:batch|segment)":\{.*\n', re.MULTILINE)
 
 

@@ -6,7 +6,6 @@ docs/storage-format.md), and sort as bytes.
 
 from __future__ import annotations
 
-import re
 from bisect import bisect_left
 from collections.abc import Iterator
 from functools import lru_cache
@@ -21,6 +20,7 @@ from replog.storage.lines import (
 )
 from replog.storage.lookup import Opened, again, missing
 from replog.storage.segment import Segment
+from replog.storage.span import NEXT_TRAILER, TRAILER_LINE
 
 TIME_MS_MAX = 253_402_300_799_999
 """The last millisecond that the form of the format can write: the year 9999 ends."""
@@ -28,9 +28,6 @@ TIME_MS_MAX = 253_402_300_799_999
 _WINDOW_BYTES = 256 * 1024
 _TAIL_BYTES = 1024
 """Enough for a trailer that carries nothing special."""
-
-_NEXT_TRAILER = b"\n" + TRAILER_BEGINNING
-_TRAILER_LINE = re.compile(re.escape(TRAILER_BEGINNING) + rb"[^\n]*\n")
 
 
 def time_of(contents: Contents, id: EntryId) -> bytes:
@@ -97,7 +94,7 @@ def _time_until(opened: Opened, end: int) -> bytes:
     size = _TAIL_BYTES
     while True:
         tail = opened.read(max(0, end - size), end)
-        start = tail.rfind(_NEXT_TRAILER) + 1
+        start = tail.rfind(NEXT_TRAILER) + 1
         if start:
             return opened.parsed(tail[start:]).time
         if size >= end:
@@ -112,7 +109,7 @@ def _trailers(opened: Opened, offset: int) -> Iterator[Trailer]:
     while offset < stop_offset:
         window = opened.read(offset, offset + size)
         done = 0
-        for line in _TRAILER_LINE.finditer(window):
+        for line in TRAILER_LINE.finditer(window):
             yield opened.parsed(line[0])
             done = line.end()
         rest = window.find(TRAILER_BEGINNING, done)
