@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from replog.core.entry import EntryId, Epoch, Head
+from replog.core.entry import GENESIS, EntryId, Epoch, Head
 from replog.core.messages import Batches
 from replog.storage.log import Log
 from replog.storage.span import BadBatch
@@ -123,3 +123,16 @@ def test_batches_that_were_cut_are_not_read_from_memory() -> None:
     log.cut(heads[0])
     assert log.read_batches(heads[0], through=heads[2].last_id, size_max=1000) is None
     assert log.read_batches(heads[1], through=heads[2].last_id, size_max=1000) is None
+
+
+@pytest.mark.parametrize("is_master", [True, False])
+def test_only_a_master_keeps_in_memory_what_it_may_send_on(*, is_master: bool) -> None:
+    master = open_log(SimFilesystem(Random(0)))
+    append_durably(master, "one")
+    log = open_log(SimFilesystem(Random(1)), is_master=is_master)
+    log.append_batches(stream(master))
+    log.sync()
+    after, through = GENESIS, log.head.last_id
+    kept = log.recent_batches(after, through=through, size_max=1000)
+    assert (kept is not None) == is_master
+    assert log.read_batches(after, through=through, size_max=1000) is not None

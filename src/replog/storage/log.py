@@ -210,7 +210,9 @@ class Log:
         end = self._writer.end
         pieces = pieces_of(batches, end, opens=self._writer.opens_segment)
         self._writer.write(pieces)
-        for piece, after in zip(pieces, (end, *(piece.stop for piece in pieces)), strict=False):
+        befores = (end, *(piece.stop for piece in pieces))
+        # Only a master sends on what it wrote; a secondary would keep 4 MiB for a rare fetch.
+        for piece, after in zip(pieces, befores, strict=False) if self._is_master else ():
             self._recent.add(after.head, piece.stop.head, piece.payload, seals=piece.seals)
         return self._writer.end.head
 
