@@ -142,12 +142,6 @@ def test_what_is_not_http_is_answered_as_a_problem_and_closed(
         assert len(master.node.lines) == 1
 
 
-def test_an_offered_upgrade_is_answered_in_http_1(master: Served) -> None:
-    with master.connect() as connection:
-        headers = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": ""}
-        assert connection.request("GET", "/logs", None, headers).body == b"[]"
-
-
 def test_http_1_0_is_answered_and_closed(master: Served) -> None:
     with master.connect() as connection:
         connection.send(b"GET /logs HTTP/1.0\r\n\r\n")

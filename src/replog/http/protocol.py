@@ -73,7 +73,13 @@ class NodeProtocol(HttpToolsProtocol):
     # --- what arrives ----------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
-        super().data_received(data)
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as offer:
+            self._on_upgrade(memoryview(data)[offer.args[0] :])
+        except httptools.HttpParserError:
+            self._on_invalid()
+            return
         if self._reading is Reading.NOTHING:
             return
         size = len(data)
@@ -107,10 +113,10 @@ class NodeProtocol(HttpToolsProtocol):
         if http_version != "1.1":
             scope["http_version"] = http_version
         if parser.should_upgrade():
-            if self._should_upgrade():
-                return
-        else:
-            self.headers = _Trailers(maxlen=0)  # type: ignore[assignment]  # append is all
+            if scope["method"] == "CONNECT":
+                raise ValueError("CONNECT is for proxies")
+            return  # `_on_upgrade` comes next
+        self.headers = _Trailers(maxlen=0)  # type: ignore[assignment]  # append is all
         url = httptools.parse_url(self.url)
         scope["raw_path"] = url.path
         scope["path"] = unquote(url.path.decode("ascii"))
@@ -151,7 +157,44 @@ class NodeProtocol(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         self._reading = Reading.NOTHING
         self._sweeps = 0
-        super().on_message_complete()
+        if self.parser.should_upgrade() or self.cycle.response_complete:
+            return
+        self.cycle.more_body = False
+        self.cycle.message_event.set()
+
+    def _on_upgrade(self, rest: memoryview) -> None:
+        """Go on behind a head that offers an upgrade; `rest` is what came with it.
+
+        The parser takes the message for ended there, and a body for the next request: so
+        where the offer is not taken (h2c, say) a new parser gets the same head without it
+        (RFC 9110, section 7.8).
+        """
+        while not self._should_upgrade():
+            head = self._head_without_offer()
+            self.parser = httptools.HttpRequestParser(self)
+            self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn's
+            try:
+                self.parser.feed_data(head)
+                self.parser.feed_data(rest)
+            except httptools.HttpParserUpgrade as offer:  # the next request
+                rest = rest[offer.args[0] :]
+            except httptools.HttpParserError:
+                self._on_invalid()
+                return
+            else:
+                return
+        self.handle_websocket_upgrade()
+
+    def _head_without_offer(self) -> bytes:
+        parser = self.parser
+        version = parser.get_http_version().encode()
+        lines = [b"%b %b HTTP/%b" % (parser.get_method(), self.url, version)]
+        lines += [b"%b: %b" % header for header in self.headers if header[0] != b"upgrade"]
+        return b"\r\n".join([*lines, b"", b""])
+
+    def _on_invalid(self) -> None:
+        self.logger.warning("Invalid HTTP request received.")
+        self.send_400_response("Invalid HTTP request received.")
 
     # --- what is answered ------------------------------------------------------------------
 
@@ -181,9 +224,6 @@ class NodeProtocol(HttpToolsProtocol):
             running.disconnected = True
             running.message_event.set()
         super().connection_lost(exc)
-
-    def _unsupported_upgrade_warning(self) -> None:
-        """A client may offer an upgrade (to h2c, say); it is answered in HTTP/1.1."""
 
     # --- deadlines -------------------------------------------------------------------------
 
