@@ -126,6 +126,9 @@ def test_trailers_without_end_are_cut_off(master: Served) -> None:
         b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: x\r\n\r\n",
         b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 1\r\nContent-Length: 2\r\n\r\n",
         b"POST /logs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nnot a size\r\n",
+        b"CONNECT a:443 HTTP/1.1\r\nHost: x\r\n\r\n",  # would make a tunnel of what follows
+        b"CONNECT x HTTP/1.1\r\nHost: x\r\n\r\n" + request_bytes("GET", "/logs"),
+        b"GET http://a#b HTTP/1.1\r\nHost: x\r\n\r\n",
     ],
 )
 def test_what_is_not_http_is_answered_as_a_problem_and_closed(
@@ -140,6 +143,17 @@ def test_what_is_not_http_is_answered_as_a_problem_and_closed(
     with master.connect() as another:
         assert another.append(b'{"message":"x"}').status == 200
         assert len(master.node.lines) == 1
+
+
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("http://x/logs", 200), ("http://x/logs?from=1", 200), ("http://x", 404), ("http://x?y", 404)],
+)
+def test_a_whole_url_is_taken_for_its_path(master: Served, target: str, status: int) -> None:
+    """RFC 9112, section 3.2.2; a path that is empty is `/`, which is none of the node's."""
+    with master.connect() as connection:
+        for _ in range(2):
+            assert connection.request("GET", target).status == status
 
 
 def test_http_1_0_is_answered_and_closed(master: Served) -> None:

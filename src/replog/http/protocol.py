@@ -102,10 +102,6 @@ class NodeProtocol(HttpToolsProtocol):
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
-        self._reading = Reading.BODY
-        self._sweeps = 0
-        self._body_raw_bytes = self._body_bytes = 0
-        self._body_bytes_at_check = self._discarded_bytes = 0
         parser = self.parser
         scope = self.scope
         scope["method"] = parser.get_method().decode("ascii")
@@ -118,10 +114,15 @@ class NodeProtocol(HttpToolsProtocol):
             return  # `_on_upgrade` comes next
         self.headers = _Trailers(maxlen=0)  # type: ignore[assignment]  # append is all
         url = httptools.parse_url(self.url)
-        scope["raw_path"] = url.path
-        scope["path"] = unquote(url.path.decode("ascii"))
+        path = url.path or b"/"  # none in `http://host` (RFC 9112, section 3.2.2)
+        scope["raw_path"] = path
+        scope["path"] = unquote(path.decode("ascii"))
         scope["query_string"] = url.query or b""
         scope["extensions"] = EXTENSIONS
+        self._reading = Reading.BODY  # not before: what is refused until here is no body
+        self._sweeps = 0
+        self._body_raw_bytes = self._body_bytes = 0
+        self._body_bytes_at_check = self._discarded_bytes = 0
         self._begin_cycle(keep_alive=http_version != "1.0" and parser.should_keep_alive())
 
     def _begin_cycle(self, *, keep_alive: bool) -> None:
