@@ -161,3 +161,26 @@ def test_http_1_0_is_answered_and_closed(master: Served) -> None:
         connection.send(b"GET /logs HTTP/1.0\r\n\r\n")
         assert connection.answer().body == b"[]"
         assert connection.is_closed()
+
+
+def _pipelined(rest: bytes) -> bytes:
+    """Return an append of 80 KB with `rest` behind it, for one read of the node."""
+    return request_bytes("POST", "/logs", b'{"message":"%b"}' % (b"x" * 80_000)) + rest
+
+
+def test_a_body_does_not_count_as_headers_of_the_request_behind_it(master: Served) -> None:
+    request = request_bytes("POST", "/logs", b'{"message":"y"}')
+    for split in (20, request.index(b"\r\n\r\n") + 5):  # in the next head, in the next body
+        with master.connect() as connection:
+            connection.send(_pipelined(request[:split]))
+            assert connection.answer().status == 200
+            connection.send(request[split:])
+            assert connection.answer().status == 200
+
+
+def test_headers_behind_a_body_have_their_bound(master: Served) -> None:
+    with master.connect() as connection:
+        connection.send(_pipelined(b"GET /logs HTTP/1.1\r\nX: "))
+        assert connection.answer().status == 200
+        connection.send(b"x" * 70_000)
+        assert connection.answer().status == 431

@@ -73,6 +73,7 @@ class NodeProtocol(HttpToolsProtocol):
     # --- what arrives ----------------------------------------------------------------------
 
     def data_received(self, data: bytes) -> None:
+        before, cycle = self._reading, self.cycle
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
@@ -82,6 +83,8 @@ class NodeProtocol(HttpToolsProtocol):
             return
         if self._reading is Reading.NOTHING:
             return
+        if self.cycle is not cycle or (before is Reading.BODY and self._reading is Reading.HEADERS):
+            return  # this read holds the end of something else too, and is not counted
         size = len(data)
         if self._reading is Reading.HEADERS:
             self._head_bytes += size
