@@ -6,10 +6,14 @@ import asyncio
 import json
 
 import pytest
+from starlette.types import Message, Scope
 
+from replog.core.effects import RefusalReason, Refused
 from replog.core.entry import EntryId
+from replog.http.append_routes import AppendRoutes
 from replog.http.limits import Limits
 from replog.storage.batch import entry_line
+from tests.http.fake_node import FakeNode
 from tests.http.raw import Connection, request_bytes
 from tests.http.served import Served
 from tests.support.waiting import wait_until
@@ -131,6 +135,36 @@ def test_more_request_bytes_than_the_limit_are_refused_before_they_are_stored(
         served.on_loop(served.node.release)
         assert holder.answer().status == 200
         assert other.append(body).status == 200
+
+
+@pytest.mark.parametrize("is_refused", [False, True])
+def test_a_client_that_does_not_take_its_answer_holds_no_bytes_in_flight(
+    *, is_refused: bool
+) -> None:
+    """The answer waits for the client: else one of them could refuse everybody's appends."""
+
+    async def story() -> None:
+        node = FakeNode()
+        if is_refused:
+            node.refusal = Refused(RefusalReason.STOPPING, "The node stops.")
+        appends = AppendRoutes(node, Limits(), None)
+        is_sending = asyncio.Event()
+
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b'{"message":"x"}', "more_body": False}
+
+        async def send(message: Message) -> None:
+            del message
+            is_sending.set()
+            await asyncio.Event().wait()
+
+        scope: Scope = {"type": "http", "headers": [], "query_string": b""}
+        answering = asyncio.ensure_future(appends.append(scope, receive, send))
+        await is_sending.wait()
+        assert (appends.bytes_in_flight, appends.waiting) == (0, 0)
+        answering.cancel()
+
+    asyncio.run(story())
 
 
 def test_a_stop_answers_waiting_appends_202_and_breaks_streams_off(

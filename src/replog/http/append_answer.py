@@ -12,7 +12,14 @@ from replog.http.append_request import AppendRequest
 from replog.http.problems import PROBLEMS, Problem
 
 
-def stored_body(outcome: Stored, request: AppendRequest) -> bytes:
+def answer_body(outcome: Stored | Pending, request: AppendRequest) -> bytes:
+    """Return the answer to an append that is stored, on so many nodes or not yet."""
+    if isinstance(outcome, Stored):
+        return _stored_body(outcome, request)
+    return _pending_body(outcome, request)
+
+
+def _stored_body(outcome: Stored, request: AppendRequest) -> bytes:
     """Return the answer for entries that are on as many nodes as were asked for."""
     if request.is_batch:
         return b'{"status":"success",%b}' % _ids(outcome)
@@ -22,7 +29,7 @@ def stored_body(outcome: Stored, request: AppendRequest) -> bytes:
     )
 
 
-def pending_body(outcome: Pending, request: AppendRequest) -> bytes:
+def _pending_body(outcome: Pending, request: AppendRequest) -> bytes:
     """Return the answer for entries that are stored, and not yet on so many nodes."""
     acks = msgspec.json.encode(outcome.acks)
     progress = b'"required":%d,"acks":%b' % (outcome.required, acks)

@@ -1,6 +1,6 @@
 """`POST /logs`: one append from its body to its answer.
 
-NETWORK. docs/http.md is the reference, `openapi.py` describes it in the OpenAPI document.
+NETWORK. docs/http.md is the reference, `openapi_append.py` describes it in the OpenAPI document.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from starlette.types import Receive, Scope, Send
 
 from replog.core.effects import AppendOutcome, Pending, Refused, Stored
 from replog.http.answer import JSON_HEADER, send_answer, send_problem
-from replog.http.append_answer import pending_body, refused_problem, stored_body
+from replog.http.append_answer import answer_body, refused_problem
 from replog.http.append_batch import Batch, parse_batch
 from replog.http.append_request import AppendRequest, parse_append, parse_text
 from replog.http.append_terms import (
@@ -80,12 +80,16 @@ class AppendRoutes:
             if self._waiting >= self._limits.waiting_appends_max:
                 raise ProblemError(self._overloaded())
             outcome = await self._wait_for_outcome(request, receive)
-            if isinstance(outcome, Refused):  # the node has logged it
-                await send_problem(scope, receive, send, refused_problem(outcome))
-            else:
-                await _answer_stored(send, outcome, request)
         finally:
-            self._budget.give_back(size)
+            self._budget.give_back(size)  # not after the answer, which a client may never take
+        if isinstance(outcome, Refused):  # the node has logged it
+            del request
+            await send_problem(scope, receive, send, refused_problem(outcome))
+            return
+        answer = answer_body(outcome, request)
+        del request
+        status = 200 if isinstance(outcome, Stored) else 202
+        await send_answer(send, status, _headers(outcome, len(answer)), answer)
 
     def _sizes(self, kind: BodyKind) -> tuple[int, int]:
         """Return the limits of a body, and of one that begins as an array does."""
@@ -130,16 +134,13 @@ def _parse(
     return parse_batch(Batch(body, kind is BodyKind.LINES), query, limits, given)
 
 
-async def _answer_stored(send: Send, outcome: Stored | Pending, request: AppendRequest) -> None:
+def _headers(outcome: Stored | Pending, size: int) -> list[tuple[bytes, bytes]]:
+    headers = [JSON_HEADER, (b"content-length", b"%d" % size)]
     if isinstance(outcome, Stored):
-        status, body = 200, stored_body(outcome, request)
-        headers = [(b"log-acks", b"%d/%d" % (outcome.acks, outcome.nodes))]
-    else:
-        status, body, headers = 202, pending_body(outcome, request), []
+        headers.append((b"log-acks", b"%d/%d" % (outcome.acks, outcome.nodes)))
     if outcome.is_replayed:
         headers.append(_REPLAYED)
-    length = (b"content-length", b"%d" % len(body))
-    await send_answer(send, status, (JSON_HEADER, length, *headers), body)
+    return headers
 
 
 def _not_the_master(master_url: str | None) -> Problem:

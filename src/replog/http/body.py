@@ -63,9 +63,9 @@ class ClientGone(Exception):
 
 
 class BytesInFlight:
-    """The bytes of all bodies that are held until their requests are answered.
+    """The bytes of all bodies that are held until the outcome of their requests is known.
 
-    Invariant: `held` is the sum of what every unanswered request took and did not give back.
+    Invariant: `held` is the sum of what every request took and did not give back.
     """
 
     __slots__ = ("held", "limit")

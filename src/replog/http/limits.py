@@ -35,8 +35,8 @@ class Limits:
     Attributes:
         message_bytes_max: one message as UTF-8, decoded (413 beyond it).
         waiting_appends_max: appends that may wait at one time (503 beyond it); a batch is one.
-        request_bytes_max: bytes of all requests' bodies held at one time, until each is
-            answered (503 beyond it).
+        request_bytes_max: bytes of all requests' bodies held at one time, until the outcome of
+            each is known (503 beyond it).
         batch_entries_max: entries that one request may bring (413 beyond it).
         batch_bytes_max: the body of such a request (413 beyond it).
         followers_max: streams and long polls at one time, together (503 beyond it).

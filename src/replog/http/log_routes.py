@@ -48,11 +48,16 @@ class LogRoutes:
             else:
                 raise self._method_not_allowed(scope)
         except ProblemError as error:
-            if method == "POST" and scope["path"] == LOGS_PATH:
-                log_refused_append(scope, error.problem)
-            await send_problem(scope, receive, send, error.problem)
+            problem = error.problem
         except ClientGone:
             return
+        else:
+            return
+        # The error is gone, and with its traceback the body that was refused: a client that
+        # does not take its answer does not hold it.
+        if method == "POST" and scope["path"] == LOGS_PATH:
+            log_refused_append(scope, problem)
+        await send_problem(scope, receive, send, problem)
 
     async def _below(self, scope: Scope, receive: Receive, send: Send) -> None:
         is_reading = scope["method"] in _READING
