@@ -68,6 +68,7 @@ class NodeProtocol(HttpToolsProtocol):
     _body_bytes = 0
     _body_bytes_at_check = 0
     _discarded_bytes = 0
+    _unsent_bytes = 0
     _running: RequestResponseCycle | None = None
 
     # --- what arrives ----------------------------------------------------------------------
@@ -235,7 +236,11 @@ class NodeProtocol(HttpToolsProtocol):
         """Count one sweep interval, and end the connection where the client was too slow."""
         self._sweeps += 1
         running = self._running
-        if self.flow.read_paused:
+        if self.transport.is_closing():
+            self._sweep_unread()
+        elif running is not None and not running.response_started and self.flow.write_paused:
+            self._sweep_unread()  # its answer waits until those before it are taken
+        elif self.flow.read_paused:
             self._sweeps = 0  # the node does not read: that is not the client's delay
         elif self._reading is Reading.BODY:
             self._sweep_body()
@@ -246,6 +251,14 @@ class NodeProtocol(HttpToolsProtocol):
                 self._refuse("request-timeout", "The headers did not arrive in time.")
         elif self._is_over(self.deadlines.idle_s):
             self.transport.close()
+
+    def _sweep_unread(self) -> None:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent != self._unsent_bytes:
+            self._unsent_bytes = unsent
+            self._sweeps = 0
+        elif self._is_over(self.deadlines.unread_s):
+            self.transport.abort()
 
     def _sweep_body(self) -> None:
         if not self._is_over(self.deadlines.body_s):

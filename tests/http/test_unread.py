@@ -1,0 +1,91 @@
+"""Clients that do not take their answers: cut off in the end, with what was held for them (P10)."""
+
+from __future__ import annotations
+
+import threading
+
+import pytest
+
+from replog.core.entry import EntryId
+from replog.http.limits import Deadlines
+from replog.http.protocol import NodeProtocol
+from replog.storage.batch import encode_message, entry_line
+from tests.http.raw import request_bytes
+from tests.http.served import Served
+from tests.support.waiting import DEADLINE_S
+
+READ = request_bytes("GET", "/logs")
+PATIENT_S = 3600.0
+SIZE = 16_000_000
+
+
+@pytest.fixture
+def lost(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Set once a connection is gone at the server, whatever its client knows of that."""
+    lost = threading.Event()
+    original = NodeProtocol.connection_lost
+
+    def note(self: NodeProtocol, exc: Exception | None) -> None:
+        original(self, exc)
+        lost.set()
+
+    monkeypatch.setattr(NodeProtocol, "connection_lost", note)
+    return lost
+
+
+def _served(*, unread_s: float, idle_s: float = PATIENT_S) -> Served:
+    return Served(
+        deadlines=Deadlines(
+            headers_s=PATIENT_S, body_s=PATIENT_S, idle_s=idle_s, unread_s=unread_s
+        ),
+        sweep_interval_s=0.02,
+    )
+
+
+def _fill(served: Served) -> None:
+    """Let a read be one answer at hand, far beyond the sockets' buffers."""
+    served.node.at_hand_entries = 1
+    served.node.lines = [entry_line(EntryId(1), encode_message("x" * SIZE))]
+
+
+def test_answers_that_nobody_takes_end_the_connection_of_the_next_request(
+    lost: threading.Event,
+) -> None:
+    with _served(unread_s=0.1) as served, served.connect() as connection:
+        _fill(served)
+        connection.send(READ * 3)
+        assert lost.wait(DEADLINE_S)
+        assert len(connection.read_to_end()) < SIZE
+
+
+def test_an_append_behind_answers_that_nobody_takes_is_stored_and_its_connection_ended(
+    lost: threading.Event,
+) -> None:
+    with _served(unread_s=0.1) as served, served.connect() as connection:
+        _fill(served)
+        connection.send(READ + request_bytes("POST", "/logs", b'{"message":"x"}'))
+        assert lost.wait(DEADLINE_S)
+        assert len(served.node.lines) == 2
+
+
+def test_an_idle_connection_whose_last_answer_nobody_takes_is_ended(lost: threading.Event) -> None:
+    with _served(unread_s=0.1, idle_s=0.1) as served, served.connect() as connection:
+        _fill(served)
+        connection.send(READ)
+        assert lost.wait(DEADLINE_S)
+        assert len(connection.read_to_end()) < SIZE
+
+
+@pytest.mark.parametrize("headers", [{}, {"Connection": "close"}])
+def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(headers: dict[str, str]) -> None:
+    """It is idle, or closed, for longer than the deadlines all the while."""
+    with _served(unread_s=0.6, idle_s=0.1) as served, served.connect() as connection:
+        _fill(served)
+        connection.send(request_bytes("GET", "/logs", None, headers))
+        connection.socket.settimeout(DEADLINE_S)
+        taken = 0
+        pause = threading.Event()
+        while data := connection.socket.recv(1 << 18):
+            taken += len(data)
+            pause.wait(0.02)
+        assert taken > SIZE
