@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import tracemalloc
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 import pytest
@@ -88,6 +89,8 @@ _PIECES = st.sampled_from([*_ENTRY_PIECES, *_TOKENS, *_SPELLINGS])
 @example(pieces=[b'{"message":"a\\"","message":"b"}'], is_lines=True)
 @example(pieces=[b'{"message":"\\u0022\\u0022","message":"b"}'], is_lines=True)
 @example(pieces=[b'{"message":"a","message":"\\u0022\\u0022\\u0022\\u0022"}'], is_lines=False)
+@example(pieces=[b'{"message":"\\u0022\\u0022\\u0022\\u0022","message":"a"}'], is_lines=True)
+@example(pieces=[b'{"message":"a","message":"\\\\u0022\\\\u0022"}'], is_lines=True)
 @example(pieces=[b'{"message":"a","key":"k","k\\u0065y":"l"}'], is_lines=True)
 @example(pieces=[b'{"message":"a"},{"message":"b"}'], is_lines=True)
 @example(pieces=[b'{"message":"a"', b"\n", b'"key":"b"},{"message":"c"}'], is_lines=True)
@@ -111,12 +114,17 @@ def test_usual_batches_are_read_quickly() -> None:
         [{"message": 'he said "yes" \\ \n'}, {"message": "é😀", "key": 'k "l"'}],
         [{"message": json.dumps({"a": [1, {"b": "c"}]})}] * 5,
     ):
-        texts = [json.dumps(entry) for entry in entries]
-        for batch in (
-            Batch(f"[{','.join(texts)}]".encode(), is_lines=False),
-            Batch("\n".join(texts).encode(), is_lines=True),
-        ):
-            assert append_batch._read_quickly(batch, 5) == read_strictly(batch, 5)
+        plain = [json.dumps(entry) for entry in entries]
+        for texts in (plain, [text.replace('\\"', "\\u0022") for text in plain]):
+            _assert_is_read_quickly(texts)
+
+
+def _assert_is_read_quickly(texts: Sequence[str]) -> None:
+    for batch in (
+        Batch(f"[{','.join(texts)}]".encode(), is_lines=False),
+        Batch("\n".join(texts).encode(), is_lines=True),
+    ):
+        assert append_batch._read_quickly(batch, 5) == read_strictly(batch, 5)
 
 
 def test_a_key_of_the_whole_batch_stands_at_its_first_and_last_message() -> None:
@@ -154,7 +162,9 @@ BAD_ENTRIES: list[tuple[bytes, str, str]] = [
     (b'{"message":"a","message":"b"}', "malformed-json", '"message" is given twice'),
     (b'{"message":"a","mess\\u0061ge":"b"}', "malformed-json", '"message" is given twice'),
     (b'{"message":"a","key":"k","key":"k"}', "malformed-json", '"key" is given twice'),
-    (b"[" * 50_000, "malformed-json", "nested too deeply"),
+    (b"[" * 50_000, "malformed-json", "an array stands there"),
+    (b'{"message":[' + b"{}," * 50_000, "bad-field", '"message" is an array'),
+    (b'{"key":{"k":0}}', "bad-field", '"key" is an object'),
     (b"{}", "bad-field", '"message" is missing'),
     (b'{"key":"k"}', "bad-field", '"message" is missing'),
     (b'{"message":null}', "bad-field", '"message" is null'),
@@ -305,3 +315,36 @@ def test_what_is_taken_grows_by_less_than_is_reckoned_with(
     of_batch = parse(json.dumps([{"message": e["message"]} for e in entries]).encode())
     longest = AppendRequest(of_batch.messages, None, None, ("\0" * KEY_BYTES_MAX,))
     assert _largest_in_log(longest) <= len(body) + len(entries) * ENTRY_GROWTH_BYTES + 64 * 1024
+
+
+# --- how much is made of it -----------------------------------------------------------------
+
+MANY = 300_000
+HUGE_ENTRIES = [
+    b'{"message":[' + b"{}," * MANY + b"0]}",
+    b'{"other":[' + b"{}," * MANY + b"0]}",
+    b'{"message":"\\ud800","key":[' + b"{}," * MANY + b"0]}",
+    b'{"message":"x"' + b',"key":""' * MANY + b"}",
+    b"{" + b",".join(b'"%d":1' % i for i in range(MANY)) + b"}",
+    b"[" + b"{}," * MANY + b"0]",
+]
+
+
+@pytest.mark.parametrize("is_lines", [False, True])
+@pytest.mark.parametrize("entry", HUGE_ENTRIES, ids=lambda one: str(one)[:20])
+def test_a_wrong_entry_is_refused_without_making_what_it_holds(
+    entry: bytes, *, is_lines: bool
+) -> None:
+    """Four MiB of such JSON took 100 MB as objects of Python, and the event loop for 0.4 s."""
+    body = entry if is_lines else b"[" + entry + b"]"
+    assert _made_by(lambda: refused(body, is_lines=is_lines)) < 3 * len(body)
+
+
+def _made_by(call: Callable[[], object]) -> int:
+    """Return the most bytes that were allocated at one time while `call` ran."""
+    tracemalloc.start()
+    try:
+        call()
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()

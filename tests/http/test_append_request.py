@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -65,7 +66,7 @@ def test_any_body_is_taken_or_refused_by_a_problem_and_each_key_counts(
 @given(st.binary(max_size=40))
 def test_any_bytes_are_an_object_or_a_problem(body: bytes) -> None:
     try:
-        members = decode_object(body, example="{}")
+        members = decode_object(body, known=FIELDS, example="{}")
     except ProblemError as error:
         _assert_status(error, PROBLEMS["malformed-json"].status)
     else:
@@ -114,3 +115,75 @@ def _assert_status(error: ProblemError, *statuses: int) -> None:
 def test_the_detail_of_a_bad_timeout_names_what_was_sent(sent: str, said: str) -> None:
     with pytest.raises(ProblemError, match=f'The field "timeout" is {said}, and must be a number'):
         parse_append(f'{{"message":"m","timeout":{sent}}}'.encode(), b"", LIMITS)
+
+
+LONG = b" " * 65_536
+"""Before a body that is read member by member."""
+
+
+@pytest.mark.parametrize("before", [b"", LONG])
+@pytest.mark.parametrize(
+    ("body", "name", "says"),
+    [
+        (b'{"message":["x"]}', "bad-field", '"message" is an array'),
+        (b'{"w":[],"message":"x"}', "bad-write-concern", '"w" is an array'),
+        (b'{"timeout":{}}', "bad-field", '"timeout" is an object'),
+        (b'{"other":1,"message":"x"}', "bad-field", '"other" is unknown'),
+        (b'{"w":2}', "bad-field", '"message" is missing'),
+        (b"{}", "bad-field", '"message" is missing'),
+        (b"[]", "malformed-json", "is an array, not an object"),
+        (b"5", "malformed-json", "is a number, not an object"),
+        (b'{"w":2,"w":2,"message":"x"}', "malformed-json", '"w" is given twice'),
+        (b'{"message":"x"}}', "malformed-json", "Extra data"),
+        (b'{"message":"x"', "malformed-json", "Expecting ',' delimiter"),
+        (b'{"message" "x"}', "malformed-json", "Expecting ':' delimiter"),
+        (b'{"message":}', "malformed-json", "Expecting value"),
+        (b"{message:1}", "malformed-json", "Expecting property name"),
+        (b'{"message":NaN}', "malformed-json", "NaN"),
+        (b"", "malformed-json", ""),
+    ],
+)
+def test_a_long_body_is_refused_as_a_short_one(
+    before: bytes, body: bytes, name: str, says: str
+) -> None:
+    with pytest.raises(ProblemError) as caught:
+        parse_append(before + body, b"", LIMITS)
+    problem = caught.value.problem
+    assert problem.kind.name == name, problem
+    assert says in problem.detail
+
+
+@given(pairs=_PAIRS, is_ascii=st.booleans())
+def test_a_long_body_is_taken_as_a_short_one(
+    pairs: list[tuple[str, object]], *, is_ascii: bool
+) -> None:
+    members = [f"{json.dumps(k)}:{json.dumps(v, ensure_ascii=is_ascii)}" for k, v in pairs]
+    body = f"{{{','.join(members)}}}".encode("utf-8", "replace")
+    try:
+        short: AppendRequest | None = parse_append(body, b"", LIMITS)
+    except ProblemError:
+        short = None
+    if short is None:
+        with pytest.raises(ProblemError):
+            parse_append(LONG + body, b"", LIMITS)
+    else:
+        assert parse_append(LONG + body, b"", LIMITS) == short
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"message":[' + b"{}," * 300_000 + b"0]}",
+        b'{"other":[' + b"{}," * 300_000 + b"0]}",
+        b"{" + b'"w":1,' * 300_000 + b'"w":1}',
+    ],
+    ids=lambda one: str(one)[:20],
+)
+def test_a_wrong_body_is_refused_without_making_what_it_holds(body: bytes) -> None:
+    tracemalloc.start()
+    try:
+        with pytest.raises(ProblemError):
+            parse_append(body, b"", LIMITS)
+        assert tracemalloc.get_traced_memory()[1] < 3 * len(body)
+    finally:
+        tracemalloc.stop()

@@ -8,8 +8,7 @@ twice: the strict one has the last word, and names the line (docs/decisions/0061
 from __future__ import annotations
 
 import json
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import count
 
@@ -18,7 +17,14 @@ from msgspec import UNSET, UnsetType
 
 from replog.http.append_request import AppendRequest, encode_text
 from replog.http.append_terms import NOTHING_IN_HEADERS, HeaderTerms, agreed_terms, key_fault
-from replog.http.json_body import NotStrictError, kind_of, quoted, scan_value
+from replog.http.json_body import (
+    NotStrictError,
+    after_spaces,
+    kind_of,
+    quoted,
+    scan_members,
+    scan_scalar,
+)
 from replog.http.limits import Limits
 from replog.http.problems import ProblemError, refusal
 from replog.storage.batch import encode_message
@@ -27,7 +33,6 @@ EXAMPLE = '{"message": "hello"}'
 ENTRY_FIELDS = ("message", "key")
 
 _SPACE = b" \t\r\n"
-_SPACES = re.compile(r"[ \t\r\n]*")
 
 _MAYBE_ENTRIES = 4
 """As many times its limit of entries may a batch seem to have and still be read at once: more
@@ -117,17 +122,16 @@ def _read_quickly(batch: Batch, entries_max: int) -> list[_Entry] | None:
 def _has_each_member_once(body: bytes, entries: Sequence[_Entry]) -> bool:
     r"""Whether it is sure that no entry gives a member twice, which msgspec does not say.
 
-    Names and values of all members are strings, so each member has four quotes; those inside
-    of strings are written `\"` (or `\u0022`, which is left to the strict reader).
+    Names and values of all members are strings, so each member has four quotes. Those inside
+    of strings are written `\"`, a quote too, or `\u0022`, counted here as one; text that only
+    looks like the latter makes the count too high, and leaves it to the strict reader.
     """
     members = 2 * len(entries) - [entry.key for entry in entries].count(UNSET)
     quotes = body.count(b'"')
-    if b"\\" not in body:
-        return quotes == 4 * members
-    if b"\\u0022" in body:
-        return False
-    quotes -= sum([entry.message.count('"') for entry in entries])
-    quotes -= sum([entry.key.count('"') for entry in entries if isinstance(entry.key, str)])
+    if b"\\" in body:
+        quotes += body.count(b"\\u0022")
+        quotes -= sum([entry.message.count('"') for entry in entries])
+        quotes -= sum([entry.key.count('"') for entry in entries if isinstance(entry.key, str)])
     return quotes == 4 * members
 
 
@@ -141,21 +145,20 @@ def read_strictly(batch: Batch, entries_max: int) -> list[_Entry]:
         ProblemError: malformed-json, bad-field, too-large.
     """
     entries: list[_Entry] = []
-    values = _lines(batch, entries_max) if batch.is_lines else _elements(batch)
-    for line, value in values:
-        if line > entries_max:
+    for line, entry in _lines(batch, entries_max) if batch.is_lines else _elements(batch):
+        if entry is None or line > entries_max:
             raise refusal(
                 "too-large",
                 f"The batch has more than {entries_max} entries, which is the limit. Send "
                 "several batches.",
                 limit=entries_max,
             )
-        entries.append(_entry_of(batch, line, value))
+        entries.append(entry)
     return entries
 
 
-def _lines(batch: Batch, entries_max: int) -> Iterator[tuple[int, object]]:
-    """Yield the value of each line with its number, one more than allowed at the most."""
+def _lines(batch: Batch, entries_max: int) -> Iterator[tuple[int, _Entry | None]]:
+    """Yield the entry of each line with its number, and None for one more than allowed."""
     body = batch.body.rstrip(_SPACE)
     if not body:
         raise refusal("malformed-json", f"The body holds no entry. {batch.how}")
@@ -167,19 +170,19 @@ def _lines(batch: Batch, entries_max: int) -> Iterator[tuple[int, object]]:
             text = raw.decode()
         except UnicodeDecodeError as error:
             raise _not_utf8(batch, line, raw, error) from error
-        start = _after_spaces(text, 0)
+        start = after_spaces(text, 0)
         if start == len(text):
             raise batch.refuse("malformed-json", line, f"it is empty. {batch.how}")
-        value, end = _scan(batch, line, text, start)
-        if _after_spaces(text, end) != len(text):
+        entry, end = _scan(batch, line, text, start)
+        if after_spaces(text, end) != len(text):
             raise batch.refuse(
                 "malformed-json", line, f"more stands behind column {end}. {batch.how}"
             )
-        yield line, value
+        yield line, entry
 
 
-def _elements(batch: Batch) -> Iterator[tuple[int, object]]:
-    """Yield the value of each element of the array with its place."""
+def _elements(batch: Batch) -> Iterator[tuple[int, _Entry]]:
+    """Yield each element of the array with its place."""
     body = batch.body
     not_utf8: UnicodeDecodeError | None = None
     try:
@@ -188,26 +191,36 @@ def _elements(batch: Batch) -> Iterator[tuple[int, object]]:
         not_utf8 = error
         text = body.decode(errors="replace")
     bad_at = len(text) if not_utf8 is None else len(body[: not_utf8.start].decode())
-    at = _after_spaces(text, _after_spaces(text, 0) + len("["))
+    at = after_spaces(text, after_spaces(text, 0) + len("["))
     if text.startswith("]", at):
         raise refusal("malformed-json", f"The body is an array without entries. {batch.how}")
     for line in count(1):
-        value, at = _scan(batch, line, text, at)
+        entry, at = _scan(batch, line, text, at)
         if at > bad_at and not_utf8 is not None:
             raise _not_utf8(batch, line, body, not_utf8) from not_utf8
-        yield line, value
-        at = _after_spaces(text, at)
+        yield line, entry
+        at = after_spaces(text, at)
         if not text.startswith(",", at):
             break
-        at = _after_spaces(text, at + 1)
-    if not text.startswith("]", at) or _after_spaces(text, at + 1) != len(text):
+        at = after_spaces(text, at + 1)
+    if not text.startswith("]", at) or after_spaces(text, at + 1) != len(text):
         what = "neither another entry nor the end of the array and the body stands behind it"
         raise batch.refuse("malformed-json", line, f"{what}. {batch.how}")
 
 
-def _scan(batch: Batch, line: int, text: str, start: int) -> tuple[object, int]:
+def _scan(batch: Batch, line: int, text: str, start: int) -> tuple[_Entry, int]:
+    """Return the entry at `start`, and where it ends.
+
+    Raises:
+        ProblemError: at the first that is wrong, so that no more of it is read or made.
+    """
     try:
-        return scan_value(text, start)
+        if not text.startswith("{", start):
+            value, _ = scan_scalar(text, start)
+            what = f"{kind_of(value)} stands there, not an object. {batch.how}"
+            raise batch.refuse("malformed-json", line, what)
+        members, end = scan_members(text, start, ENTRY_FIELDS)
+        return _entry_of(batch, line, members), end
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno} of the body"
         if batch.is_lines:
@@ -218,12 +231,6 @@ def _scan(batch: Batch, line: int, text: str, start: int) -> tuple[object, int]:
         raise batch.refuse("malformed-json", line, f"{error}. {batch.how}") from error
 
 
-def _after_spaces(text: str, start: int) -> int:
-    spaces = _SPACES.match(text, start)
-    assert spaces is not None, "no spaces are spaces too"
-    return spaces.end()
-
-
 def _not_utf8(batch: Batch, line: int, body: bytes, error: UnicodeDecodeError) -> ProblemError:
     what = f"it is not UTF-8: byte 0x{body[error.start]:02x} at offset {error.start}"
     return batch.refuse(
@@ -231,11 +238,8 @@ def _not_utf8(batch: Batch, line: int, body: bytes, error: UnicodeDecodeError) -
     )
 
 
-def _entry_of(batch: Batch, line: int, value: object) -> _Entry:
-    if not isinstance(value, dict):
-        what = f"{kind_of(value)} stands there, not an object. {batch.how}"
-        raise batch.refuse("malformed-json", line, what)
-    for name in value:
+def _entry_of(batch: Batch, line: int, members: Mapping[str, object]) -> _Entry:
+    for name, value in members.items():
         if name not in ENTRY_FIELDS:
             raise batch.refuse(
                 "bad-field",
@@ -244,12 +248,13 @@ def _entry_of(batch: Batch, line: int, value: object) -> _Entry:
                 "What is said of the whole batch (w, timeout, expect) stands in the query.",
                 field=quoted(name)[1:-1],
             )
-    text, key = value.get("message"), value.get("key", UNSET)
+        if not isinstance(value, str):
+            what = f'the field "{name}" is {kind_of(value)}, and must be a string.'
+            raise batch.refuse("bad-field", line, what, field=name)
+    text, key = members.get("message"), members.get("key", UNSET)
     if not isinstance(text, str):
-        what = f"is {kind_of(text)}, and must be a string" if "message" in value else "is missing"
-        raise batch.refuse("bad-field", line, f'the field "message" {what}.', field="message")
-    if not isinstance(key, str | UnsetType):
-        raise batch.refuse("bad-field", line, f'the field "key" {key_fault(key)}.', field="key")
+        raise batch.refuse("bad-field", line, 'the field "message" is missing.', field="message")
+    assert isinstance(key, str | UnsetType), key
     return _Entry(text, key)
 
 

@@ -54,7 +54,7 @@ def parse_append(
         ProblemError: malformed-json, bad-field, bad-parameter, bad-header, bad-write-concern,
             too-large.
     """
-    fields = decode_object(body, example=EXAMPLE)
+    fields = decode_object(body, known=FIELDS, example=EXAMPLE)
     text = fields.get("message")
     if not isinstance(text, str):
         raise _bad_message(fields)
@@ -98,6 +98,7 @@ def _on_terms(
 
 
 def _bad_message(fields: Mapping[str, object]) -> ProblemError:
+    """Return what is wrong with fields that lack a message; raise what is in another one."""
     if "message" in fields:
         return refusal(
             "bad-field",
@@ -108,6 +109,7 @@ def _bad_message(fields: Mapping[str, object]) -> ProblemError:
     for name in fields:
         if name not in FIELDS:
             return _unknown_field(name)
+    agreed_terms(fields, b"")  # another field may be why no more was read
     return refusal(
         "bad-field", f'The field "message" is missing. Send it as in {EXAMPLE}.', field="message"
     )

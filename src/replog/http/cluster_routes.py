@@ -134,7 +134,7 @@ async def _read_delay(request: Request) -> float:
         size_max=_DELAY_BODY_BYTES_MAX,
         budget=BytesInFlight(_DELAY_BODY_BYTES_MAX),
     )
-    members = decode_object(body, example=_DELAY_EXAMPLE)
+    members = decode_object(body, known=("seconds",), example=_DELAY_EXAMPLE)
     for name in members:
         if name != "seconds":
             raise refusal(
