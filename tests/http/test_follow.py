@@ -97,6 +97,21 @@ def test_last_event_id_goes_on_after_it_whatever_from_says(master: Served) -> No
         assert stream.ids(3) == [1, 2, 3]
 
 
+@pytest.mark.parametrize("before", [0, 2])
+def test_a_browser_that_is_cut_off_before_its_first_entry_misses_none(
+    node: Served, before: int
+) -> None:
+    """It sends the last id that it was told, also of an event without data: of no event."""
+    append(node, *"ab"[:before])
+    with Stream(node.port) as stream:
+        beginning = stream.event()
+    assert (beginning.kind, beginning.id, beginning.data) == ("retry", before, "")
+    append(node, "x")
+    with Stream(node.port, headers={"Last-Event-ID": str(beginning.id)}) as stream:
+        assert stream.event().id == before
+        assert stream.message() == (before + 1, "x")
+
+
 def test_lines_are_the_entries_as_they_are(node: Served) -> None:
     append(node, "a", "b")
     for accept in ("application/x-ndjson", "application/jsonl", "application/ndjson;q=1"):

@@ -44,5 +44,5 @@ def test_a_bye_says_why_and_where_to_go_on() -> None:
 
 
 def test_what_is_no_entry_is_nothing_to_a_reader_of_lines() -> None:
-    assert StreamForm.LINES.beginning == b""
+    assert StreamForm.LINES.beginning(EntryId(7)) == b""
     assert StreamForm.LINES.heartbeat == b"\n"

@@ -133,7 +133,7 @@ class _Stream:
 
     async def _send_visible(self) -> Reason:
         follower, followers = self._follower, self._followers
-        await self._send_body(self._form.beginning)
+        await self._send_body(self._form.beginning(follower.next_id))
         while True:
             await follower.wait()
             if follower.reason is not None:

@@ -20,10 +20,15 @@ class StreamForm(Enum):
     EVENTS = "text/event-stream"
     LINES = "application/x-ndjson"
 
-    @property
-    def beginning(self) -> bytes:
-        """What a stream begins with, so that its head leaves at once."""
-        return b"retry: %d\n\n" % RETRY_MS if self is StreamForm.EVENTS else b""
+    def beginning(self, first: EntryId) -> bytes:
+        """Return what a stream from entry `first` begins with, so that its head leaves at once.
+
+        An id without data is no event, and all the same what a browser sends as Last-Event-ID:
+        one that is cut off before its first entry goes on where it began.
+        """
+        if self is StreamForm.LINES:
+            return b""
+        return b"retry: %d\nid: %d\n\n" % (RETRY_MS, first - 1)
 
     @property
     def heartbeat(self) -> bytes:
