@@ -119,12 +119,14 @@ def kind_of_body(fields: Mapping[bytes, bytes], taken: frozenset[BodyKind]) -> B
     if content_type is not None and content_type != _JSON:
         media_type, _, parameters = content_type.partition(b";")
         media_type = media_type.strip().lower()
-        charset = parameters.replace(b'"', b"").strip().lower()
         known = _KINDS.get(media_type)
         if known is None or known not in taken:
             raise _unsupported(f"The content type is {_shown(media_type)}.", taken)
-        if charset.startswith(b"charset=") and charset not in (b"charset=utf-8", b"charset=utf8"):
-            raise _unsupported(f"The charset is {_shown(charset[8:])}; only UTF-8 is taken.", taken)
+        for parameter in parameters.split(b";"):
+            name, _, value = parameter.partition(b"=")
+            charset = value.strip(b' \t"').lower()
+            if name.strip().lower() == b"charset" and charset not in (b"utf-8", b"utf8"):
+                raise _unsupported(f"The charset is {_shown(charset)}; only UTF-8 is taken.", taken)
         kind = known
         if media_type in (_FORM, _TEXT):
             content_type = None
