@@ -7,6 +7,8 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from replog.core.entry import EntryId
+from replog.http.append_request import parse_append
+from replog.http.limits import Limits
 from replog.http.problems import ProblemError
 from replog.http.read_request import (
     EVERYTHING,
@@ -93,7 +95,8 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         ("min_id=-1", "min_id"), ("min_id=x", "min_id"), ("min_id=", "min_id"),
         ("max_lag_ms=0.5", "max_lag_ms"), ("max_lag_ms=-1", "max_lag_ms"),
         ("level=", "level"), ("level=Master", "level"), ("level=quorum", "level"),
-        ("timeout=-1", "timeout"), ("timeout=3601", "timeout"), ("timeout=1e3", "timeout"),
+        ("timeout=-1", "timeout"), ("timeout=3601", "timeout"), ("timeout=1e4", "timeout"),
+        ("timeout=01", "timeout"), ("timeout=1e999", "timeout"),
         ("timeout=inf", "timeout"), ("timeout=nan", "timeout"), ("timeout=", "timeout"),
         ("timeout=.5", "timeout"), ("wait=301", "wait"), ("wait=-0", "wait"), ("wait=", "wait"),
         ("wait=1,5", "wait"), ("wait=%D9%A2", "wait"),
@@ -107,6 +110,38 @@ def test_every_wrong_spelling_is_refused_by_name(query: str, parameter: str) -> 
     name, named, detail = _refused(query)
     assert (name, named) == ("bad-parameter", parameter)
     assert parameter in detail
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("0", 0.0), ("1.50", 1.5), ("2e2", 200.0), ("2E%2B2", 200.0), ("1e-400", 0.0),
+        ("1.", None), (".5", None), ("01", None), ("+1", None), ("-0", None), ("1e", None),
+        ("0x1", None), ("1_0", None), ("1e999", None), ("%D9%A2", None), ("", None),
+    ],
+)  # fmt: skip
+def test_seconds_are_numbers_of_json_for_reads_and_appends_alike(
+    text: str, value: float | None
+) -> None:
+    query = f"timeout={text}&min_id=1".encode()
+    append = f"timeout={text}".encode()
+    if value is None:
+        for refused in (
+            lambda: parse_freshness(query),
+            lambda: parse_append(b'{"message":"x"}', append, Limits()),
+        ):
+            with pytest.raises(ProblemError) as caught:
+                refused()
+            assert caught.value.problem.members == {"parameter": "timeout"}
+    else:
+        assert parse_freshness(query).timeout_s == value
+        assert parse_append(b'{"message":"x"}', append, Limits()).timeout_s == value
+
+
+def test_the_link_to_the_next_page_can_be_asked_for_as_it_is() -> None:
+    link = parse_read(b"limit=1&min_id=1&timeout=1e%2B2").next_link(2).decode()
+    query = link[link.index("?") + 1 : link.index(">")].encode()
+    assert parse_read(query).freshness == Freshness(EntryId(1), timeout_s=100.0)
 
 
 def test_what_is_not_asked_for_costs_no_wait() -> None:

@@ -16,7 +16,7 @@ from replog.core.entry import EntryId
 from replog.core.write_concern import WriteConcern
 from replog.http.json_body import kind_of, named, quoted
 from replog.http.problems import ProblemError, refusal
-from replog.http.query import NUMBER_MAX, parse_query, whole_number
+from replog.http.query import NUMBER_MAX, number, parse_query, whole_number
 from replog.storage.batch import KEY_BYTES_MAX
 
 CONCERN_SPELLINGS = ("w", "write_concern", "writeConcern")
@@ -29,7 +29,6 @@ TIMEOUT_S_MAX = 1e9
 """About 31 years; a longer one is the same to whoever waits, and would overflow ticks."""
 
 _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
-_NUMBER = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _QUOTED_KEY = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _ESCAPED = re.compile(r"\\(.)")
 _IF_MATCH = re.compile(r'"(0|[1-9][0-9]{0,14})"|(0|[1-9][0-9]{0,14})')
@@ -182,7 +181,8 @@ def _timeout_of_field(value: object) -> float:
 
 
 def _timeout_of_parameter(text: str) -> float:
-    seconds = _seconds(float(text)) if _NUMBER.fullmatch(text) else None
+    given = number(text)
+    seconds = None if given is None else _seconds(given)
     if seconds is None:
         raise refusal(
             "bad-parameter",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from replog.http.openapi_parts import headers_of, parameter, responses, text_keys
 from replog.http.query import NUMBER_MAX
-from replog.http.read_request import LEVELS, TIMEOUT_S_MAX, WAIT_S_MAX
+from replog.http.read_request import FRESH_WITHIN_S_MAX, LEVELS, WAIT_S_MAX
 from replog.http.schema_parts import Schema, reference
 
 _POINT_HEADERS = {
@@ -59,7 +59,7 @@ _FRESHNESS_PARAMETERS = [
     parameter(
         "timeout",
         "Seconds to wait for the three above; 0 answers at once.",
-        {"type": "number", "minimum": 0, "maximum": TIMEOUT_S_MAX, "default": 10},
+        {"type": "number", "minimum": 0, "maximum": FRESH_WITHIN_S_MAX, "default": 10},
     ),
 ]
 

@@ -5,6 +5,7 @@ PURE.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection, Mapping
 from datetime import UTC, datetime, timedelta
@@ -15,7 +16,7 @@ from replog.http.json_body import quoted
 from replog.http.problems import refusal
 
 _WHOLE = re.compile(r"0|[1-9][0-9]{0,14}")
-_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]+)?")
+_NUMBER = re.compile(r"(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?")
 _MOMENT = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt ]([0-9]{2}:[0-9]{2}:[0-9]{2})(?:\.([0-9]{1,18}))?"
     r"(?:[Zz]|([+ -])([0-9]{2}):([0-9]{2}))"
@@ -84,14 +85,23 @@ def seconds(parameters: Mapping[str, str], name: str, *, maximum: int) -> float 
     text = parameters.get(name)
     if text is None:
         return None
-    if _SECONDS.fullmatch(text) is None or float(text) > maximum:
+    value = number(text)
+    if value is None or value > maximum:
         raise refusal(
             "bad-parameter",
             f"The parameter {name} is {quoted(text)}, and must be a number of seconds from 0 to "
             f"{maximum}, such as {name}=1.5.",
             parameter=name,
         )
-    return float(text)
+    return value
+
+
+def number(text: str) -> float | None:
+    """Return a number of JSON that is not negative; None where `text` is none, or beyond floats."""
+    if _NUMBER.fullmatch(text) is None:
+        return None
+    value = float(text)
+    return value if value < math.inf else None
 
 
 def one_of(parameters: Mapping[str, str], name: str, words: Collection[str]) -> str | None:

@@ -9,6 +9,7 @@ import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import Enum
+from urllib.parse import quote
 
 from replog.core.entry import EntryId
 from replog.http.accept import preferred
@@ -25,7 +26,7 @@ LEVELS = ("committed", "master")
 FRESH_WITHIN_S = 10.0
 """How long a read waits to be as fresh as it asks, unless it says."""
 
-TIMEOUT_S_MAX = 3600
+FRESH_WITHIN_S_MAX = 3600
 WAIT_S_MAX = 300
 
 _KEPT_IN_LINKS = ("wait", *FRESHNESS_PARAMETERS)
@@ -78,7 +79,7 @@ class ReadRequest:
         last: so many at the end.
         since_ms: those stored at or after it.
         wait_s: how long to wait for the first one.
-        kept: parameters that belong into the link to the next page, as they came.
+        kept: parameters that belong into the link to the next page, percent-encoded.
     """
 
     first: EntryId | None
@@ -125,7 +126,7 @@ def parse_read(query: bytes) -> ReadRequest:
         since_ms,
         seconds(parameters, "wait", maximum=WAIT_S_MAX),
         _freshness(parameters),
-        "".join(f"&{name}={parameters[name]}" for name in _KEPT_IN_LINKS if name in parameters),
+        "".join(f"&{n}={quote(parameters[n])}" for n in _KEPT_IN_LINKS if n in parameters),
     )
 
 
@@ -140,7 +141,7 @@ def _freshness(parameters: Mapping[str, str]) -> Freshness:
     min_id = whole_number(parameters, "min_id", minimum=0)
     max_lag_ms = whole_number(parameters, "max_lag_ms", minimum=0)
     level = one_of(parameters, "level", LEVELS)
-    timeout_s = seconds(parameters, "timeout", maximum=TIMEOUT_S_MAX)
+    timeout_s = seconds(parameters, "timeout", maximum=FRESH_WITHIN_S_MAX)
     if min_id is None and max_lag_ms is None and level != "master":
         return ANY
     return Freshness(
