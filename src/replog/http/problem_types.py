@@ -273,9 +273,11 @@ _TYPES = (
         RefusalReason.OVERLOADED.value,
         503,
         "Too much is waiting",
-        "The number of waiting appends, or the bytes of requests in flight, reached the node's "
-        "limit. Nothing was stored.",
-        "Wait for the Retry-After seconds and send it again; wait for answers before sending more.",
+        "One of the node's limits is reached: of appends that wait, of clients that wait for a "
+        "receipt, of the bytes of requests in flight, of large reads on their way, or of clients "
+        "that follow the log. Nothing was stored.",
+        "Wait for the Retry-After seconds and send it again; wait for answers before sending more. "
+        "Read and follow at another node, and read pages with limit.",
         is_retryable=True,
         retry_after_s=1,
     ),
