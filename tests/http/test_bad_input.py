@@ -264,6 +264,26 @@ def test_a_body_too_large_to_throw_away_is_answered_and_its_connection_closed(
         assert another.request("GET", "/logs").body == b"[]"
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("PUT", "/delay", 413),
+        ("POST", "/health", 405),
+        ("POST", "/nowhere", 404),
+        ("PUT", "/logs/1", 405),
+    ],
+)
+def test_every_refusal_of_such_a_body_closes_its_connection(
+    secondary: Served, method: str, path: str, status: int
+) -> None:
+    headers = {"Content-Type": "application/json", "Content-Length": "30000000"}
+    with secondary.connect() as connection:
+        answer = connection.request(method, path, None, headers)
+        assert (answer.status, answer.headers.get("connection")) == (status, "close")
+        connection.socket.shutdown(socket.SHUT_WR)
+        assert connection.is_closed()
+
+
 def test_an_endless_chunked_body_is_cut_off(master: Served) -> None:
     with master.connect() as connection:
         connection.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n")

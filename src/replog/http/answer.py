@@ -26,7 +26,7 @@ BREAK_OFF = "replog.break_off"
 async def send_answer(
     send: Send, status: int, headers: Sequence[tuple[bytes, bytes]], body: bytes
 ) -> None:
-    """Send a whole answer; `headers` hold its content-length."""
+    """Send a whole answer; `headers` hold its content-length, but to HEAD and in a 304 may not."""
     await send({"type": "http.response.start", "status": status, "headers": headers})
     await send({"type": "http.response.body", "body": body})
 

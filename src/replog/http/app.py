@@ -95,9 +95,9 @@ def _fastapi(routers: Sequence[APIRouter], routes: Sequence[APIRoute]) -> FastAP
     async def answer_http_exception(request: Request, error: Exception) -> Response:
         assert isinstance(error, HTTPException), error
         if error.status_code == 405:
-            return _problem_response(_method_not_allowed(request, routes))
+            return _ProblemResponse(_method_not_allowed(request, routes))
         assert error.status_code == 404, error
-        return _problem_response(not_found(request.url.path))
+        return _ProblemResponse(not_found(request.url.path))
 
     app = FastAPI(
         title="Replicated log",
@@ -126,7 +126,7 @@ async def _refuse_parameters(request: Request) -> None:
 async def _answer_problem(request: Request, error: Exception) -> Response:
     del request
     assert isinstance(error, ProblemError), error
-    return _problem_response(error.problem)
+    return _ProblemResponse(error.problem)
 
 
 async def _answer_nobody(request: Request, error: Exception) -> Response:
@@ -136,7 +136,7 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:
 
 async def _answer_internal_error(request: Request, error: Exception) -> Response:
     del request, error  # Starlette raises it again, so that the server logs the traceback
-    return _problem_response(_internal_error())
+    return _ProblemResponse(_internal_error())
 
 
 def _method_not_allowed(request: Request, routes: Sequence[APIRoute]) -> Problem:
@@ -156,11 +156,15 @@ def _method_not_allowed(request: Request, routes: Sequence[APIRoute]) -> Problem
     )
 
 
-def _problem_response(problem: Problem) -> Response:
-    body = problem.body()
-    response = Response(body, status_code=problem.status)
-    response.raw_headers = problem.all_headers(body)
-    return response
+class _ProblemResponse(Response):
+    """A problem, sent as every other: with word of what becomes of the request's body."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(status_code=problem.status)
+        self._problem = problem
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await send_problem(scope, receive, send, self._problem)
 
 
 def _internal_error() -> Problem:
