@@ -19,16 +19,23 @@ WATCH_AFTER_S = 0.3
 _Answer = TypeVar("_Answer")
 
 
-async def wait_for_answer(answer: Awaitable[_Answer], receive: Receive) -> _Answer:
+async def wait_for_answer(
+    answer: Awaitable[_Answer], receive: Receive, *, watch_after_s: float = WATCH_AFTER_S
+) -> _Answer:
     """Await `answer`; cancel it where the client hangs up first.
 
     The request's body must have been read whole: what is received next is a hang-up.
+
+    Args:
+        watch_after_s: a hang-up is noticed only then. 0 is for an answer that is being sent: a
+            server drops what is sent to a client that is gone without a word, so that much
+            would be read for nobody meanwhile.
 
     Raises:
         ClientGone: the client hung up; `answer` was cancelled and has ended.
     """
     watch = _Watch(receive)
-    timer = asyncio.get_running_loop().call_later(WATCH_AFTER_S, watch.start)
+    timer = asyncio.get_running_loop().call_later(watch_after_s, watch.start)
     try:
         return await answer
     except asyncio.CancelledError:

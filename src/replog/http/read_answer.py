@@ -15,9 +15,10 @@ from starlette.types import Receive, Scope, Send
 from replog.core.errors import DamagedLogError, ReplogError
 from replog.http.answer import break_off, send_answer
 from replog.http.compression import GZIP_HEADER, gzip_pieces, gzipped
+from replog.http.hang_up import wait_for_answer
 from replog.http.large_reads import LargeRead, LargeReads
 from replog.http.problems import PROBLEMS, Problem, ProblemError
-from replog.http.stream import EndWatch, Pieces
+from replog.http.stream import Pieces
 from replog.node.serving import ReadInterruptedError
 
 log = logging.getLogger("replog.http")
@@ -64,6 +65,7 @@ class ReadAnswer:
 
         Raises:
             ProblemError: nothing could be read, so that nothing was sent; or overloaded.
+            ClientGone: the client hung up in the middle: the rest is read for nobody.
         """
         async with aclosing(gzip_pieces(pieces) if self.is_gzip else pieces) as sent:
             try:
@@ -91,20 +93,26 @@ class ReadAnswer:
         send = self.exchange.send
         with self.large_reads.one() as read:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
-            with EndWatch(self.exchange.receive) as client:
-                try:
-                    await _send_piece(send, piece, read)
-                    while not is_last and not client.is_gone:
-                        piece, is_last = await anext(pieces)
-                        await _send_piece(send, piece, read)
-                except ReplogError as error:
-                    # R13: returning without an end makes the server cut the connection.
-                    _log_broken_off(error)
-                    return
-            if is_last:  # sent once the client took nearly all: until then it counts
-                await send({"type": "http.response.body", "body": b""})
+            rest = self._send_rest(piece, pieces, read, is_last=is_last)
+            try:
+                await wait_for_answer(rest, self.exchange.receive, watch_after_s=0)
+            except ReplogError as error:
+                # R13: returning without an end makes the server cut the connection.
+                _log_broken_off(error)
+                return
+            # Sent once the client took nearly all: until then it counts.
+            await send({"type": "http.response.body", "body": b""})
         if read.is_cut:
             await break_off(self.exchange.scope, send)
+
+    async def _send_rest(
+        self, piece: bytes, pieces: Pieces, read: LargeRead, *, is_last: bool
+    ) -> None:
+        send = self.exchange.send
+        await _send_piece(send, piece, read)
+        while not is_last:
+            piece, is_last = await anext(pieces)
+            await _send_piece(send, piece, read)
 
     def _headers(self) -> list[tuple[bytes, bytes]]:
         return [*self.headers, GZIP_HEADER] if self.is_gzip else list(self.headers)

@@ -5,12 +5,7 @@ NETWORK.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from types import TracebackType
-from typing import Self
-
-from starlette.types import Receive
 
 from replog.core.errors import DamagedLogError
 
@@ -75,36 +70,3 @@ def _object(chunk: bytes, is_first: bool, is_last: bool) -> bytes:  # noqa: FBT0
     assert is_first, "one entry is one chunk"
     assert is_last, "one entry is one chunk"
     return chunk[:-1]
-
-
-class EndWatch:
-    """Notices, while a stream is sent, that its client hung up.
-
-    A server drops what is sent to a client that is gone without a word; without this the
-    node would read the whole log for nobody.
-    """
-
-    __slots__ = ("_receive", "_task", "is_gone")
-
-    def __init__(self, receive: Receive) -> None:
-        self._receive = receive
-        self._task: asyncio.Task[None] | None = None
-        self.is_gone = False
-
-    def __enter__(self) -> Self:
-        self._task = asyncio.get_running_loop().create_task(self._watch())
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        if self._task is not None:
-            self._task.cancel()
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self.is_gone = True
