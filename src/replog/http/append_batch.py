@@ -15,7 +15,7 @@ from itertools import count
 import msgspec
 from msgspec import UNSET, UnsetType
 
-from replog.http.append_request import AppendRequest, encode_text
+from replog.http.append_request import EXAMPLE, AppendRequest, encode_text
 from replog.http.append_terms import NOTHING_IN_HEADERS, HeaderTerms, agreed_terms, key_fault
 from replog.http.json_body import (
     NotStrictError,
@@ -29,7 +29,6 @@ from replog.http.limits import Limits
 from replog.http.problems import ProblemError, refusal
 from replog.storage.batch import encode_message
 
-EXAMPLE = '{"message": "hello"}'
 ENTRY_FIELDS = ("message", "key")
 
 _SPACE = b" \t\r\n"

@@ -82,13 +82,7 @@ _READ_PARAMETERS = [
     *_FRESHNESS_PARAMETERS,
 ]
 
-_ID_PARAMETER: dict[str, object] = {
-    "name": "id",
-    "in": "path",
-    "required": True,
-    "description": "The id of the entry.",
-    "schema": _ID,
-}
+_ID_PARAMETER = parameter("id", "The id of the entry.", _ID, place="path")
 
 _FRESHNESS_PROBLEMS = ("not-acceptable", "too-far-behind", "no-master", "not-fresh")
 _EXAMPLE = {"id": 1, "message": "This is a test log entry."}
