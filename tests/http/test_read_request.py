@@ -224,6 +224,7 @@ def test_accept_chooses_the_form(accept: str, form: Form | str) -> None:
         ("gzip; q=0.0", False), ("*;q=0", False), ("identity", False), ("deflate, br", False),
         ("identity;q=1, gzip;q=0.5", False), ("identity;q=0.5, gzip;q=0.6", True),
         ("gzip;q=0, *", False), ("gzip;q=x", False), ("notgzip", False),
+        ("gzip;q=1e0", False), ("gzip;q=inf", False), ("gzip;x=y;q=0", False),
     ],
 )  # fmt: skip
 def test_accept_encoding_decides_about_gzip(encoding: str, may_gzip: bool) -> None:

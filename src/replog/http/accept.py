@@ -6,7 +6,7 @@ PURE. RFC 9110, section 12.5.1.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 _QUALITY = re.compile(r"0(?:\.[0-9]{0,3})?|1(?:\.0{0,3})?")
 
@@ -23,18 +23,18 @@ def preferred(accept: bytes | None, offered: Sequence[str]) -> str | None:
     if accept is None or not accept.strip():
         return offered[0]
     ranges = [_range(one) for one in accept.decode("latin-1").split(",")]
-    best, best_quality = None, 0.0
+    best, best_liking = None, 0.0
     for media_type in offered:
-        quality = _quality(media_type, ranges)
-        if quality > best_quality:
-            best, best_quality = media_type, quality
+        liking = _liking(media_type, ranges)
+        if liking > best_liking:
+            best, best_liking = media_type, liking
     return best
 
 
-def _quality(media_type: str, ranges: list[tuple[str, float]]) -> float:
-    """Return the quality of the most specific range that `media_type` is in; 0 without one."""
+def _liking(media_type: str, ranges: list[tuple[str, float]]) -> float:
+    """Return the weight of the most specific range that `media_type` is in; 0 without one."""
     for pattern in (media_type, f"{media_type.partition('/')[0]}/*", "*/*"):
-        found = [quality for name, quality in ranges if name == pattern]
+        found = [weight for name, weight in ranges if name == pattern]
         if found:
             return max(found)
     return 0.0
@@ -42,9 +42,18 @@ def _quality(media_type: str, ranges: list[tuple[str, float]]) -> float:
 
 def _range(text: str) -> tuple[str, float]:
     name, *parameters = (part.strip().lower() for part in text.split(";"))
+    return name, quality(parameters)
+
+
+def quality(parameters: Iterable[str]) -> float:
+    """Return the weight that the first `q` gives, 1 without one, 0 where it is not well-formed.
+
+    Args:
+        parameters: in lower case (RFC 9110, section 12.4.2).
+    """
     for parameter in parameters:
         key, _, value = parameter.partition("=")
         if key.strip() == "q":
             value = value.strip()
-            return name, float(value) if _QUALITY.fullmatch(value) else 0.0
-    return name, 1.0
+            return float(value) if _QUALITY.fullmatch(value) else 0.0
+    return 1.0

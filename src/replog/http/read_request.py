@@ -12,7 +12,7 @@ from enum import Enum
 from urllib.parse import quote
 
 from replog.core.entry import EntryId
-from replog.http.accept import preferred
+from replog.http.accept import preferred, quality
 from replog.http.problems import refusal
 from replog.http.query import moment_ms, one_of, parse_query, seconds, whole_number
 from replog.node.views import ANY, Freshness
@@ -201,20 +201,10 @@ def _may_gzip(accept_encoding: bytes) -> bool:
         return False
     qualities: dict[str, float] = {}
     for part in accept_encoding.decode("latin-1").lower().split(","):
-        name, _, parameter = (piece.strip() for piece in part.partition(";"))
-        qualities[name] = _quality(parameter)
+        name, *parameters = (piece.strip() for piece in part.split(";"))
+        qualities[name] = quality(parameters)
     gzip = qualities.get("gzip", qualities.get("x-gzip", qualities.get("*", 0.0)))
     return gzip > 0 and gzip >= qualities.get("identity", 0.0)
-
-
-def _quality(parameter: str) -> float:
-    if not parameter:
-        return 1.0
-    name, _, value = parameter.partition("=")
-    try:
-        return min(max(float(value), 0.0), 1.0) if name.strip() == "q" else 1.0
-    except ValueError:
-        return 0.0
 
 
 def _tags(if_none_match: bytes) -> tuple[bytes, ...]:
