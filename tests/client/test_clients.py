@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import islice
 
 import httpx2
@@ -24,7 +22,7 @@ from replog.client import (
     UnreachableError,
 )
 from replog.client.ops import Chunk, Flow, More, Open, Opened, Request
-from tests.client.both import AnyClient, MakeClient
+from tests.client.desk import Desk
 from tests.client.fake_cluster import (
     URLS,
     FakeCluster,
@@ -38,30 +36,6 @@ from tests.client.fake_cluster import (
 )
 
 A, B, C = URLS
-
-
-class Desk:
-    """A fake cluster, and clients for it."""
-
-    def __init__(self, make: MakeClient) -> None:
-        self.cluster = FakeCluster()
-        self._make = make
-
-    @contextmanager
-    def client(
-        self, *urls: str, retry_for: float | None = 30.0, reads_at: str = A
-    ) -> Iterator[Client | AnyClient]:
-        transport = httpx2.MockTransport(self.cluster)
-        with self._make(urls or URLS, retry_for=retry_for, transport=transport) as client:
-            inner = client if isinstance(client, Client) else client.client
-            if reads_at in inner.urls:
-                inner.calls.nodes.answers_reads(reads_at)
-            yield client
-
-
-@pytest.fixture
-def desk(make_client: MakeClient) -> Desk:
-    return Desk(make_client)
 
 
 def entries(*ids: int) -> list[Entry]:
