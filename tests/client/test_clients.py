@@ -124,7 +124,6 @@ def test_a_node_that_comes_back_is_found_within_the_time(desk: Desk) -> None:
         (problem("precondition-failed", last_id=7), PreconditionFailedError),
         (problem("idempotency-key-reused", id=7), KeyReusedError),
         (httpx2.Response(404, text="a web server"), NotANodeError),
-        (httpx2.Response(200, text="a web server"), NotANodeError),
     ],
 )
 def test_an_honest_no_is_not_asked_again(

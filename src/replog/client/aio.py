@@ -132,7 +132,10 @@ class AsyncClient:
                 except StopIteration as end:
                     result: T = end.value
                     return result
-                outcome = await driver.perform(wanted)
+                try:
+                    outcome = await driver.perform(wanted)
+                except ClosedError as error:
+                    flow.throw(error)  # it knows whether anything left before
         finally:
             await driver.shut()
 

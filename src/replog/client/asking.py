@@ -7,12 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 from replog.client.errors import (
     ClientError,
+    ClosedError,
     InDoubtError,
+    KeyReusedError,
     LogFoundElsewhereError,
+    NotANodeError,
     NotFreshError,
+    PreconditionFailedError,
     SupersededError,
 )
 from replog.client.ops import Answer, Call, Flow, Pause, call
@@ -23,17 +28,26 @@ from replog.client.policy import (
     Nodes,
     Patience,
     Surroundings,
+    Verdict,
     judge,
     most_telling,
 )
 
+T = TypeVar("T")
+
 MakeCall = Callable[[str, float], Call]
 """Makes the request to a URL, so many seconds after the call of the user began."""
 
+LOOKED_FOR_THE_KEY = (PreconditionFailedError, KeyReusedError)
+"""What a node says only after it found no entry of this append under its key (P6).
+
+Every other refusal may come from a node, or from something before it, that did not look.
+"""
+
 
 @dataclass(slots=True)
-class Round:
-    """One round over the nodes: what failed in it."""
+class Failures:
+    """What failed in one pass over the nodes."""
 
     errors: list[ClientError] = field(default_factory=list)
     after_s: float = 0.0
@@ -52,6 +66,32 @@ class Round:
         return told[0] if told and not self.can_get_better else None
 
 
+@dataclass(slots=True)
+class Doubt:
+    """Whether what was asked may have been stored by a request whose answer is not known.
+
+    Attributes:
+        can_store: it is an append.
+        key: under which it is stored once, however often it is sent; None where its messages
+            have keys of their own.
+    """
+
+    can_store: bool
+    key: str | None
+    is_there: bool = False
+
+    def arises(self) -> None:
+        self.is_there = self.can_store
+
+    def ended_by(self, error: ClientError) -> ClientError:
+        """Return what the call raises: with its key, unless it is proved that nothing is stored."""
+        if not self.is_there or isinstance(error, LOOKED_FOR_THE_KEY):
+            return error
+        in_doubt = InDoubtError(str(error), self.key)
+        in_doubt.__cause__ = error
+        return in_doubt
+
+
 @dataclass(frozen=True, slots=True)
 class Asking:
     """The loops around single requests.
@@ -68,26 +108,34 @@ class Asking:
         return Patience(self.surroundings, retry_for_s=self.retry_for_s, within_s=within_s)
 
     def master(
-        self, make: MakeCall, *, within_s: float | None, is_append: bool, key: str | None = None
-    ) -> Flow[Answer]:
+        self,
+        make: MakeCall,
+        decode: Callable[[Answer], T],
+        *,
+        within_s: float | None,
+        is_append: bool,
+        key: str | None = None,
+    ) -> Flow[T]:
         """Ask the master, wherever it is.
 
         An append is sent again after silence only because it carries its key: the node knows
         it again and stores it once (P6).
 
         Args:
+            decode: what the answer says; it raises `NotANodeError` where it says nothing.
             within_s: when to give up at the latest; None leaves it to `retry_for_s` alone.
 
         Raises:
-            InDoubtError: the time is up, and a request of an append may have been performed.
+            InDoubtError: a request of an append may have been performed, and the time is up, or
+                the last answer does not tell.
             ClientError: refused, or the time is up and nothing was stored.
         """
         clock = self.surroundings.clock
         started = clock()
         patience = self.patience(within_s)
-        is_in_doubt = False
+        doubt = Doubt(is_append, key)
         while True:
-            here = Round()
+            failures = Failures()
             asked: set[str] = set()
             queue = self.nodes.to_append()
             while queue:
@@ -95,26 +143,33 @@ class Asking:
                 if url in asked:
                     continue
                 asked.add(url)
-                verdict = judge((yield from call(make(url, clock() - started))))
-                match verdict:
-                    case Answer():
+                verdict: Verdict
+                try:
+                    verdict = judge((yield from call(make(url, clock() - started))))
+                    if isinstance(verdict, Answer):
+                        doubt.arises()  # it was taken, whatever the answer looks like
+                        result = decode(verdict)
                         self.nodes.is_master(url)
-                        return verdict
+                        return result
+                except (ClosedError, NotANodeError) as error:
+                    verdict = Final(error)
+                match verdict:
                     case Final():
-                        raise verdict.error
+                        raise doubt.ended_by(verdict.error)
                     case Elsewhere():
+                        failures.add(verdict)
                         if verdict.master is not None:
                             queue.insert(0, verdict.master.rstrip("/"))
                     case Again():
-                        is_in_doubt |= verdict.may_be_stored
-                here.add(verdict)
-            hopeless = None if is_in_doubt else here.hopeless()
-            pause_s = patience.pause_s(at_least_s=here.after_s)
+                        failures.add(verdict)
+                        if verdict.may_be_stored:
+                            doubt.arises()
+            hopeless = None if doubt.is_there else failures.hopeless()
+            pause_s = patience.pause_s(at_least_s=failures.after_s)
             if hopeless is not None:
                 raise hopeless
             if pause_s is None:
-                error = most_telling(here.errors)
-                raise InDoubtError(str(error), key) if is_append and is_in_doubt else error
+                raise doubt.ended_by(most_telling(failures.errors))
             yield Pause(pause_s)
 
     def any_node(
@@ -130,7 +185,7 @@ class Asking:
         started = clock()
         patience = self.patience(within_s)
         while True:
-            here = Round()
+            failures = Failures()
             for url in self.nodes.to_read():
                 verdict = judge((yield from call(make(url, clock() - started))))
                 match verdict:
@@ -140,9 +195,9 @@ class Asking:
                     case Final():
                         raise verdict.error
                     case Elsewhere() | Again():
-                        here.add(verdict)
-            error = most_telling(here.errors)
-            pause_s = patience.pause_s(at_least_s=here.after_s)
+                        failures.add(verdict)
+            error = most_telling(failures.errors)
+            pause_s = patience.pause_s(at_least_s=failures.after_s)
             is_late = clock() - started >= fresh_within_s
             if pause_s is None or (isinstance(error, NotFreshError) and is_late):
                 raise error

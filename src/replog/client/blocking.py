@@ -132,7 +132,11 @@ class Client:
         outcome: Outcome = None
         try:
             while True:
-                outcome = driver.perform(flow.send(outcome))
+                wanted = flow.send(outcome)
+                try:
+                    outcome = driver.perform(wanted)
+                except ClosedError as error:
+                    flow.throw(error)  # it knows whether anything left before
         except StopIteration as end:
             result: T = end.value
             return result

@@ -20,7 +20,7 @@ from replog.client.model import (
     Status,
     WriteConcern,
 )
-from replog.client.ops import Answer, Call, Flow, Request, Steps, call
+from replog.client.ops import Answer, Call, Flow, Request, Steps, T, call
 from replog.client.policy import judge
 from replog.client.wire import (
     JSON,
@@ -76,15 +76,19 @@ class Calls:
             expect: store it only if this is the last id of the log.
 
         Raises:
-            InDoubtError: no answer came in time; append it again with the error's `key`.
-            UnreachableError: no node was there; nothing was stored.
-            ProblemError: refused, in one of its kinds; nothing was stored.
+            InDoubtError: it may be stored; append it again with the error's `key`. Every other
+                error says that nothing was stored.
+            UnreachableError: no node was there.
+            NotANodeError: what answered is no node.
+            ProblemError: refused, in one of its kinds.
         """
         key = self._key(key)
-        answer = yield from self._append(
-            lambda terms: append_request(message, key, terms), Terms(w, timeout, expect), key
+        result = yield from self._append(
+            lambda terms: append_request(message, key, terms),
+            lambda answer: appended(answer, key),
+            Terms(w, timeout, expect),
+            key,
         )
-        result = appended(answer, key)
         self.nodes.saw(result.id)
         return result
 
@@ -124,12 +128,12 @@ class Calls:
         """Append a batch that is encoded already."""
         if key is not None and not (key.isascii() and key.isprintable()):
             raise ValueError(f"the key of a batch is printable ASCII, got {key!r}")
-        answer = yield from self._append(
+        result = yield from self._append(
             lambda terms: batch_request(body, media_type=media_type, key=key, terms=terms),
+            lambda answer: appended_many(answer, key),
             terms,
             key,
         )
-        result = appended_many(answer, key)
         self.nodes.saw(result.last)
         return result
 
@@ -144,8 +148,12 @@ class Calls:
         return given
 
     def _append(
-        self, make: Callable[[Terms], Request], terms: Terms, key: str | None
-    ) -> Flow[Answer]:
+        self,
+        make: Callable[[Terms], Request],
+        decode: Callable[[Answer], T],
+        terms: Terms,
+        key: str | None,
+    ) -> Flow[T]:
         def make_call(url: str, elapsed_s: float) -> Call:
             if terms.timeout_s is None:
                 return Call(url, make(terms), None)
@@ -154,7 +162,7 @@ class Calls:
 
         return (
             yield from self._asking.master(
-                make_call, within_s=terms.timeout_s, is_append=True, key=key
+                make_call, decode, within_s=terms.timeout_s, is_append=True, key=key
             )
         )
 
@@ -192,10 +200,14 @@ class Calls:
     ) -> Flow[Acks]:
         request = acks_request(id, w=w, wait_s=wait_s)
         answer_within_s = ANSWER_WITHIN_S + (wait_s or 0.0)
-        answer = yield from self._asking.master(
-            lambda url, _: Call(url, request, answer_within_s), within_s=within_s, is_append=False
+        return (
+            yield from self._asking.master(
+                lambda url, _: Call(url, request, answer_within_s),
+                decode_acks,
+                within_s=within_s,
+                is_append=False,
+            )
         )
-        return decode_acks(answer)
 
     # --- reading --------------------------------------------------------------------------------
 

@@ -18,9 +18,10 @@ class UnreachableError(ClientError):
 
 
 class InDoubtError(ClientError):
-    """The append left, no answer came, and the call gave up: the entry may be stored.
+    """The append left, and no answer says what became of it: the entry may be stored.
 
-    Append it again with `key`, now or in an hour: it is stored once.
+    Append it again with `key`, now or in an hour: it is stored once. The `__cause__` is what the
+    call met last.
     """
 
     def __init__(self, reason: str, key: str | None) -> None:
@@ -29,7 +30,7 @@ class InDoubtError(ClientError):
         self.key = key
 
     def __str__(self) -> str:
-        return f"no answer: it may be stored. Append it again with the same key ({self.reason})"
+        return f"it may be stored: append it again with the same key ({self.reason})"
 
 
 class NotANodeError(ClientError):
@@ -179,7 +180,9 @@ class NotFreshError(UnavailableError):
 
 
 class InternalError(ProblemError):
-    """A defect of the node; an append may be stored. The same key tells: append it again."""
+    """A defect of the node. An append that met one may be stored, so it is asked again under its
+    key, and raises `InDoubtError` in the end.
+    """
 
 
 ERROR_OF_PROBLEM: Mapping[str, type[ProblemError]] = {

@@ -102,6 +102,8 @@ def judge(outcome: Answer | Failed) -> Verdict:
         return Elsewhere(refused, refused.master)
     if isinstance(refused, SupersededError | LogFoundElsewhereError):
         return Elsewhere(refused, None)
+    if problem.status == 500:  # a defect, met before or after it was stored: nobody knows
+        return Again(refused, may_be_stored=True)
     if problem.is_retryable:
         return Again(refused, after_s=problem.retry_after_s or 0.0)
     return Final(refused)
