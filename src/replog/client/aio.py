@@ -15,7 +15,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import httpx2
 
-from replog.client import http
+from replog.client import http, tls
 from replog.client.calls import Calls
 from replog.client.errors import ClosedError
 from replog.client.model import Entry
@@ -86,13 +86,8 @@ class AsyncClient:
         self._http = httpx2.AsyncClient(
             headers={"Accept-Encoding": "identity", **(headers or {})},
             trust_env=False,
-            transport=transport
-            or httpx2.AsyncHTTPTransport(
-                verify=http.needs_tls(self.urls),
-                trust_env=False,
-                limits=http.LIMITS,
-                socket_options=http.SOCKET_OPTIONS,
-            ),
+            transport=transport or tls.async_transport(tls.trusting_nobody()),
+            mounts=None if transport else {tls.HTTPS: tls.AsyncSecureTransport()},
         )
 
     async def __aenter__(self) -> Self:

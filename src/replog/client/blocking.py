@@ -15,7 +15,7 @@ from typing import Concatenate, ParamSpec, Self, TypeVar
 
 import httpx2
 
-from replog.client import http
+from replog.client import http, tls
 from replog.client.calls import Calls
 from replog.client.errors import ClosedError
 from replog.client.model import Entry
@@ -91,13 +91,8 @@ class Client:
         self._http = httpx2.Client(
             headers={"Accept-Encoding": "identity", **(headers or {})},
             trust_env=False,
-            transport=transport
-            or httpx2.HTTPTransport(
-                verify=http.needs_tls(self.urls),
-                trust_env=False,
-                limits=http.LIMITS,
-                socket_options=http.SOCKET_OPTIONS,
-            ),
+            transport=transport or tls.transport(tls.trusting_nobody()),
+            mounts=None if transport else {tls.HTTPS: tls.SecureTransport()},
         )
 
     def __enter__(self) -> Self:

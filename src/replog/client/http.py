@@ -50,20 +50,23 @@ SOCKET_OPTIONS = _keep_alive()
 
 
 def urls_of(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the URLs of nodes without a slash at the end.
+    """Return the URLs of nodes, their scheme in small letters, without a slash at the end.
 
     Raises:
         ValueError: one of them is no URL of a node, or there is none.
     """
-    urls = tuple(url.rstrip("/") for url in ([given] if isinstance(given, str) else given))
-    for url in urls:
-        parts = urlsplit(url)
-        is_more = parts.query or parts.fragment or any(map(str.isspace, url))
-        if parts.scheme not in {"http", "https"} or not parts.hostname or is_more:
-            raise ValueError(f'got "{url}", which is no URL of a node: one is {DEFAULT_URL}')
+    urls = tuple(map(_url_of, [given] if isinstance(given, str) else given))
     if not urls:
         raise ValueError("give at least one URL of a node")
     return urls
+
+
+def _url_of(given: str) -> str:
+    parts = urlsplit(given)
+    is_more = parts.query or parts.fragment or any(map(str.isspace, given))
+    if parts.scheme not in {"http", "https"} or not parts.hostname or is_more:
+        raise ValueError(f'got "{given}", which is no URL of a node: one is {DEFAULT_URL}')
+    return parts.scheme + given[len(parts.scheme) :].rstrip("/")
 
 
 def make_calls(urls: Sequence[str], *, retry_for: float | None) -> Calls:
@@ -74,11 +77,6 @@ def make_calls(urls: Sequence[str], *, retry_for: float | None) -> Calls:
         new_key=lambda: uuid.uuid4().hex,
     )
     return Calls(Asking(nodes, surroundings, retry_for_s=retry_for))
-
-
-def needs_tls(urls: Sequence[str]) -> bool:
-    """Loading certificates takes 40 ms: not where nobody needs them."""
-    return any(url.startswith("https:") for url in urls)
 
 
 def answer_of(
