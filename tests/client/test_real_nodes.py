@@ -197,6 +197,18 @@ def test_compare_and_append_and_keys_of_ones_own_work_with_real_nodes(
             client.append("x", w=9)
 
 
+def test_the_batch_of_a_producer_is_known_again_when_it_is_repeated() -> None:
+    with LocalCluster(0) as cluster, Client(cluster.urls) as client:
+        with Producer(client, batch_entries=3, linger=60) as producer:
+            tickets = [producer.append(text) for text in ("a", 'b"', "ы", "alone")]
+        stored = [ticket.result(0) for ticket in tickets]
+        assert client.append_many(["a", 'b"', "ы"], key=stored[0].key).is_replayed
+        assert client.append_many(["alone"], key=stored[3].key).is_replayed
+        with pytest.raises(KeyReusedError):
+            client.append("a", key=stored[0].key)
+        assert [entry.message for entry in client.read()] == ["a", 'b"', "ы", "alone"]
+
+
 def test_threads_share_a_client(cluster: LocalCluster) -> None:
     ids: list[int] = []
     with Client(cluster.urls) as client:

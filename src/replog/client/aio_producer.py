@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from replog.client.aio import AsyncClient
-from replog.client.errors import ClientError, ClosedError, InDoubtError
+from replog.client.errors import ClientError, ClosedError
 from replog.client.model import Appended, AppendedMany, WriteConcern
 from replog.client.pile import BATCH_ENTRIES_MAX, Batch, Bounds, Pile, encode
 from replog.client.wire import NDJSON, Terms
@@ -121,6 +121,8 @@ class AsyncProducer:
     async def close(self) -> None:
         """Send what was taken, wait for its answers, and take no more.
 
+        Where it is cancelled, sending goes on; a second call waits for its end.
+
         Raises:
             ClientError: what a batch met.
         """
@@ -129,7 +131,7 @@ class AsyncProducer:
         self._work.set()
         self._room.set()
         if self._sending is not None:
-            await self._sending
+            await asyncio.wait({self._sending})  # is cancelled alone, and raises nothing
         self._check()
 
     def _check(self) -> None:
@@ -149,8 +151,9 @@ class AsyncProducer:
                     self._settle(error)
                     return
                 self._settle(stored)
-        except BaseException:  # cancelled, or a defect: whoever waits must learn of it
-            self._settle(InDoubtError("the producer was cancelled, or met a defect", None))
+        except BaseException as error:  # cancelled, or a defect: whoever waits must learn of it
+            self._pile.abandon("the producer was cancelled, or met a defect", error)
+            self._room.set()
             raise
 
     def _settle(self, outcome: AppendedMany | ClientError) -> None:

@@ -11,8 +11,8 @@ from types import TracebackType
 from typing import Self
 
 from replog.client.blocking import Client
-from replog.client.errors import ClientError, ClosedError, InDoubtError
-from replog.client.model import Appended, WriteConcern
+from replog.client.errors import ClientError, ClosedError
+from replog.client.model import Appended, AppendedMany, WriteConcern
 from replog.client.pile import BATCH_ENTRIES_MAX, Batch, Bounds, Pile, encode
 from replog.client.wire import NDJSON, Terms
 
@@ -52,7 +52,8 @@ class Producer:
     Args:
         w, timeout: of each batch, as `Client.append` takes them.
         batch_entries, batch_bytes: a batch that is so large leaves at once.
-        linger: seconds that a batch waits for more, where nothing is under way.
+        linger: seconds that a batch waits for more. It waits longer where the one before it is
+            not answered yet.
         buffer_bytes: when so much waits, `append` waits too.
     """
 
@@ -155,18 +156,18 @@ class Producer:
                 try:
                     stored = self._client.run(flow)
                 except ClientError as error:
-                    self._settle_failed(error)
+                    self._settle(error)
                     return
-                with self._room:
-                    self._pile.settle(stored)
-                    self._room.notify_all()
-        except BaseException:  # a defect: whoever waits must learn of it
-            self._settle_failed(InDoubtError("the producer ended by a defect", None))
+                self._settle(stored)
+        except BaseException as error:  # a defect: whoever waits must learn of it
+            with self._room:
+                self._pile.abandon("the producer ended by a defect", error)
+                self._room.notify_all()
             raise
 
-    def _settle_failed(self, error: ClientError) -> None:
+    def _settle(self, outcome: AppendedMany | ClientError) -> None:
         with self._room:
-            self._pile.settle(error)
+            self._pile.settle(outcome)
             self._room.notify_all()
 
     def _next(self) -> Batch[threading.Event] | None:

@@ -22,12 +22,18 @@ class InDoubtError(ClientError):
 
     Append it again with `key`, now or in an hour: it is stored once. The `__cause__` is what the
     call met last.
+
+    Attributes:
+        key: of the append, or of the batch; None where each message has a key of its own.
+        messages: of the batch of a producer, which can be repeated only as a whole:
+            `client.append_many(error.messages, key=error.key)`. Empty for other appends.
     """
 
-    def __init__(self, reason: str, key: str | None) -> None:
-        super().__init__(reason, key)
+    def __init__(self, reason: str, key: str | None, messages: tuple[str, ...] = ()) -> None:
+        super().__init__(reason, key, messages)
         self.reason = reason
         self.key = key
+        self.messages = messages
 
     def __str__(self) -> str:
         return f"it may be stored: append it again with the same key ({self.reason})"

@@ -12,7 +12,7 @@ from typing import Generic, Protocol, TypeVar
 
 import msgspec
 
-from replog.client.errors import ClientError, NotSentError
+from replog.client.errors import ClientError, ClosedError, InDoubtError, NotSentError
 from replog.client.model import Appended, AppendedMany
 
 OVERHEAD_BYTES = 100
@@ -66,6 +66,13 @@ class Batch(Generic[E]):
     def body(self) -> bytes:
         """Return the batch as NDJSON."""
         return b'{"message":' + b'}\n{"message":'.join(self.messages) + b"}\n"
+
+    def in_doubt(self, reason: str, cause: BaseException | None) -> InDoubtError:
+        """Return the error that tells all that it takes to send the batch again."""
+        messages = msgspec.json.decode(b"[" + b",".join(self.messages) + b"]", type=tuple[str, ...])
+        error = InDoubtError(reason, self.key, messages)
+        error.__cause__ = cause
+        return error
 
     def appended(self, index: int) -> Appended:
         """Return what became of one of the messages; `done` is set.
@@ -165,12 +172,24 @@ class Pile(Generic[E]):
         """
         leaving, self._leaving = self._leaving, None
         if leaving is not None:
+            if isinstance(outcome, InDoubtError):
+                outcome = leaving.in_doubt(outcome.reason, outcome.__cause__)
             self._end(leaving, outcome)
         if isinstance(outcome, ClientError):
             self.failure = outcome
             self.seal()
             while self._full:
                 self._end(self._full.popleft(), NotSentError(outcome))
+
+    def abandon(self, reason: str, cause: BaseException) -> None:
+        """Settle everything: whoever sends was cancelled, or met a defect.
+
+        Only the batch that left may be stored.
+        """
+        is_idle = self._leaving is None
+        error = ClosedError(reason) if is_idle else InDoubtError(reason, None)
+        error.__cause__ = cause
+        self.settle(error)
 
     def _end(self, batch: Batch[E], outcome: AppendedMany | ClientError) -> None:
         self._buffered -= sum(map(len, batch.messages)) + OVERHEAD_BYTES * len(batch.messages)
