@@ -39,6 +39,8 @@ class Answer:
 class ScriptedNode:
     """Attributes:
     answers: in the order of the requests.
+    asked: method and path, without the key of a batch, and body.
+    keys: of the batches, a None for each request without one.
     health: answers to `GET /health` that come out of turn, where there are any.
     """
 
@@ -68,6 +70,15 @@ class ScriptedNode:
         self.answers.append(Answer(json.dumps(body).encode(), acks=acks))
 
 
+def _without_key(path: str) -> tuple[str, str | None]:
+    """Return a path whose query has no `key` any more, and that key."""
+    name, _, query = path.partition("?")
+    parts = query.split("&") if query else []
+    keys = [part.removeprefix("key=") for part in parts if part.startswith("key=")]
+    rest = "&".join(part for part in parts if not part.startswith("key="))
+    return f"{name}?{rest}" if rest else name, keys[0] if keys else None
+
+
 @contextmanager
 def scripted_node() -> Iterator[ScriptedNode]:
     class Handler(BaseHTTPRequestHandler):
@@ -79,8 +90,9 @@ def scripted_node() -> Iterator[ScriptedNode]:
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
-            node.asked.append((f"{self.command} {self.path}", body))
-            node.keys.append(self.headers.get("Idempotency-Key"))
+            path, key = _without_key(self.path)
+            node.asked.append((f"{self.command} {path}", body))
+            node.keys.append(key)
             is_aside = self.path == "/health" and bool(node.health)
             answer = node.health.pop(0) if is_aside else node.answers.pop(0)
             if answer.waits:

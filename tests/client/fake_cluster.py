@@ -138,7 +138,7 @@ class FakeCluster:
         is_single = request.headers["content-type"] == "application/json" and not (
             request.content.startswith(b"[")
         )
-        key = request.headers.get("idempotency-key") or values[0].get("key")
+        key = request.url.params.get("key") or values[0].get("key")
         replayed = {"idempotency-replayed": "true"} if key in self.id_of_key else {}
         if not replayed:
             self.id_of_key[key] = len(self.messages) + 1

@@ -22,6 +22,7 @@ from replog.client import (
     UnreachableError,
 )
 from replog.client.ops import Chunk, Flow, More, Open, Opened, Request
+from replog.client.urls import urls_of
 from tests.client.desk import Desk
 from tests.client.fake_cluster import (
     URLS,
@@ -342,10 +343,23 @@ def test_a_stream_ends_with_the_flow_that_opened_it(desk: Desk) -> None:
         assert desk.cluster.open_streams == 0
 
 
-@pytest.mark.parametrize("urls", ["a:8000", "ftp://a", "http://", "http://a?x", []])
+@pytest.mark.parametrize(
+    "urls",
+    [
+        *("a:8000", "ftp://a", "http://", "http://a?x", "http://a b", "http://a\0", "http://[::1"),
+        *("http://a:b", "http://a:99999", "http://a:0", "http://a:-1", []),
+    ],
+)
 def test_what_is_no_url_is_refused_at_once(urls: str | list[str]) -> None:
     with pytest.raises(ValueError, match="URL of a node"):
         Client(urls)
+
+
+def test_a_url_has_one_spelling() -> None:
+    assert urls_of(["HTTP://a:1/", "https://[::1]:2/log//"]) == (
+        "http://a:1",
+        "https://[::1]:2/log",
+    )
 
 
 def test_wrong_arguments_are_refused_before_anything_is_sent(desk: Desk) -> None:
@@ -354,8 +368,8 @@ def test_wrong_arguments_are_refused_before_anything_is_sent(desk: Desk) -> None
             client.append_many([])
         with pytest.raises(ValueError, match="as many keys"):
             client.append_many(["a", "b"], keys=["k"])
-        with pytest.raises(ValueError, match="printable ASCII"):
-            client.append_many(["a"], key="ключ")
+        with pytest.raises(ValueError, match="255 bytes"):
+            client.append_many(["a"], key="")
         with pytest.raises(ValueError, match="255 bytes"):
             client.append("a", key=256 * "k")
         with pytest.raises(ValueError, match="one of from_, last and since"):

@@ -15,8 +15,11 @@ from replog.client import (
     InternalError,
     KeyReusedError,
     NotANodeError,
+    NotTheMasterError,
     PreconditionFailedError,
+    UnreachableError,
 )
+from tests.client.both import MakeClient
 from tests.client.desk import Desk
 from tests.client.fake_cluster import URLS, FakeCluster, Fault, answer, break_off, problem
 
@@ -147,3 +150,33 @@ def test_an_awaited_append_in_doubt_keeps_its_key_when_its_client_is_closed() ->
 
     client = AsyncClient(A, transport=httpx2.MockTransport(lose_and_close))
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("named", ["http://a:99999", "http://[::1", "ftp://a", "a", "http://a?x"])
+def test_a_master_whose_name_is_no_url_is_not_asked(desk: Desk, named: str) -> None:
+    desk.cluster.always[A] = answer(problem("not-the-master", master=named))
+    desk.cluster.master = URLS[1]
+    with desk.client(A, URLS[1]) as client:
+        assert client.append("m1").id == 1
+    with desk.client(A, retry_for=0) as client, pytest.raises(NotTheMasterError):
+        client.append("m2")
+
+
+def test_what_can_never_be_sent_is_said_at_once_and_stores_nothing(make_client: MakeClient) -> None:
+    def refuse_to_write(request: httpx2.Request) -> httpx2.Response:
+        raise httpx2.LocalProtocolError("Illegal header value")
+
+    transport = httpx2.MockTransport(refuse_to_write)
+    with make_client(A, transport=transport) as client:
+        with pytest.raises(UnreachableError, match="Illegal header value"):
+            client.append("m1")
+        with pytest.raises(UnreachableError, match="Illegal header value"):
+            client.get(1)
+
+
+@pytest.mark.parametrize("url", ["http://a" + 300 * "b" + ".ы", "http://xn--ы"])
+def test_a_host_that_cannot_be_looked_up_is_an_error_of_the_client(
+    make_client: MakeClient, url: str
+) -> None:
+    with make_client(url, retry_for=0) as client, pytest.raises(UnreachableError):
+        client.append("m1")

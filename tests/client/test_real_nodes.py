@@ -39,6 +39,13 @@ def cluster() -> Iterator[LocalCluster]:
         yield running
 
 
+@pytest.fixture(scope="module")
+def alone() -> Iterator[LocalCluster]:
+    """A master without secondaries, for what one node decides."""
+    with LocalCluster(0) as running:
+        yield running
+
+
 @contextmanager
 def in_background(work: Callable[[], None]) -> Iterator[threading.Thread]:
     """Run `work` in a thread and wait for its end; what it raises is raised here."""
@@ -197,8 +204,9 @@ def test_compare_and_append_and_keys_of_ones_own_work_with_real_nodes(
             client.append("x", w=9)
 
 
-def test_the_batch_of_a_producer_is_known_again_when_it_is_repeated() -> None:
-    with LocalCluster(0) as cluster, Client(cluster.urls) as client:
+def test_the_batch_of_a_producer_is_known_again_when_it_is_repeated(alone: LocalCluster) -> None:
+    with Client(alone.urls) as client:
+        begin = client.append("before").id
         with Producer(client, batch_entries=3, linger=60) as producer:
             tickets = [producer.append(text) for text in ("a", 'b"', "ы", "alone")]
         stored = [ticket.result(0) for ticket in tickets]
@@ -206,7 +214,15 @@ def test_the_batch_of_a_producer_is_known_again_when_it_is_repeated() -> None:
         assert client.append_many(["alone"], key=stored[3].key).is_replayed
         with pytest.raises(KeyReusedError):
             client.append("a", key=stored[0].key)
-        assert [entry.message for entry in client.read()] == ["a", 'b"', "ы", "alone"]
+        assert [entry.message for entry in client.read(begin + 1)] == ["a", 'b"', "ы", "alone"]
+
+
+@pytest.mark.parametrize("key", ['"k1"', '"k1', "k1", "k1 ", " k1", "ключ", "a+b%20&c=d", "\t"])
+def test_the_key_of_a_batch_is_taken_as_it_stands(alone: LocalCluster, key: str) -> None:
+    with Client(alone.urls, retry_for=0) as client:
+        stored = client.append_many([f"of {key!r}", "x"], key=key)
+        assert not stored.is_replayed
+        assert client.append_many([f"of {key!r}", "x"], key=key).ids == stored.ids
 
 
 def test_threads_share_a_client(cluster: LocalCluster) -> None:

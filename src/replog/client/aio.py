@@ -36,6 +36,7 @@ from replog.client.ops import (
     Shut,
     Steps,
 )
+from replog.client.urls import DEFAULT_URL, urls_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -72,14 +73,14 @@ class AsyncClient:
 
     def __init__(
         self,
-        urls: str | Sequence[str] = http.DEFAULT_URL,
+        urls: str | Sequence[str] = DEFAULT_URL,
         *,
         retry_for: float | None = 30.0,
         connect_timeout: float = 5.0,
         headers: Mapping[str, str] | None = None,
         transport: httpx2.AsyncBaseTransport | None = None,
     ) -> None:
-        self.urls = http.urls_of(urls)
+        self.urls = urls_of(urls)
         self.calls = http.make_calls(self.urls, retry_for=retry_for)
         self._connect_timeout_s = connect_timeout
         # trust_env is off: a proxy of the desktop is not the way to a node.
@@ -193,7 +194,7 @@ class _Driver:
                     body += chunk
                     if is_cut := http.is_full(body, wanted.bytes_max):
                         break
-        except httpx2.HTTPError as error:
+        except http.ERRORS as error:
             return http.failure_of(wanted.url, error)
         return http.answer_of(wanted.url, response, body, is_cut=is_cut)
 
@@ -206,7 +207,7 @@ class _Driver:
                 return Opened(wanted.url)
             async with aclosing(response):
                 body = await response.aread()
-        except httpx2.HTTPError as error:
+        except http.ERRORS as error:
             return http.failure_of(wanted.url, error)
         return http.answer_of(wanted.url, response, body)
 
@@ -214,7 +215,7 @@ class _Driver:
         assert self._chunks is not None
         try:
             return Chunk(await anext(self._chunks, b""))
-        except httpx2.HTTPError as error:
+        except http.ERRORS as error:
             return http.failure_of(self._url, error)
 
     async def _send(self, url: str, request: Request, within_s: float | None) -> httpx2.Response:

@@ -159,7 +159,7 @@ class Asking:
                     case Elsewhere():
                         failures.add(verdict)
                         if verdict.master is not None:
-                            queue.insert(0, verdict.master.rstrip("/"))
+                            queue.insert(0, verdict.master)
                     case Again():
                         failures.add(verdict)
                         if verdict.may_be_stored:

@@ -36,6 +36,7 @@ from replog.client.ops import (
     Shut,
     Steps,
 )
+from replog.client.urls import DEFAULT_URL, urls_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -77,14 +78,14 @@ class Client:
 
     def __init__(
         self,
-        urls: str | Sequence[str] = http.DEFAULT_URL,
+        urls: str | Sequence[str] = DEFAULT_URL,
         *,
         retry_for: float | None = 30.0,
         connect_timeout: float = 5.0,
         headers: Mapping[str, str] | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
-        self.urls = http.urls_of(urls)
+        self.urls = urls_of(urls)
         self.calls = http.make_calls(self.urls, retry_for=retry_for)
         self._connect_timeout_s = connect_timeout
         # trust_env is off: a proxy of the desktop is not the way to a node.
@@ -196,7 +197,7 @@ class _Driver:
                     body += chunk
                     if is_cut := http.is_full(body, wanted.bytes_max):
                         break
-        except httpx2.HTTPError as error:
+        except http.ERRORS as error:
             return http.failure_of(wanted.url, error)
         return http.answer_of(wanted.url, response, body, is_cut=is_cut)
 
@@ -209,14 +210,14 @@ class _Driver:
                 return Opened(wanted.url)
             with closing(response):
                 body = response.read()
-        except httpx2.HTTPError as error:
+        except http.ERRORS as error:
             return http.failure_of(wanted.url, error)
         return http.answer_of(wanted.url, response, body)
 
     def _more(self) -> Chunk | Failed:
         try:
             return Chunk(next(self._chunks, b""))
-        except httpx2.HTTPError as error:
+        except http.ERRORS as error:
             return http.failure_of(self._url, error)
 
     def _send(self, url: str, request: Request, within_s: float | None) -> httpx2.Response:

@@ -108,7 +108,7 @@ class Calls:
         any number of appends. Arguments and errors are those of `append`.
 
         Args:
-            key: of the whole batch, printable ASCII.
+            key: of the whole batch.
             keys: in place of `key`, one for each message.
         """
         listed = list(messages)
@@ -126,8 +126,6 @@ class Calls:
         self, body: bytes, media_type: str, *, key: str | None, terms: Terms
     ) -> Flow[AppendedMany]:
         """Append a batch that is encoded already."""
-        if key is not None and not (key.isascii() and key.isprintable()):
-            raise ValueError(f"the key of a batch is printable ASCII, got {key!r}")
         result = yield from self._append(
             lambda terms: batch_request(body, media_type=media_type, key=key, terms=terms),
             lambda answer: appended_many(answer, key),

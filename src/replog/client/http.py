@@ -11,7 +11,6 @@ import threading
 import time
 import uuid
 from collections.abc import Sequence
-from urllib.parse import urlsplit
 
 import httpx2
 
@@ -20,7 +19,6 @@ from replog.client.calls import Calls
 from replog.client.ops import Answer, Failed
 from replog.client.policy import Nodes, Surroundings
 
-DEFAULT_URL = "http://127.0.0.1:8000"
 WRITE_WITHIN_S = 30.0
 CONNECTIONS_KEPT = 32
 
@@ -49,26 +47,6 @@ def _keep_alive() -> list[tuple[int, int, int]]:
 SOCKET_OPTIONS = _keep_alive()
 
 
-def urls_of(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the URLs of nodes, their scheme in small letters, without a slash at the end.
-
-    Raises:
-        ValueError: one of them is no URL of a node, or there is none.
-    """
-    urls = tuple(map(_url_of, [given] if isinstance(given, str) else given))
-    if not urls:
-        raise ValueError("give at least one URL of a node")
-    return urls
-
-
-def _url_of(given: str) -> str:
-    parts = urlsplit(given)
-    is_more = parts.query or parts.fragment or any(map(str.isspace, given))
-    if parts.scheme not in {"http", "https"} or not parts.hostname or is_more:
-        raise ValueError(f'got "{given}", which is no URL of a node: one is {DEFAULT_URL}')
-    return parts.scheme + given[len(parts.scheme) :].rstrip("/")
-
-
 def make_calls(urls: Sequence[str], *, retry_for: float | None) -> Calls:
     nodes = Nodes(urls, lock=threading.Lock(), first_to_read=random.randrange(len(urls)))  # noqa: S311 - not for secrets
     surroundings = Surroundings(
@@ -90,9 +68,20 @@ def is_full(body: bytearray, bytes_max: int | None) -> bool:
     return bytes_max is not None and len(body) > bytes_max
 
 
-def failure_of(url: str, error: httpx2.HTTPError) -> Failed:
-    """Return what became of a request; only before a connection stands it cannot have left."""
-    has_left = not isinstance(
-        error, httpx2.ConnectError | httpx2.ConnectTimeout | httpx2.PoolTimeout
-    )
-    return Failed(url, f"{type(error).__name__} {error}".rstrip(), has_left)
+ERRORS = (httpx2.HTTPError, httpx2.InvalidURL)
+"""What the library raises of a request; `failure_of` says what it means."""
+
+_BEFORE_A_CONNECTION = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_CANNOT_BE_SENT = (httpx2.InvalidURL, httpx2.LocalProtocolError, httpx2.UnsupportedProtocol)
+"""The library refuses to write it: a header of the user with a line end, for one."""
+
+
+def failure_of(url: str, error: Exception) -> Failed:
+    """Return what became of a request; only before a connection stands it cannot have left.
+
+    Args:
+        error: one of `ERRORS`.
+    """
+    is_hopeless = isinstance(error, _CANNOT_BE_SENT)
+    has_left = not (is_hopeless or isinstance(error, _BEFORE_A_CONNECTION))
+    return Failed(url, f"{type(error).__name__} {error}".rstrip(), has_left, is_hopeless)

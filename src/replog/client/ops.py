@@ -97,11 +97,13 @@ class Failed:
 
     Attributes:
         has_left: the request may have reached a node.
+        is_hopeless: it cannot be sent as it is, now or later.
     """
 
     url: str
     reason: str
     has_left: bool
+    is_hopeless: bool = False
 
 
 @dataclass(frozen=True, slots=True)

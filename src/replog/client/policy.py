@@ -23,6 +23,7 @@ from replog.client.errors import (
     error_of,
 )
 from replog.client.ops import Answer, Failed
+from replog.client.urls import url_of
 
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
@@ -54,7 +55,7 @@ class Surroundings:
 
 @dataclass(frozen=True, slots=True)
 class Elsewhere:
-    """This node cannot do it, another one may; `master` is where it says to ask."""
+    """This node cannot do it, another one may; `master` is where it says to ask, if anywhere."""
 
     error: ProblemError
     master: str | None
@@ -87,6 +88,8 @@ Verdict: TypeAlias = Answer | Elsewhere | Again | Final
 def judge(outcome: Answer | Failed) -> Verdict:
     if isinstance(outcome, Failed):
         error = UnreachableError(f"{outcome.url}: {outcome.reason}")
+        if outcome.is_hopeless:
+            return Final(error)
         return Again(error, may_be_stored=outcome.has_left)
     if 200 <= outcome.status < 300:
         return outcome
@@ -99,7 +102,7 @@ def judge(outcome: Answer | Failed) -> Verdict:
         return Final(NotANodeError(text))
     refused = error_of(problem)
     if isinstance(refused, NotTheMasterError):
-        return Elsewhere(refused, refused.master)
+        return Elsewhere(refused, None if refused.master is None else url_of(refused.master))
     if isinstance(refused, SupersededError | LogFoundElsewhereError):
         return Elsewhere(refused, None)
     if problem.status == 500:  # a defect, met before or after it was stored: nobody knows

@@ -68,11 +68,14 @@ def encode_batch(messages: Sequence[str], keys: Sequence[str] | None) -> bytes:
 
 
 def batch_request(body: bytes, *, media_type: str, key: str | None, terms: Terms) -> Request:
-    """Return the append of a batch; `key` is the whole batch's, printable ASCII."""
-    headers: tuple[tuple[str, str], ...] = (("Content-Type", media_type),)
-    if key is not None:
-        headers += (("Idempotency-Key", key),)
-    return Request("POST", path_of("/logs", terms.query()), headers, body)
+    """Return the append of a batch.
+
+    Args:
+        key: the whole batch's. It goes into the query, which takes any key as it stands: a header
+            has no room for spaces at its ends, quotes mean something else in it, and it is ASCII.
+    """
+    query = {"key": key, **terms.query()}
+    return Request("POST", path_of("/logs", query), (("Content-Type", media_type),), body)
 
 
 class _Log(msgspec.Struct):
