@@ -92,6 +92,7 @@ class FakeCluster:
     behind: dict[str, int] = field(default_factory=dict)
     """How many entries a node lacks."""
     log_ids: dict[str, str | None] = field(default_factory=dict)
+    statuses: dict[str, str] = field(default_factory=dict)
     open_streams: int = 0
 
     def fail(self, url: str, *faults: Fault) -> None:
@@ -162,7 +163,7 @@ class FakeCluster:
         secondaries = [{"url": other} for other in URLS if other != url]
         value = {
             "role": role,
-            "status": "ok",
+            "status": self.statuses.get(url, "ok"),
             "node_id": url,
             "log_id": self.log_ids.get(url, "one"),
             "epoch": 1,

@@ -15,7 +15,6 @@ from replog.client import (
     NotANodeError,
     NotFreshError,
     NotTheMasterError,
-    OtherLogError,
     PreconditionFailedError,
     SupersededError,
     UnknownIdError,
@@ -240,73 +239,6 @@ def test_an_entry_that_is_not_there_is_said(desk: Desk) -> None:
     with desk.client() as client, pytest.raises(UnknownIdError) as caught:
         client.get(5)
     assert caught.value.committed_id == 0
-
-
-def test_following_goes_on_at_another_node_with_each_entry_once(desk: Desk) -> None:
-    desk.cluster.fail(A, stream(b"\n", line(1), line(2)[:7], None))
-    desk.cluster.fail(B, stream(line(2), line(3)), answer(problem("stopping")))
-    desk.cluster.fail(C, stream(line(3), line(4), line(5)))  # 3 again: from an earlier place
-    desk.cluster.messages = messages(7)
-    with desk.client() as client:
-        following = client.follow(1)
-        assert list(islice(following, 7)) == entries(1, 2, 3, 4, 5, 6, 7)
-        following.close()
-    assert desk.cluster.open_streams == 0
-    streams = [asked for asked in desk.cluster.asked() if "stream" in asked]
-    assert streams[:4] == [
-        "GET a/logs/stream?from=1",
-        "GET b/logs/stream?from=2",
-        "GET c/logs/stream?from=4",
-        "GET a/logs/stream?from=6",
-    ]
-
-
-def test_a_follower_does_not_go_on_in_another_log(desk: Desk) -> None:
-    desk.cluster.log_ids = {A: None, C: "two"}
-    desk.cluster.fail(A, stream(b"\n"))
-    desk.cluster.fail(B, stream(line(1)))
-    with desk.client() as client:
-        following = client.follow(1)
-        assert next(following) == Entry(1, "m1")
-        with pytest.raises(OtherLogError):
-            next(following)
-    assert desk.cluster.asked()[-1] == "GET c/health"
-
-
-def test_a_stream_with_a_gap_is_not_believed(desk: Desk) -> None:
-    desk.cluster.fail(A, stream(line(1) + line(3)))
-    desk.cluster.fail(B, stream(line(1), line(2), line(3)))
-    with desk.client() as client:
-        following = client.follow(1)
-        assert list(islice(following, 3)) == entries(1, 2, 3)
-        following.close()
-
-
-def test_following_begins_behind_what_is_there_and_stays_there(desk: Desk) -> None:
-    desk.cluster.messages = ["m1", "m2"]
-    desk.cluster.fail(B, answer(problem("stopping")))
-    with desk.client() as client:
-        following = client.follow()
-        desk.cluster.fail(
-            A,
-            lambda cluster, request: cluster.perform(request),  # where it ends: 2
-            stream(b"\n", None),
-        )
-        desk.cluster.fail(C, stream(line(3)))
-        assert next(following) == Entry(3, "m3")
-        following.close()
-    assert desk.cluster.asked()[0] == "HEAD a/logs"
-    assert {asked for asked in desk.cluster.asked() if "stream" in asked} == {
-        "GET a/logs/stream?from=3",
-        "GET b/logs/stream?from=3",
-        "GET c/logs/stream?from=3",
-    }
-
-
-def test_following_gives_up_where_no_node_was_ever_there(desk: Desk) -> None:
-    desk.cluster.always = dict.fromkeys(URLS, refuse)
-    with desk.client(retry_for=0.1) as client, pytest.raises(UnreachableError):
-        next(client.follow(1))
 
 
 def test_acks_and_waiting_are_asked_of_the_master(desk: Desk) -> None:

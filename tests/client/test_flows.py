@@ -8,7 +8,7 @@ import json
 import pytest
 
 from replog.client.asking import Asking
-from replog.client.calls import ANSWER_WITHIN_S, Calls
+from replog.client.calls import Calls
 from replog.client.errors import InDoubtError, NotANodeError, NotFreshError, UnreachableError
 from replog.client.ops import (
     Answer,
@@ -27,7 +27,7 @@ from replog.client.ops import (
     T,
 )
 from replog.client.policy import Nodes, Surroundings
-from replog.client.wire import Lines
+from replog.client.wire import ANSWER_WITHIN_S, Lines
 
 A = "http://a"
 STORED = Answer(A, 200, {"log-acks": "3/3"}, b'{"status":"success","log":{"id":1,"message":"x"}}')

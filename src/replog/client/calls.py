@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterable
 
 from replog.client.asking import Asking
 from replog.client.errors import ClientError
-from replog.client.iterations import Where, ask, follow_log, read_pages
+from replog.client.following import follow_log
+from replog.client.iterations import Where, ask, read_pages
 from replog.client.model import (
     Acks,
     Appended,
@@ -23,6 +24,7 @@ from replog.client.model import (
 from replog.client.ops import Answer, Call, Flow, Request, Steps, T, call
 from replog.client.policy import judge
 from replog.client.wire import (
+    ANSWER_WITHIN_S,
     JSON,
     Fresh,
     Terms,
@@ -38,8 +40,6 @@ from replog.client.wire import (
     path_of,
 )
 
-ANSWER_WITHIN_S = 10.0
-"""How long a node may be silent beside the time that it was asked to wait."""
 STATUS_WITHIN_S = 5.0
 ACKS_WAIT_S = 30.0
 """One question of `wait_for`; proxies often cut what takes 60 s."""

@@ -1,52 +1,34 @@
-"""Reading page by page, and following: iterations that go on at another node.
+"""Reading page by page: an iteration that goes on at another node.
 
 PURE.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 
 from replog.client.asking import Asking
-from replog.client.errors import ClientError, OtherLogError, UnreachableError
-from replog.client.model import NodeStatus
 from replog.client.ops import (
     Answer,
     Call,
     Emit,
-    Failed,
     Flow,
-    Op,
-    Open,
-    Opened,
-    Outcome,
-    Pause,
     Request,
-    Shut,
     Steps,
-    call,
-    more,
-    open_stream,
 )
-from replog.client.policy import Again, Elsewhere, Final, judge, most_telling
 from replog.client.wire import (
+    ANSWER_WITHIN_S,
     Fresh,
-    Lines,
     Value,
     committed_of,
     decode_page,
-    decode_status,
     page_request,
     path_of,
-    stream_request,
 )
 
-ANSWER_WITHIN_S = 10.0
 FRESH_WITHIN_S = 10.0
-SILENCE_S = 30.0
-"""A stream says something every 10 s."""
 
 FIRST_PAGE = 100
 PAGE_MAX = 10_000
@@ -142,78 +124,3 @@ def committed(asking: Asking, fresh: Fresh) -> Flow[int]:
     """Return up to where a node shows the log."""
     answer = yield from ask(asking, lambda query: Request("HEAD", path_of("/logs", query)), fresh)
     return committed_of(answer)
-
-
-def follow_log(asking: Asking, first: int | None, *, retry_for_s: float | None) -> Steps:
-    """Emit each entry from `first` on once; None is behind what is committed now."""
-    next_id = first
-    if next_id is None:
-        # Fixed here: a stream that breaks before its first entry must not begin later.
-        seen = asking.nodes.seen_id
-        next_id = 1 + (yield from committed(asking, Fresh(seen or None)))
-    patience = asking.patience()
-    log_id: str | None = None
-    while True:
-        errors: list[ClientError] = []
-        after_s = 0.0
-        for url in asking.nodes.to_read():
-            opened: Opened | Answer | Failed
-            opened = yield from call(Call(url, Request("GET", "/health"), ANSWER_WITHIN_S))
-            if isinstance(opened, Answer) and opened.status == 200:
-                log_id = _same_log(log_id, decode_status(opened))
-                opened = yield from open_stream(Open(url, stream_request(next_id), SILENCE_S))
-            if isinstance(opened, Opened):
-                patience.retry_for_s = retry_for_s
-                asking.nodes.answers_reads(url)
-                patience.is_alive()
-                before = next_id
-                next_id = yield from _to_its_end(asking, next_id)
-                asking.nodes.failed_reads(url)
-                if next_id > before:
-                    patience.restore()
-                errors.append(UnreachableError(f"{url}: the stream ended"))
-                break
-            match judge(opened):
-                case Final(error):
-                    raise error
-                case Again(error, pause_s):
-                    after_s = max(after_s, pause_s)
-                    errors.append(error)
-                case Elsewhere(error):
-                    errors.append(error)
-                case Answer():
-                    errors.append(UnreachableError(f"{url} answered, and no stream"))
-        pause_s_or_end = patience.pause_s(at_least_s=after_s)
-        if pause_s_or_end is None:
-            raise most_telling(errors)
-        yield Pause(pause_s_or_end)
-
-
-def _same_log(known: str | None, node: NodeStatus) -> str | None:
-    """Return the log_id that is known now; None while only empty nodes answered.
-
-    Raises:
-        OtherLogError: going on there would mix two logs.
-    """
-    if known is not None and node.log_id not in {known, None}:
-        raise OtherLogError(f"{node.url} holds the log {node.log_id}, and {known} was followed")
-    return node.log_id or known
-
-
-def _to_its_end(asking: Asking, next_id: int) -> Generator[Op | Emit, Outcome, int]:
-    """Emit what the open stream brings; return the id behind the last one."""
-    lines = Lines()
-    while True:
-        chunk = yield from more()
-        if isinstance(chunk, Failed) or not chunk.data:
-            yield Shut()
-            return next_id
-        # A node sends what it was asked for; what is not the next entry is not handed on.
-        entries = [entry for entry in lines.feed(chunk.data) if entry.id >= next_id]
-        if [entry.id for entry in entries] != list(range(next_id, next_id + len(entries))):
-            yield Shut()
-            return next_id
-        if entries:
-            next_id = entries[-1].id + 1
-            asking.nodes.saw(next_id - 1)
-            yield Emit(entries)

@@ -27,6 +27,9 @@ from replog.client.ops import Answer, Request
 JSON = "application/json"
 NDJSON = "application/x-ndjson"
 
+ANSWER_WITHIN_S = 10.0
+"""How long a node may be silent beside the time that it was asked to wait."""
+
 Value = str | int | float | None
 T = TypeVar("T")
 
