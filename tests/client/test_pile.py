@@ -106,6 +106,20 @@ def test_each_message_gets_its_id_or_what_its_batch_met() -> None:
     assert pile.due_at is None
 
 
+def test_an_error_that_is_raised_again_and_again_does_not_grow() -> None:
+    pile = pile_of(batch_entries=1)
+    batch = pile.add(b'"m"', 0.0)
+    pile.take()
+    pile.settle(UnreachableError("nobody"))
+    for _ in range(3):
+        with pytest.raises(UnreachableError) as caught:
+            batch.appended(0)
+        assert len(caught.traceback) == 2
+        with pytest.raises(UnreachableError) as caught:
+            pile.check()
+        assert len(caught.traceback) == 2
+
+
 @given(
     texts=st.lists(st.text(st.characters(exclude_categories=["Cs"]), max_size=20), max_size=40),
     batch_entries=st.integers(1, 5),

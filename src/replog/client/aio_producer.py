@@ -91,7 +91,7 @@ class AsyncProducer:
         while not (self._pile.has_room or self._is_closed or self._pile.failure):
             self._room.clear()
             await self._room.wait()
-        self._check()
+        self._pile.check()
         if self._is_closed:
             raise ClosedError("the producer is closed")
         if self._sending is None:
@@ -116,7 +116,7 @@ class AsyncProducer:
         self._work.set()
         if last is not None:
             await last.done.wait()
-        self._check()
+        self._pile.check()
 
     async def close(self) -> None:
         """Send what was taken, wait for its answers, and take no more.
@@ -132,11 +132,7 @@ class AsyncProducer:
         self._room.set()
         if self._sending is not None:
             await asyncio.wait({self._sending})  # is cancelled alone, and raises nothing
-        self._check()
-
-    def _check(self) -> None:
-        if self._pile.failure is not None:
-            raise self._pile.failure
+        self._pile.check()
 
     # --- the task that sends --------------------------------------------------------------------
 

@@ -104,7 +104,7 @@ class Producer:
         with self._room:
             while not (self._pile.has_room or self._is_closed or self._pile.failure):
                 self._room.wait()
-            self._check()
+            self._pile.check()
             if self._is_closed:
                 raise ClosedError("the producer is closed")
             batch = self._pile.add(encoded, time.monotonic())
@@ -126,7 +126,7 @@ class Producer:
             self._work.notify()
         if last is not None and not last.done.wait(timeout):
             raise TimeoutError(f"not everything is stored within {timeout:g} s")
-        self._check()
+        self._pile.check()
 
     def close(self) -> None:
         """Send what was taken, wait for its answers, and take no more.
@@ -140,11 +140,7 @@ class Producer:
             self._work.notify()
             self._room.notify_all()
         self._thread.join()
-        self._check()
-
-    def _check(self) -> None:
-        if self._pile.failure is not None:
-            raise self._pile.failure
+        self._pile.check()
 
     # --- the thread that sends ------------------------------------------------------------------
 

@@ -83,7 +83,7 @@ class Batch(Generic[E]):
         outcome = self.outcome
         assert outcome is not None
         if isinstance(outcome, ClientError):
-            raise outcome
+            raise outcome.with_traceback(None)  # it may be raised for each message
         return Appended(
             id=outcome.first + index,
             is_pending=outcome.is_pending,
@@ -124,6 +124,11 @@ class Pile(Generic[E]):
         if self._full:
             return self._full[0].due_at
         return self._open.due_at if self._open is not None else None
+
+    def check(self) -> None:
+        """Raises: ClientError: what a batch met; nothing leaves any more."""
+        if self.failure is not None:
+            raise self.failure.with_traceback(None)  # it may be raised for each append
 
     def add(self, message: bytes, now: float) -> Batch[E]:
         """Put a JSON string behind all others; return its batch, whose last message it is."""
