@@ -10,6 +10,7 @@ import pytest
 from replog.client.asking import Asking
 from replog.client.calls import Calls
 from replog.client.errors import InDoubtError, NotANodeError, NotFreshError, UnreachableError
+from replog.client.model import Level
 from replog.client.ops import (
     Answer,
     Call,
@@ -29,7 +30,8 @@ from replog.client.ops import (
 from replog.client.policy import Nodes, Surroundings
 from replog.client.wire import ANSWER_WITHIN_S, Lines
 
-A = "http://a"
+A, B = "http://a", "http://b"
+NOT_MET = b'{"id":7,"required":2,"met":false,"acks":[]}'
 STORED = Answer(A, 200, {"log-acks": "3/3"}, b'{"status":"success","log":{"id":1,"message":"x"}}')
 
 
@@ -42,12 +44,12 @@ BEHIND = Answer(
 
 
 class Table:
-    """Calls of one node, a clock that is set by hand, and keys that are counted."""
+    """Calls of one node or some, a clock that is set by hand, and keys that are counted."""
 
-    def __init__(self, *, retry_for_s: float | None = 30.0) -> None:
+    def __init__(self, *urls: str, retry_for_s: float | None = 30.0) -> None:
         self.now = 0.0
         self.keys = 0
-        nodes = Nodes([A], lock=contextlib.nullcontext())
+        nodes = Nodes(urls or [A], lock=contextlib.nullcontext())
         surroundings = Surroundings(lambda: self.now, lambda: 0.0, self._new_key)
         self.calls = Calls(Asking(nodes, surroundings, retry_for_s))
 
@@ -119,12 +121,13 @@ def test_a_doubt_outlasts_a_later_silence_of_which_nothing_left() -> None:
 def test_waiting_asks_again_until_it_is_met_or_late() -> None:
     table = Table()
     flow = table.calls.wait_for(7, w=2, timeout=40)
-    open_ = b'{"id":7,"required":2,"met":false,"acks":[]}'
     assert sent(step(flow)).request.path == "/logs/7/acks?w=2&wait=30.0"
     table.now = 30.0
-    assert sent(step(flow, Answer(A, 200, {}, open_))).request.path == "/logs/7/acks?w=2&wait=10.0"
+    assert (
+        sent(step(flow, Answer(A, 200, {}, NOT_MET))).request.path == "/logs/7/acks?w=2&wait=10.0"
+    )
     table.now = 40.0
-    assert not end(flow, Answer(A, 200, {}, open_)).is_met
+    assert not end(flow, Answer(A, 200, {}, NOT_MET)).is_met
 
 
 def test_a_read_asks_for_what_is_left_of_its_time_to_be_fresh() -> None:
@@ -150,6 +153,57 @@ def test_a_read_without_a_timeout_waits_ten_seconds_for_a_node_that_is_fresh() -
     table.now = 10.0
     with pytest.raises(NotFreshError):
         step(flow, BEHIND)
+
+
+@pytest.mark.parametrize(
+    ("max_lag", "level", "query"),
+    [
+        (0.25, None, "max_lag_ms=250&timeout=0.5"),
+        (None, "master", "level=master&timeout=0.5"),
+        (None, None, None),
+    ],
+)
+def test_every_kind_of_freshness_is_waited_for_as_long_as_the_timeout_says(
+    max_lag: float | None, level: Level | None, query: str | None
+) -> None:
+    flow = Table().calls.get(7, min_id=0, max_lag=max_lag, level=level, timeout=0.5)
+    assert sent(step(flow)).request.path == ("/logs/7" if query is None else f"/logs/7?{query}")
+
+
+def asked_of(call: Call) -> tuple[str, str]:
+    return call.url, call.request.path.rpartition("timeout=")[2]
+
+
+def test_no_node_takes_the_time_in_which_another_one_may_be_fresh() -> None:
+    table = Table(A, B)
+    flow = table.calls.get(7, min_id=7, timeout=2)
+    asked = [sent(step(flow))]
+    for now, node in [(0.25, B), (0.5, A), (1.0, B), (1.5, A), (2.0, B)]:
+        table.now = now
+        wanted = step(flow, BEHIND)
+        asked.append(sent(step(flow) if isinstance(wanted, Pause) else wanted))
+        assert asked[-1].url == node
+    assert list(map(asked_of, asked)) == [
+        (A, "0.25"), (B, "0.25"), (A, "0.5"), (B, "0.5"), (A, "0.5"), (B, "0.0"),
+    ]  # fmt: skip
+    assert asked[0].answer_within_s == 0.25 + ANSWER_WITHIN_S
+    with pytest.raises(NotFreshError):
+        step(flow, BEHIND)
+
+
+@pytest.mark.parametrize(("retry_for_s", "asked_first"), [(0.0, "10.0"), (0.1, "0.25")])
+def test_waiting_for_a_node_to_be_fresh_is_no_failure(retry_for_s: float, asked_first: str) -> None:
+    table = Table(A, B, retry_for_s=retry_for_s)
+    flow = table.calls.get(7, min_id=7)
+    wanted = step(flow)
+    assert asked_of(sent(wanted))[1] == asked_first
+    while True:
+        table.now += float(asked_of(sent(wanted))[1])
+        if table.now >= 10.0:
+            break
+        wanted = step(flow, BEHIND)
+        if isinstance(wanted, Pause):
+            wanted = step(flow)
 
 
 @pytest.mark.parametrize("size", range(1, 40))

@@ -38,6 +38,15 @@ T = TypeVar("T")
 MakeCall = Callable[[str, float], Call]
 """Makes the request to a URL, so many seconds after the call of the user began."""
 
+MakeRead = Callable[[str, float], Call]
+"""Makes the request to a URL whose node may wait so many seconds until it is fresh."""
+
+FIRST_WAIT_S = 0.25
+"""How long each node of several may wait to be fresh when it is asked first; then twice as long.
+
+One that is cut off never is, and another one may be fresh at once.
+"""
+
 LOOKED_FOR_THE_KEY = (PreconditionFailedError, KeyReusedError)
 """What a node says only after it found no entry of this append under its key (P6).
 
@@ -173,7 +182,7 @@ class Asking:
             yield Pause(pause_s)
 
     def any_node(
-        self, make: MakeCall, *, within_s: float | None, fresh_within_s: float
+        self, make: MakeRead, *, within_s: float | None, fresh_within_s: float
     ) -> Flow[Answer]:
         """Ask one node after the other, beginning with the one that answered last.
 
@@ -184,10 +193,13 @@ class Asking:
         clock = self.surroundings.clock
         started = clock()
         patience = self.patience(within_s)
+        has_one_try = len(self.nodes.urls) == 1 or self.retry_for_s == 0
+        wait_s = fresh_within_s if has_one_try else FIRST_WAIT_S
         while True:
             failures = Failures()
             for url in self.nodes.to_read():
-                verdict = judge((yield from call(make(url, clock() - started))))
+                left_s = max(0.0, started + fresh_within_s - clock())
+                verdict = judge((yield from call(make(url, min(left_s, wait_s)))))
                 match verdict:
                     case Answer():
                         self.nodes.answers_reads(url)
@@ -197,8 +209,11 @@ class Asking:
                     case Elsewhere() | Again():
                         failures.add(verdict)
             error = most_telling(failures.errors)
-            pause_s = patience.pause_s(at_least_s=failures.after_s)
             is_late = clock() - started >= fresh_within_s
+            if isinstance(error, NotFreshError) and not is_late:
+                patience.is_alive()  # waiting until a node is fresh is no failure
+            pause_s = patience.pause_s(at_least_s=failures.after_s)
             if pause_s is None or (isinstance(error, NotFreshError) and is_late):
                 raise error
+            wait_s = min(2 * wait_s, fresh_within_s)
             yield Pause(pause_s)

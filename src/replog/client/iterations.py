@@ -65,9 +65,8 @@ def ask(
     """Ask any node that is as fresh as `fresh` says."""
     fresh_within_s = FRESH_WITHIN_S if fresh.timeout_s is None else fresh.timeout_s
 
-    def make_call(url: str, elapsed_s: float) -> Call:
-        left_s = max(0.0, fresh_within_s - elapsed_s)
-        return Call(url, make(fresh.query(left_s)), left_s + ANSWER_WITHIN_S, bytes_max)
+    def make_call(url: str, wait_s: float) -> Call:
+        return Call(url, make(fresh.query(wait_s)), wait_s + ANSWER_WITHIN_S, bytes_max)
 
     return (
         yield from asking.any_node(

@@ -147,12 +147,12 @@ class Fresh:
     level: Level | None = None
     timeout_s: float | None = None
 
-    def query(self, left_s: float) -> dict[str, Value]:
-        """Args: left_s: of the timeout."""
+    def query(self, wait_s: float) -> dict[str, Value]:
+        """Args: wait_s: how long the node may wait until it is so fresh."""
         lag = None if self.max_lag_s is None else round(1000 * self.max_lag_s)
         query: dict[str, Value] = {"min_id": self.min_id, "max_lag_ms": lag, "level": self.level}
-        if self.min_id is not None:
-            query["timeout"] = round(left_s, 3)
+        if any(value is not None for value in query.values()):
+            query["timeout"] = round(wait_s, 3)
         return query
 
 
