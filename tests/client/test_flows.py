@@ -130,6 +130,23 @@ def test_waiting_asks_again_until_it_is_met_or_late() -> None:
     assert not end(flow, Answer(A, 200, {}, NOT_MET)).is_met
 
 
+def test_a_wait_that_meets_a_failure_is_not_longer_for_it() -> None:
+    table = Table()
+    flow = table.calls.wait_for(7, timeout=2)
+    assert sent(step(flow)).request.path == "/logs/7/acks?wait=2.0"
+    table.now = 1.5
+    step(flow, Failed(A, "broken", has_left=True))
+    again = sent(step(flow))
+    assert again.request.path == "/logs/7/acks?wait=0.5"
+    assert again.answer_within_s == 0.5 + ANSWER_WITHIN_S
+    table.now = 1.75
+    last = sent(step(flow, Answer(A, 200, {}, NOT_MET)))  # a node that answers before its time
+    assert last.request.path == "/logs/7/acks?wait=0.25"
+    table.now = 2.5
+    with pytest.raises(UnreachableError):  # not two seconds more from there
+        step(flow, Failed(A, "broken", has_left=True))
+
+
 def test_a_read_asks_for_what_is_left_of_its_time_to_be_fresh() -> None:
     table = Table()
     flow = table.calls.get(7, min_id=7, timeout=5, max_lag=0.25, level="master")

@@ -168,42 +168,44 @@ class Calls:
 
     def acks(self, id: int, *, w: WriteConcern | None = None) -> Flow[Acks]:
         """Return which nodes hold the entry now, and whether `w` (default: all) is met."""
-        return (yield from self._acks(id, w=w, wait_s=None))
+        request = acks_request(id, w=w, wait_s=None)
+        return (
+            yield from self._asking.master(
+                lambda url, _: Call(url, request, ANSWER_WITHIN_S),
+                decode_acks,
+                within_s=None,
+                is_append=False,
+            )
+        )
 
     def wait_for(
         self, id: int, *, w: WriteConcern | None = None, timeout: float | None = None
     ) -> Flow[Acks]:
         """Wait until `w` nodes (default: all) hold a stored entry: appends nothing.
 
-        It comes back with `is_met` False when `timeout` seconds have passed; None waits as long
-        as it takes.
+        It comes back with `is_met` False when `timeout` seconds have passed, or raises what it
+        met where no node told then; None waits as long as it takes.
         """
         clock = self._surroundings.clock
         started = clock()
         while True:
-            wait_s = ACKS_WAIT_S
-            if timeout is not None:
-                wait_s = min(wait_s, max(0.0, round(started + timeout - clock(), 3)))
-            acks = yield from self._acks(id, w=w, wait_s=wait_s, within_s=timeout)
+            left_s = None if timeout is None else max(0.0, started + timeout - clock())
+            acks = yield from self._acks(id, w=w, within_s=left_s)
             if acks.is_met or (timeout is not None and clock() - started >= timeout):
                 return acks
 
-    def _acks(
-        self,
-        id: int,
-        *,
-        w: WriteConcern | None,
-        wait_s: float | None,
-        within_s: float | None = None,
-    ) -> Flow[Acks]:
-        request = acks_request(id, w=w, wait_s=wait_s)
-        answer_within_s = ANSWER_WITHIN_S + (wait_s or 0.0)
+    def _acks(self, id: int, *, w: WriteConcern | None, within_s: float | None) -> Flow[Acks]:
+        """Ask once, and wait until `w` is met for a part of `within_s`, or of a longer time."""
+
+        def make_call(url: str, elapsed_s: float) -> Call:
+            wait_s = ACKS_WAIT_S
+            if within_s is not None:
+                wait_s = min(wait_s, max(0.0, round(within_s - elapsed_s, 3)))
+            return Call(url, acks_request(id, w=w, wait_s=wait_s), wait_s + ANSWER_WITHIN_S)
+
         return (
             yield from self._asking.master(
-                lambda url, _: Call(url, request, answer_within_s),
-                decode_acks,
-                within_s=within_s,
-                is_append=False,
+                make_call, decode_acks, within_s=within_s, is_append=False
             )
         )
 
