@@ -3,16 +3,29 @@
 from __future__ import annotations
 
 import inspect
+import pydoc
 import re
 import subprocess
 import sys
+from collections.abc import AsyncGenerator, Generator
 from pathlib import Path
 from types import FunctionType
+from typing import get_type_hints
 
 import pytest
 
 from replog import client as package
-from replog.client import AsyncClient, AsyncProducer, Client, Producer
+from replog.client import (
+    Acks,
+    Appended,
+    AppendedMany,
+    AsyncClient,
+    AsyncProducer,
+    Client,
+    Entry,
+    Producer,
+    Status,
+)
 from replog.client.calls import Calls
 from replog.testing import LocalCluster
 from tests.house.source import ROOT
@@ -75,8 +88,25 @@ def test_both_clients_have_the_calls_of_the_one_source_with_their_signatures() -
         methods = public(kind)
         assert set(calls) - inner == set(methods) - {"close", "run", "iterate"}
         for name in set(calls) - inner:
-            assert inspect.signature(methods[name]) == inspect.signature(calls[name])
+            ours, theirs = inspect.signature(methods[name]), inspect.signature(calls[name])
+            assert ours.parameters == theirs.parameters
             assert methods[name].__doc__ == calls[name].__doc__
+
+
+@pytest.mark.parametrize(
+    ("kind", "iteration"),
+    [(Client, Generator[Entry, None, None]), (AsyncClient, AsyncGenerator[Entry, None])],
+)
+def test_help_tells_what_a_call_returns_and_nothing_of_flows(kind: type, iteration: object) -> None:
+    told = {name: get_type_hints(method)["return"] for name, method in public(kind).items()}
+    expected = {
+        "append": Appended, "append_many": AppendedMany, "acks": Acks, "wait_for": Acks,
+        "get": Entry, "read": iteration, "follow": iteration, "status": Status,
+    }  # fmt: skip
+    assert {name: told[name] for name in expected} == expected
+    text = pydoc.plain(pydoc.render_doc(kind))
+    assert "-> Appended\n" in text.replace("'Appended'", "Appended")
+    assert not re.search(r"-> .*(Flow|Steps)", text.replace("run(self, flow: 'Flow[T]')", ""))
 
 
 @pytest.mark.parametrize(("one", "other"), [(Client, AsyncClient), (Producer, AsyncProducer)])

@@ -7,7 +7,6 @@ they are performed.
 from __future__ import annotations
 
 import asyncio
-import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import aclosing
 from types import TracebackType
@@ -18,6 +17,7 @@ import httpx2
 from replog.client import http, tls
 from replog.client.calls import Calls
 from replog.client.errors import ClosedError
+from replog.client.methods import performs
 from replog.client.model import Entry
 from replog.client.ops import (
     Answer,
@@ -45,7 +45,7 @@ T = TypeVar("T")
 def _call(
     flow: Callable[Concatenate[Calls, P], Flow[T]],
 ) -> Callable[Concatenate[AsyncClient, P], Coroutine[object, None, T]]:
-    @functools.wraps(flow)
+    @performs(flow)
     async def perform(client: AsyncClient, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return await client.run(flow(client.calls, *args, **kwargs))
 
@@ -55,7 +55,7 @@ def _call(
 def _iteration(
     steps: Callable[Concatenate[Calls, P], Steps],
 ) -> Callable[Concatenate[AsyncClient, P], AsyncGenerator[Entry, None]]:
-    @functools.wraps(steps)
+    @performs(steps, returns=AsyncGenerator[Entry, None])
     def perform(
         client: AsyncClient, /, *args: P.args, **kwargs: P.kwargs
     ) -> AsyncGenerator[Entry, None]:

@@ -6,7 +6,6 @@ they are performed.
 
 from __future__ import annotations
 
-import functools
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing
@@ -18,6 +17,7 @@ import httpx2
 from replog.client import http, tls
 from replog.client.calls import Calls
 from replog.client.errors import ClosedError
+from replog.client.methods import performs
 from replog.client.model import Entry
 from replog.client.ops import (
     Answer,
@@ -45,7 +45,7 @@ T = TypeVar("T")
 def _call(
     flow: Callable[Concatenate[Calls, P], Flow[T]],
 ) -> Callable[Concatenate[Client, P], T]:
-    @functools.wraps(flow)
+    @performs(flow)
     def perform(client: Client, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return client.run(flow(client.calls, *args, **kwargs))
 
@@ -55,7 +55,7 @@ def _call(
 def _iteration(
     steps: Callable[Concatenate[Calls, P], Steps],
 ) -> Callable[Concatenate[Client, P], Generator[Entry, None, None]]:
-    @functools.wraps(steps)
+    @performs(steps, returns=Generator[Entry, None, None])
     def perform(
         client: Client, /, *args: P.args, **kwargs: P.kwargs
     ) -> Generator[Entry, None, None]:
