@@ -56,6 +56,16 @@ def test_a_batch_leaves_when_it_is_full_or_its_time_has_come() -> None:
     assert pile.is_ready(10.8)
 
 
+def test_a_pile_tells_whether_a_batch_is_full_whatever_the_time() -> None:
+    pile = pile_of(batch_entries=2)
+    pile.add(b'"a"', 0.0)
+    told = [pile.has_full_batch]
+    pile.add(b'"b"', 0.0)
+    told.append(pile.has_full_batch)
+    pile.take()
+    assert [*told, pile.has_full_batch] == [False, True, False]
+
+
 def test_a_batch_stays_within_its_bytes_but_for_a_message_that_is_larger_alone() -> None:
     pile = pile_of(batch_bytes=30)
     for message in (b"123456789", b"12345678", b"x" * 50, b"y"):

@@ -98,7 +98,7 @@ class AsyncProducer:
             self._sending = asyncio.create_task(self._send(), name="replog-producer")
         batch = self._pile.add(encoded, time.monotonic())
         ticket = AsyncTicket(batch, len(batch.messages) - 1)
-        is_full = self._pile.is_ready(batch.due_at - 1)
+        is_full = self._pile.has_full_batch
         if is_full or len(batch.messages) == 1:
             self._work.set()
         if is_full:

@@ -109,7 +109,7 @@ class Producer:
                 raise ClosedError("the producer is closed")
             batch = self._pile.add(encoded, time.monotonic())
             index = len(batch.messages) - 1
-            if index == 0 or self._pile.is_ready(batch.due_at - 1):
+            if index == 0 or self._pile.has_full_batch:
                 self._work.notify()
             return Ticket(batch, index)
 

@@ -119,6 +119,11 @@ class Pile(Generic[E]):
         return self._buffered < self._bounds.buffer_bytes
 
     @property
+    def has_full_batch(self) -> bool:
+        """Whether a batch leaves without waiting for its time."""
+        return bool(self._full)
+
+    @property
     def due_at(self) -> float | None:
         """When the next batch leaves, full or not; None where nothing waits."""
         if self._full:
