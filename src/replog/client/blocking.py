@@ -220,17 +220,8 @@ class _Driver:
         except http.ERRORS as error:
             return http.failure_of(self._url, error)
 
-    def _send(self, url: str, request: Request, within_s: float | None) -> httpx2.Response:
-        if self._http.is_closed:
-            raise ClosedError("the client is closed")
-        timeout = httpx2.Timeout(
-            connect=self._connect_timeout_s, read=within_s, write=http.WRITE_WITHIN_S, pool=None
-        )
-        made = self._http.build_request(
-            request.method,
-            url + request.path,
-            content=request.body,
-            headers=list(request.headers),
-            timeout=timeout,
+    def _send(self, url: str, request: Request, silence_s: float | None) -> httpx2.Response:
+        made = http.ready(
+            self._http, url, request, connect_s=self._connect_timeout_s, silence_s=silence_s
         )
         return self._http.send(made, stream=True)

@@ -16,7 +16,8 @@ import httpx2
 
 from replog.client.asking import Asking
 from replog.client.calls import Calls
-from replog.client.ops import Answer, Failed
+from replog.client.errors import ClosedError
+from replog.client.ops import Answer, Failed, Request
 from replog.client.policy import Nodes, Surroundings
 
 WRITE_WITHIN_S = 30.0
@@ -55,6 +56,34 @@ def make_calls(urls: Sequence[str], *, retry_for: float | None) -> Calls:
         new_key=lambda: uuid.uuid4().hex,
     )
     return Calls(Asking(nodes, surroundings, retry_for_s=retry_for))
+
+
+def ready(
+    client: httpx2.Client | httpx2.AsyncClient,
+    url: str,
+    request: Request,
+    *,
+    connect_s: float,
+    silence_s: float | None,
+) -> httpx2.Request:
+    """Return a request as the library sends it.
+
+    Args:
+        silence_s: how long the node may be silent; None is without limit.
+
+    Raises:
+        ClosedError: the client is closed.
+        httpx2.InvalidURL: one of `ERRORS`.
+    """
+    if client.is_closed:
+        raise ClosedError("the client is closed")
+    return client.build_request(
+        request.method,
+        url + request.path,
+        content=request.body,
+        headers=list(request.headers),
+        timeout=httpx2.Timeout(connect=connect_s, read=silence_s, write=WRITE_WITHIN_S, pool=None),
+    )
 
 
 def answer_of(
