@@ -10,11 +10,13 @@ import signal
 import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import httpx2
 import pytest
 
-from tests.support.cluster import Node, answers, clean_environment, free_ports
+from tests.support.cluster import Node, answers, call, clean_environment, free_ports
 from tests.support.waiting import DEADLINE_S, wait_until
 
 
@@ -143,6 +145,46 @@ def test_a_signal_ends_a_node_with_status_0(tmp_path: Path, number: signal.Signa
     wait_until(lambda: answers(f"{node.url}/livez"), "it is up", explain=node.said)
     assert node.end(number) == 0, node.said()
     assert "Traceback" not in node.said()
+
+
+STUCK = """
+import time
+from replog.cli.main import main
+from replog.storage.log import Log
+
+def never_returns(log, id):
+    print("reading", flush=True)
+    time.sleep(600)
+
+Log.time_of = never_returns
+main()
+"""
+"""A node whose disk does not answer one kind of read, in place of a disk that hangs."""
+
+
+def test_a_stop_does_not_wait_for_a_read_that_hangs(tmp_path: Path) -> None:
+    port = free_port()
+    url = f"http://127.0.0.1:{port}"
+    command = [sys.executable, "-c", STUCK, "serve", "--role", "master"]
+    with subprocess.Popen(
+        [*command, "--port", port, "--data-dir", tmp_path / "data"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=clean_environment(),
+    ) as node, ThreadPoolExecutor(1) as threads:  # fmt: skip
+        try:
+            wait_until(lambda: answers(f"{url}/readyz"), "it is up")
+            assert call("POST", f"{url}/logs", body='{"message":"m"}').status_code == 200
+            asking = threads.submit(call, "GET", f"{url}/logs/1/acks")
+            assert node.stdout is not None
+            assert node.stdout.readline() == "reading\n"
+            node.send_signal(signal.SIGTERM)
+            _, said = node.communicate(timeout=DEADLINE_S)
+        finally:
+            node.kill()
+        with pytest.raises(httpx2.TransportError):
+            asking.result(DEADLINE_S)
+    assert node.returncode == 0, said
+    assert "Traceback" not in said
+    assert "stopped at" in said.splitlines()[-1]
 
 
 def test_a_signal_during_the_start_ends_it_too_without_a_traceback(tmp_path: Path) -> None:

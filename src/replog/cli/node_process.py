@@ -11,11 +11,13 @@ import logging
 import os
 import signal
 import socket
+import sys
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Thread
+from typing import NoReturn
 
-import typer
 import uvloop
 
 from replog.cli.lost_identity import with_way_out
@@ -51,12 +53,14 @@ class Parent:
     listen_fd: int | None
 
 
-def run(settings: Settings, *, name: str, parent: Parent) -> None:
+def run(settings: Settings, *, name: str, parent: Parent) -> NoReturn:
     """Run the node that `settings` describe until a signal, or until it cannot go on.
+
+    Its end is the end of the process: with status 0 after a signal, with 1 where it could not
+    go on and has said why in its log.
 
     Raises:
         ReplogError: it could not start.
-        typer.Exit: it could not go on, and has said why in its log.
     """
     if parent.until_stdin_ends:
         Thread(target=_end_with_parent, daemon=True).start()
@@ -71,8 +75,20 @@ def run(settings: Settings, *, name: str, parent: Parent) -> None:
     allow_open_files(settings.followers_max + settings.waiting_appends_max + FILES_BESIDE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         has_failed = runner.run(_serve(settings, parent.listen_fd))
-    if has_failed:
-        raise typer.Exit(ExitCode.ENVIRONMENT)
+        _exit(ExitCode.ENVIRONMENT if has_failed else ExitCode.OK)
+
+
+def _exit(code: ExitCode) -> NoReturn:
+    """End the process now, whatever its threads are in.
+
+    Closing the event loop waits for them, and so does the interpreter at its end; one may be
+    looking up a name, another reading from a disk that does not answer. The log is closed.
+    """
+    logging.shutdown()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError):
+            stream.flush()
+    os._exit(code)
 
 
 async def _serve(settings: Settings, listen_fd: int | None) -> bool:
