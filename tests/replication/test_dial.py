@@ -53,6 +53,7 @@ def test_a_reason_fits_into_a_closing_frame(text: str) -> None:
     [
         ("http://127.0.0.1:1", "connection refused"),
         ("http://no-such-node.invalid:8001", "does not resolve"),
+        ("http://a..b:8001", "no name of a host"),
     ],
 )
 def test_a_node_that_cannot_be_reached_is_said_with_the_reason(url: str, why: str) -> None:

@@ -71,6 +71,9 @@ def node_url(text: str) -> str:
         raise ValueError(text)
     if parts.path not in {"", "/"} or parts.query or parts.fragment or "@" in parts.netloc:
         raise ValueError(text)
+    if any(map(str.isspace, text)):
+        raise ValueError(text)
+    parts.hostname.encode("idna")  # raises UnicodeError, a ValueError: nobody could resolve it
     return base_url(parts.scheme, parts.hostname, port)
 
 

@@ -80,7 +80,7 @@ async def dial(url: str) -> Connection:
             proxy=None,  # a proxy meant for the web must not come between two nodes
             user_agent_header="replog",
         )
-    except (OSError, WebSocketException) as error:
+    except (OSError, UnicodeError, WebSocketException) as error:
         raise ConnectionLostError(_why_unreachable(error)) from error
     return DialledConnection(connection, url)
 
@@ -152,13 +152,15 @@ def closed_by_the_other(code: int, reason: str) -> str:
     return f"closed by the other end: {reason or ('it stops' if code == 1012 else code)}"
 
 
-def _why_unreachable(error: OSError | WebSocketException) -> str:
+def _why_unreachable(error: OSError | UnicodeError | WebSocketException) -> str:
     if isinstance(error, TimeoutError):
         return f"no answer within {CONNECT_WITHIN_S:g} s"
     if isinstance(error, ConnectionRefusedError):
         return "connection refused: nothing listens there"
     if isinstance(error, socket.gaierror):
         return f"the name does not resolve: {error.strerror}"
+    if isinstance(error, UnicodeError):
+        return f"it is no name of a host: {error}"
     if isinstance(error, InvalidStatus):
         return f"it answers HTTP {error.response.status_code} to a link: is it a replog node?"
     return f"{type(error).__name__}: {error}"
