@@ -152,7 +152,7 @@ def test_wrong_flags_are_usage(arguments: list[str]) -> None:
 
 
 def test_fresh_deletes_the_directories_of_nodes_and_nothing_else(tmp_path: Path) -> None:
-    for name in ("master", "secondary-1", "secondary-12", "secondary-x", "photos"):
+    for name in ("master", "secondary-1", "secondary-12", "secondary-x", "photos", "7"):
         (tmp_path / name).mkdir()
         (tmp_path / name / "node.json").touch()
     (tmp_path / "secondary-2").mkdir()
@@ -160,7 +160,7 @@ def test_fresh_deletes_the_directories_of_nodes_and_nothing_else(tmp_path: Path)
     (tmp_path / "master-plan.txt").touch()
     remove_data(str(tmp_path))
     left = sorted(path.name for path in tmp_path.iterdir())
-    assert left == ["master-plan.txt", "photos", "secondary-2", "secondary-x"]
+    assert left == ["7", "master-plan.txt", "photos", "secondary-2", "secondary-x"]
 
 
 def test_fresh_deletes_nothing_while_a_node_runs_on_it(tmp_path: Path) -> None:

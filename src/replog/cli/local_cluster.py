@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import shlex
 import shutil
 import signal
@@ -41,6 +42,7 @@ STOP_WITHIN_S = 0.85
 one second. A node that is killed loses nothing: it is made for that."""
 EXPECTED_AT_END = ("WARNING", "INFO   ", "DEBUG  ")
 LOG_LINE_BYTES_MAX = 1024 * 1024
+NODE_NAME = re.compile(r"master|secondary-[1-9][0-9]*")
 LOCK_FILE = "lock"
 NODE_FILE = "node.json"
 """What makes a directory a node's: nothing else is ever deleted."""
@@ -136,7 +138,7 @@ def remove_data(data_dir: str) -> None:
     ours = [
         os.path.join(data_dir, name)
         for name in sorted(names)
-        if name == "master" or name.removeprefix("secondary-").isdigit()
+        if NODE_NAME.fullmatch(name)
     ]
     found = [path for path in ours if os.path.exists(os.path.join(path, NODE_FILE))]
     with contextlib.ExitStack() as locks:
