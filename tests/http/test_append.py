@@ -8,6 +8,7 @@ import pytest
 
 from replog.core.effects import RefusalReason, Refused
 from replog.http.problems import PROBLEMS
+from replog.node.clients import NodeFailedError
 from tests.http.served import Served
 from tests.support.waiting import wait_until
 
@@ -183,6 +184,18 @@ def test_an_error_of_the_node_is_a_problem_that_does_not_say_failed(
         lambda: any("planted" in str(record.exc_info) for record in caplog.records),
         "the traceback is logged",
     )
+
+
+def test_after_a_defect_whoever_waits_is_told_so_and_the_log_is_not_filled_with_tracebacks(
+    master: Served, caplog: pytest.LogCaptureFixture
+) -> None:
+    master.node.raises = NodeFailedError("planted")
+    with master.connect() as connection:
+        answer = connection.append(SEED_BODY)
+        assert answer.status == 500
+        assert "may be stored" in str(answer.problem()["detail"])
+        assert connection.request("GET", "/livez").status == 200, "the connection lives on"
+    assert not any(record.exc_info for record in caplog.records)
 
 
 def _append_bytes(body: bytes) -> bytes:

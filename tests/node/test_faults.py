@@ -3,21 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from replog.core.effects import Pending, RefusalReason, Refused
+from replog.core.effects import Effect, Pending, RefusalReason, Refused
 from replog.core.entry import EntryId
-from replog.core.errors import (
-    DamagedLogError,
-)
+from replog.core.errors import DamagedLogError
+from replog.core.events import AppendRequested, Event
+from replog.core.master import Master
+from replog.node.clients import NodeFailedError
 from replog.node.serving import ReadInterruptedError
 from replog.node.views import Freshness
+from replog.storage.batch import encode_message
 from tests.support.faulty_disk import FaultyFilesystem
 from tests.support.nodes import Nodes, RunningNode, until
+from tests.support.waiting import DEADLINE_S
 
 
 def first_damaged(node: RunningNode) -> int:
@@ -66,6 +70,46 @@ def test_a_failed_sync_is_answered_honestly_said_once_and_never_retried(
             assert ids == list(range(1, len(ids) + 1))
 
     asyncio.run(story())
+
+
+def test_after_a_defect_in_the_core_whoever_waits_is_told_that_nobody_knows(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    take, rotten = Master.step, encode_message("the defect")
+
+    def step(core: Master, event: Event) -> list[Effect]:
+        assert not (isinstance(event, AppendRequested) and rotten in event.messages), "the defect"
+        return take(core, event)
+
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            master = await nodes.master("s1")
+            await master.stored("one", w=1)
+            waiting = [
+                asyncio.ensure_future(each)
+                for each in (
+                    master.append("two", w="all"),
+                    master.node.receipt(EntryId(1), concern="all", timeout_s=None),
+                    master.node.read_point(Freshness(min_id=EntryId(9))),
+                )
+            ]
+            await until(lambda: master.node.health().last_id == 2, "it is stored")
+            monkeypatch.setattr(Master, "step", step)
+            with pytest.raises(AssertionError, match="the defect"):
+                await master.append("the defect")
+            assert master.node.fatal.is_set()
+            for each in waiting:
+                with pytest.raises(NodeFailedError, match="defect"):
+                    await asyncio.wait_for(each, DEADLINE_S)
+            late = await asyncio.wait_for(master.append("three"), DEADLINE_S)
+            assert isinstance(late, Refused), "it reaches no core: it is not stored"
+            assert late.reason is RefusalReason.STOPPING
+            with pytest.raises(NodeFailedError):
+                await asyncio.wait_for(master.node.read_point(), DEADLINE_S)
+
+    asyncio.run(story())
+    gc.collect()
+    assert "never retrieved" not in caplog.text
 
 
 def test_a_rotten_secondary_is_repaired_by_its_master(tmp_path: Path) -> None:

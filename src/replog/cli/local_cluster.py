@@ -135,11 +135,7 @@ def remove_data(data_dir: str) -> None:
         DirectoryLockedError: a node that runs has one of them open; nothing was deleted.
     """
     names = os.listdir(data_dir) if os.path.isdir(data_dir) else []
-    ours = [
-        os.path.join(data_dir, name)
-        for name in sorted(names)
-        if NODE_NAME.fullmatch(name)
-    ]
+    ours = [os.path.join(data_dir, name) for name in sorted(names) if NODE_NAME.fullmatch(name)]
     found = [path for path in ours if os.path.exists(os.path.join(path, NODE_FILE))]
     with contextlib.ExitStack() as locks:
         try:

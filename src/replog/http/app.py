@@ -24,6 +24,7 @@ from replog.http.log_routes import BELOW_LOGS, LOGS_PATH, LogRoutes
 from replog.http.operations_routes import operations_router
 from replog.http.problems import PROBLEMS, Problem, ProblemError, not_found
 from replog.http.query import parse_query
+from replog.node.clients import NodeFailedError
 
 
 def create_app(
@@ -79,6 +80,9 @@ class App:
                 await self.fastapi({**scope, "method": "GET"}, receive, send_and_note)
             else:
                 await self.fastapi(scope, receive, send_and_note)
+        except NodeFailedError:  # the node has logged the defect, once for all who wait
+            if not started:
+                await send_problem(scope, receive, send, _internal_error())
         except Exception:
             if not started:
                 await send_problem(scope, receive, send, _internal_error())

@@ -11,6 +11,7 @@ from itertools import count
 
 from replog.core.effects import AnswerRead, AppendOutcome, RefusalReason, Refused
 from replog.core.entry import TICK_S, EntryId, ticks
+from replog.core.errors import ReplogError
 from replog.core.events import (
     AcksAwaited,
     AppendRequested,
@@ -38,10 +39,15 @@ _OF_THE_REQUEST = frozenset(
 """Refusals that are the client's to mend: nothing for an operator to do."""
 
 
+class NodeFailedError(ReplogError):
+    """The node ends over a defect, and nobody knows any more what became of the request."""
+
+
 class Clients:
     """Who waits for an answer of this node."""
 
     def __init__(self, stepper: Stepper) -> None:
+        self._failure: NodeFailedError | None = None
         self._stepper = stepper
         self._ids = map(RequestId, count(1))
         self._appends: dict[RequestId, asyncio.Future[AppendOutcome]] = {}
@@ -80,6 +86,8 @@ class Clients:
         return await self._outcome(request, event, is_timed=timeout is not None)
 
     async def _outcome(self, request: RequestId, event: Event, *, is_timed: bool) -> AppendOutcome:
+        if self._failure is not None:
+            return Refused(RefusalReason.STOPPING, "the node ends; nothing was stored")
         waiting: asyncio.Future[AppendOutcome] = asyncio.get_running_loop().create_future()
         self._appends[request] = waiting
         self._timed += is_timed
@@ -93,6 +101,8 @@ class Clients:
 
     async def read_point(self, freshness: Freshness) -> ReadPoint:
         """See `Node.read_point`."""
+        if self._failure is not None:
+            raise self._failure
         request = next(self._ids)
         max_lag, timeout = freshness.max_lag_s, freshness.timeout_s
         event = ReadRequested(
@@ -134,3 +144,19 @@ class Clients:
             waiting.set_result(
                 ReadPoint(answer.committed_id, answer.has_master, answer.is_met, lag_s)
             )
+
+    def give_up(self, reason: str) -> None:
+        """The core is gone, and its answers with it: who waits gets a `NodeFailedError`.
+
+        What it knew of ids cannot be trusted after a defect, so that nobody is told one: an
+        append that waits may be stored or not. One that comes from now on is not.
+        """
+        self._failure = NodeFailedError(reason)
+        everybody: list[asyncio.Future[AppendOutcome] | asyncio.Future[ReadPoint]]
+        everybody = [*self._appends.values(), *self._reads.values()]
+        for waiting in everybody:
+            if not waiting.done():
+                waiting.set_exception(NodeFailedError(reason))
+                waiting.exception()  # the one whose event was the defect does not come to look
+        self._appends.clear()
+        self._reads.clear()

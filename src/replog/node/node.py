@@ -65,7 +65,8 @@ async def start_node(settings: Settings, *, filesystem: Filesystem | None = None
         ReplogError: it cannot start; the text says why and what to do.
     """
     role = Role(settings.role)
-    _log.info("starting as %s: %s", role, _effective(settings))
+    effective = [f"{name}={shown(value)}" for name, value in asdict(settings).items()]
+    _log.info("starting as %s: %s", role, ", ".join(effective))
     directory = open_directory(
         filesystem or PosixFilesystem(),
         settings.data_dir,
@@ -87,10 +88,6 @@ async def start_node(settings: Settings, *, filesystem: Filesystem | None = None
         log.durable,
     )
     return Node(settings, directory)
-
-
-def _effective(settings: Settings) -> str:
-    return ", ".join(f"{name}={shown(value)}" for name, value in asdict(settings).items())
 
 
 class Node:
@@ -122,7 +119,7 @@ class Node:
             link_name=self._link_name,
         )
         self._stepper = Stepper(
-            is_precise=self._is_precise, on_tick=self._on_tick, failed=self._fail, trail=trail
+            is_precise=self._is_precise, on_tick=self._on_tick, failed=self._lose_core, trail=trail
         )
         self._writer = Writer(
             directory, post=self._stepper.handle, rejected=self._reject, failed=self._fail
@@ -208,6 +205,7 @@ class Node:
 
         Returns when the write concern is met, the timeout passed, or the node stops. If the
         caller is cancelled, its client hung up: what was stored stays stored.
+        Raises: NodeFailedError.
         """
         assert self.role is Role.MASTER, "only a master takes appends"
         return await self._clients.append(
@@ -360,13 +358,18 @@ class Node:
     # --- the end ------------------------------------------------------------------------
 
     def _fail(self, reason: str) -> None:
-        """The node cannot go on: answer who waits honestly, say why once, and end."""
+        """The node cannot go on: say why once, have the core answer who waits, and end."""
         if self.fatal_reason:
             return
         self.fatal_reason = reason
         _log.critical("the node ends: %s", reason)
         self.request_stop()
         self.fatal.set()
+
+    def _lose_core(self, reason: str) -> None:
+        """A defect has ended the core, which answers nobody any more."""
+        self._fail(reason)
+        self._clients.give_up(reason)
 
     def request_stop(self) -> None:
         """Answer everybody who waits, end reads in the middle; links go on until `stop`."""
