@@ -5,6 +5,7 @@ SHELL.
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import pty
@@ -122,6 +123,20 @@ def test_cheat_at_a_secondary_appends_at_its_master(node: ScriptedNode) -> None:
     lines = run(node, "cheat").stdout
     assert """curl -d '{"message":"hello"}' http://first/logs\n""" in lines
     assert f"curl {node.url}/logs/17\n" in lines
+
+
+def test_cheat_asks_an_empty_log_for_no_entry_and_expects_its_end_to_be_0(
+    node: ScriptedNode,
+) -> None:
+    node.answers = [health(0)]
+    sheet = run(node, "cheat").stdout
+    assert "only if nobody appended since id 0\n" in sheet
+    assert """If-Match: "0"'""" in sheet
+    assert "/logs/0" not in sheet
+    assert "min_id" not in sheet
+    lines = sheet.splitlines()
+    for line, following in itertools.pairwise(lines):
+        assert not line.startswith("  # ") or following.startswith("  curl "), line
 
 
 def test_cheat_without_a_node_still_shows_the_lines() -> None:

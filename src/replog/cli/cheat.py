@@ -5,6 +5,7 @@ SHELL.
 
 from __future__ import annotations
 
+import re
 import sys
 
 from replog.cli.options import DEFAULT_URL, UrlOption
@@ -26,9 +27,9 @@ SHEET = """\
   # a file, a line an entry: {"message":"…"}
   curl -H 'Content-Type: application/x-ndjson' --data-binary @FILE {master}/logs
   # who holds it
-  curl {master}/logs/{last}/acks
+  curl {master}/logs/{entry}/acks
   # wait until all do, 10 s at the most
-  curl '{master}/logs/{last}/acks?w=all&wait=10'
+  curl '{master}/logs/{entry}/acks?w=all&wait=10'
 
 # Read, at any node
   # everything
@@ -38,9 +39,9 @@ SHEET = """\
   # the last three, a line each
   curl -H 'Accept: application/x-ndjson' '{reader}/logs?last=3'
   # one entry
-  curl {reader}/logs/{last}
+  curl {reader}/logs/{entry}
   # what you have just written, wherever you ask
-  curl '{reader}/logs?min_id={last}&last=1'
+  curl '{reader}/logs?min_id={entry}&last=1'
   # checked with the master at this moment
   curl '{reader}/logs?level=master&last=1'
   # follow it, a line each
@@ -56,6 +57,8 @@ SHEET_OF_SECONDARIES = """\
   # slow a secondary down; 0 undoes it
   curl -X PUT -d '{"seconds":0.5}' {reader}/delay
 """
+OF_AN_ENTRY = re.compile(r"^  #.*\n.*\{entry\}.*\n", re.MULTILINE)
+"""What asks for an entry by its id: an empty log has none."""
 
 
 def cheat(url: UrlOption = DEFAULT_URL) -> None:
@@ -67,7 +70,7 @@ def cheat(url: UrlOption = DEFAULT_URL) -> None:
     """
     from replog.cli.node import Node
 
-    places = {"master": url.rstrip("/"), "reader": url.rstrip("/"), "last": "1"}
+    places = {"master": url.rstrip("/"), "reader": url.rstrip("/"), "last": "1", "entry": "1"}
     with Node(url) as node:
         try:
             places |= _places(node.url, node.health())
@@ -75,6 +78,8 @@ def cheat(url: UrlOption = DEFAULT_URL) -> None:
             note(f"replog: {error}")
     style = style_of(sys.stdout)
     sheet = SHEET + (SHEET_OF_SECONDARIES if places["reader"] != places["master"] else "")
+    if places["entry"] == "0":
+        sheet = OF_AN_ENTRY.sub("", sheet)
     for name, value in places.items():
         sheet = sheet.replace(f"{{{name}}}", value)
     for line in sheet.splitlines():
@@ -82,8 +87,9 @@ def cheat(url: UrlOption = DEFAULT_URL) -> None:
 
 
 def _places(url: str, health: dict[str, object]) -> dict[str, str]:
-    """Return where to append, where to read, and an id that is there."""
-    found = {"last": str(max(1, int(str(health.get("committed_id") or 0))))}
+    """Return where to append, where to read, the end of the log, and an id that is shown."""
+    last_id, shown_id = (str(health.get(name) or 0) for name in ("last_id", "committed_id"))
+    found = {"last": last_id, "entry": shown_id}
     master = health.get("master")
     if isinstance(master, dict) and master.get("url"):
         found["master"] = str(master["url"])
