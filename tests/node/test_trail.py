@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import tracemalloc
 from pathlib import Path
 
 import pytest
 
 from replog.core.effects import Effect, Level, Say
-from replog.core.entry import EntryId
-from replog.core.events import Event, LinkClosed, LinkId, Ticked
+from replog.core.entry import EntryId, Epoch, Head
+from replog.core.events import BatchesSent, Event, LinkClosed, LinkId, Received, Ticked
+from replog.core.messages import Acknowledgement
 from replog.node.stepper import Stepper
 from replog.node.trail import Trail
 from tests.support.nodes import Nodes, until
@@ -43,6 +45,37 @@ def test_the_life_of_an_entry_is_followed_over_all_nodes_by_its_id(
     asyncio.run(story())
     extra = [record for record in caplog.records if record.name == "replog.entry"]
     assert all(hasattr(record, "entry_id") for record in extra)
+
+
+def test_an_entry_that_could_not_be_read_was_not_sent(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.DEBUG, logger="replog.entry")
+    trail = Trail(EntryId(5), shown=EntryId(5), link_name=str)
+    head = Head(Epoch(1), EntryId(5), bytes(32))
+    trail.event(BatchesSent(LinkId(1), head, 0, EntryId(5), head))
+    assert caplog.messages == []
+    trail.event(BatchesSent(LinkId(1), head, 80, EntryId(5), head))
+    assert caplog.messages == ["entry 5: sent to 1"]
+
+
+def test_a_link_that_has_closed_is_forgotten() -> None:
+    """P10: links come and go for as long as a node lives."""
+    trail = Trail(EntryId(0), shown=EntryId(0), link_name=str)
+
+    def live(number: int) -> None:
+        head, link = Head(Epoch(1), EntryId(1), bytes(32)), LinkId(number)
+        trail.event(BatchesSent(link, head, 80, EntryId(0), head))
+        trail.event(Received(link, Acknowledgement(head)))
+        trail.event(LinkClosed(link, ""))
+
+    live(0)
+    tracemalloc.start()
+    try:
+        for number in range(1, 5_001):
+            live(number)
+        grown, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert grown < 100_000, "some bytes a link are kept"
 
 
 failures: list[str] = []

@@ -19,7 +19,7 @@ from replog.core.effects import (
     Stored,
 )
 from replog.core.entry import EntryId
-from replog.core.events import BatchesSent, Event, LinkId, Persisted, Received, Written
+from replog.core.events import BatchesSent, Event, LinkClosed, LinkId, Persisted, Received, Written
 from replog.core.messages import Acknowledgement, Batches
 
 _log = logging.getLogger("replog.entry")
@@ -53,6 +53,8 @@ class Trail:
                 self._written = _step("written", self._written, head.last_id)
             case Persisted(head):
                 self._durable = _step("stored", self._durable, head.last_id)
+            case BatchesSent(size=0):
+                pass  # nothing could be read, so nothing was sent
             case BatchesSent(link, head):
                 before = self._sent.get(link, EntryId(head.last_id - 1))
                 self._sent[link] = _step(
@@ -66,6 +68,9 @@ class Trail:
                 self._acknowledged[link] = _step(
                     "acknowledged", before, head.last_id, more=f" by {self._link_name(link)}"
                 )
+            case LinkClosed(link):
+                self._sent.pop(link, None)
+                self._acknowledged.pop(link, None)
             case _:
                 pass
 
