@@ -33,6 +33,9 @@ from replog.cli.output import CommandError
 from replog.cli.up import parse_delays
 from replog.config.load import load_settings
 from replog.core.errors import DirectoryLockedError
+from replog.http import server
+from replog.node.node import STOP_WITHIN_S
+from replog.replication.link import CLOSE_WITHIN_S
 from replog.storage.filesystem import PosixFilesystem
 from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
 from tests.support.cluster import free_ports
@@ -252,6 +255,11 @@ def test_processes_that_do_not_listen_are_killed_and_named(
     assert ends_of(UNWILLING, UNWILLING, within_s=0.1) == [-9, -9]
     said = [f"node {number} did not end within 0.1 s: killed" for number in (0, 1)]
     assert capfd.readouterr().err.splitlines() == said
+
+
+def test_a_node_has_the_time_for_its_stop_that_it_gives_itself() -> None:
+    parts = (server.STOP_GRACE_S, server._CLOSE_S, CLOSE_WITHIN_S, STOP_WITHIN_S)
+    assert sum(parts) < local_cluster.STOP_WITHIN_S < 1, parts
 
 
 def test_nothing_is_ended_where_nothing_runs() -> None:

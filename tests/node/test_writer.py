@@ -65,7 +65,7 @@ def test_a_cut_waits_for_space_and_is_made_then(tmp_path: Path) -> None:
         assert not bench.events
         bench.disk.part = ""
         await until(lambda: bench.events == [CutDone(bench.heads[0])], "there is space")
-        assert await bench.writer.stop(within_s=5.0)
+        assert await bench.writer.finish(lambda: None, within_s=5.0)
         assert not bench.failures
 
     asyncio.run(story())
@@ -77,7 +77,7 @@ def test_a_stop_gives_up_a_change_that_waits_for_space(tmp_path: Path) -> None:
         bench.disk.part = "quarantine/"
         bench.writer.submit(CutLog(GENESIS))
         await until(lambda: bench.disk.refused >= 1, "there is none")
-        assert await bench.writer.stop(within_s=0.5)
+        assert await bench.writer.finish(lambda: None, within_s=0.5)
         assert not bench.failures
         assert bench.directory.log.head == bench.heads[2]
 
@@ -97,7 +97,7 @@ def test_appends_do_not_wait_for_a_note_that_finds_no_space(tmp_path: Path) -> N
         bench.disk.part = ""
         await until(lambda: not bench.directory.state.is_loss_unsettled, "there is space")
         await until(lambda: bench.directory.state.members == ("http://new",), "the newest counts")
-        assert await bench.writer.stop(within_s=5.0)
+        assert await bench.writer.finish(lambda: None, within_s=5.0)
         assert bench.directory.state.members == ("http://new",)
         assert not bench.failures
 

@@ -38,8 +38,8 @@ POLL_INTERVAL_S = 0.02
 BACKLOG = 2048
 EXPLAIN_AFTER_S = 5.0
 STOP_WITHIN_S = 0.85
-"""A node gives its streams and its disk 0.8 s in all, and the whole cluster is to be gone within
-one second. A node that is killed loses nothing: it is made for that."""
+"""A node gives its streams 0.4 s, its links 0.2 s and its disk 0.2 s, and the whole cluster is to
+be gone within one second. A node that is killed loses nothing: it is made for that."""
 EXPECTED_AT_END = ("WARNING", "INFO   ", "DEBUG  ")
 LOG_LINE_BYTES_MAX = 1024 * 1024
 NODE_NAME = re.compile(r"master|secondary-[1-9][0-9]*")

@@ -54,8 +54,8 @@ SCRUB_EVERY: Final = ticks(30.0)
 """One sealed segment (16 MiB, about 0.1 s of one core) at a time: 1 GiB in half an hour."""
 READING_THREADS: Final = 4
 STOP_WITHIN_S: Final = 0.2
-"""What a stop gives the disk for its last batch, and again for its last note. A node that
-ends without them loses nothing: the next start verifies the batches after the last note."""
+"""What a stop gives the disk for its last batch and its last note. A node that ends without
+them loses nothing: the next start verifies the batches after the last note."""
 
 
 async def start_node(settings: Settings, *, filesystem: Filesystem | None = None) -> Node:
@@ -392,9 +392,7 @@ class Node:
             dialler.cancel()
         await asyncio.gather(*self._diallers, return_exceptions=True)
         # The core takes what comes of the last batch before its log is closed under it.
-        is_done = await self._writer.drain(within_s=STOP_WITHIN_S)
-        self._stepper.end()
-        if not is_done or not await self._writer.stop(within_s=STOP_WITHIN_S):
+        if not await self._writer.finish(self._stepper.end, within_s=STOP_WITHIN_S):
             _log.warning("the disk did not finish in time; ending without it")
         self._threads.shutdown(wait=False, cancel_futures=True)
         _log.info("stopped at %s", self._disk_log.durable)

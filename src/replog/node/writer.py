@@ -133,25 +133,23 @@ class Writer:
             self._newest[type(job)] = job
         self._jobs.put(job)
 
-    async def drain(self, *, within_s: float) -> bool:
-        """Return when what was queued is done and its events were taken, or the thread ended.
+    async def finish(self, drained: Callable[[], None], *, within_s: float) -> bool:
+        """Do what was queued, note how far the log is durable, and close the directory.
 
-        Returns False where the disk did not get that far in time.
-        """
-        drained: asyncio.Future[None] = self._loop.create_future()
-        self._jobs.put(Drain(drained))
-        await asyncio.wait((drained, self._ended), timeout=within_s, return_when=FIRST_COMPLETED)
-        return drained.done() or self._ended.done()
-
-    async def stop(self, *, within_s: float) -> bool:
-        """Note how far the log is durable, close the directory and end the thread.
-
-        Returns False where the disk did not get that far in time; the thread is a daemon
-        and does not keep the process.
+        `drained` is called between the two, once the events of what was queued were taken; and
+        also where that does not come to pass. Returns False where the disk did not get to the
+        end in time; the thread is a daemon and does not keep the process.
         """
         self._is_stopping.set()
+        end = self._loop.time() + within_s
+        done: asyncio.Future[None] = self._loop.create_future()
+        self._jobs.put(Drain(done))
+        await asyncio.wait((done, self._ended), timeout=within_s, return_when=FIRST_COMPLETED)
+        drained()
+        if not done.done() and not self._ended.done():
+            return False
         self._jobs.put(None)
-        await asyncio.wait((self._ended,), timeout=within_s)
+        await asyncio.wait((self._ended,), timeout=end - self._loop.time())
         return self._ended.done()
 
     def _run(self) -> None:

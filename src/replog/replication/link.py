@@ -20,7 +20,7 @@ OUTGOING_BYTES_MAX: Final = 192 * 1024 * 1024
 """More than this waiting for one peer ends the link (P10). The window of the stream and one
 batch of the format's limit stay below, so only a peer that asks and never reads gets here."""
 
-CLOSE_WITHIN_S: Final = 0.3
+CLOSE_WITHIN_S: Final = 0.2
 """How long the last frames and the closing handshake may take before the socket is dropped."""
 
 
