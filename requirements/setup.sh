@@ -2,9 +2,9 @@
 # setup.sh VENV             makes VENV from the hash-pinned lock files, and VENV/bin/replog
 # setup.sh --find 3.12      prints the path of that Python, if it can make a venv
 #
-# PYTHON chooses the interpreter; otherwise the newest supported one found is taken. A VENV
-# that is there is kept and brought up to date. Installing the project itself needs no
-# network and no build: its src/ is put on the path.
+# PYTHON chooses the interpreter; otherwise python3 is taken if it is supported, else the newest
+# one found that is. A VENV that is there is kept and brought up to date. Installing the project
+# itself needs no network and no build: its src/ is put on the path.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -66,8 +66,15 @@ fi
 
 site=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 (cd src && pwd) >"$site/replog.pth"
-cat >"$venv/bin/replog" <<'SCRIPT'
+# Python by its whole path, which may hold blanks: a first line of Python's own cannot name that.
+# It is the path of this file that the command line tells people to type.
+bin=$(cd "$venv/bin" && pwd)
+cat >"$venv/bin/replog" <<SCRIPT
 #!/bin/sh
-exec "$(dirname "$0")/python" -m replog "$@"
+'''exec' "$bin/python" "\$0" "\$@"
+' '''
+from replog.__main__ import main
+
+main()
 SCRIPT
 chmod +x "$venv/bin/replog"

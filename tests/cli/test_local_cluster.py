@@ -10,6 +10,7 @@ import json
 import os
 import signal
 import socket
+import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
@@ -131,6 +132,24 @@ def test_what_is_to_be_typed_is_the_command_that_make_runs_where_no_path_leads_t
     assert plan()[0].command_for_people().startswith(".venv/bin/replog serve --role secondary ")
     monkeypatch.setattr("sys.argv", ["/somewhere/else/bin/replog", "up"])
     assert plan()[0].command_for_people().startswith("replog serve --role secondary ")
+
+
+def test_the_command_that_make_sets_up_runs_through_a_link_and_knows_what_was_typed(
+    tmp_path: Path,
+) -> None:
+    command = tmp_path / "bin" / "replog"
+    command.parent.mkdir()
+    command.symlink_to(Path(sys.executable).with_name("replog"))
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        arguments = ["up", "--secondaries", "0", "--port", str(taken.getsockname()[1])]
+        done = subprocess.run(
+            [command, *arguments], cwd=tmp_path, env={"PATH": "/usr/bin:/bin"},
+            capture_output=True, text=True, check=False,
+        )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stderr.endswith(": bin/replog up --port PORT --data-dir DIR\n"), done.stderr
 
 
 def test_ports_are_taken_all_or_none() -> None:
