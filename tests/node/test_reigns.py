@@ -12,6 +12,7 @@ from replog.core.effects import RefusalReason, Refused
 from replog.core.entry import GENESIS
 from replog.core.errors import ConfigurationError, DirectoryLockedError, StorageError
 from replog.node.restore import RestoreError, restore
+from tests.house.source import ROOT
 from tests.support.fake_master import FakeMaster, batch
 from tests.support.nodes import Nodes, RunningNode, until
 
@@ -43,6 +44,32 @@ def test_a_master_with_an_old_copy_of_its_disk_takes_over_what_it_lost(tmp_path:
             assert again.node.health().epoch > 2
             s1, s2 = nodes.running["s1"], nodes.running["s2"]
             assert again.segments() == s1.segments() == s2.segments()
+
+    asyncio.run(story())
+
+
+def test_a_running_directory_that_is_copied_as_the_document_says_is_a_backup(
+    tmp_path: Path,
+) -> None:
+    document = (ROOT / "docs" / "operations.md").read_text()
+    assert "`node.json` and `marks` first, then\n`segments/`" in document
+
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            master = await filled(nodes, entries=2)
+            backup = tmp_path / "backup"
+            backup.mkdir()
+            for name in ("node.json", "marks"):
+                shutil.copy(master.directory / name, backup)
+                await master.stored(f"behind the copy of {name}")
+            shutil.copytree(master.directory / "segments", backup / "segments")
+            await master.stored("lost with the disk")
+            await nodes.stop("master")
+            shutil.rmtree(master.directory)
+            backup.rename(master.directory)
+            again = await nodes.master()
+            assert await again.ids() == [1, 2, 3, 4]
+            assert (await again.stored("after")).first_id == 5
 
     asyncio.run(story())
 
