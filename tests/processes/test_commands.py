@@ -203,27 +203,3 @@ def test_refusals_name_the_way_out(cluster: ProcessCluster) -> None:
     assert cluster.url(MASTER) in nobody.stderr
     for result in (too_many, at_a_secondary, nobody):
         assert (result.stdout, result.stderr.count("\n")) == ("", 1)
-
-
-def test_a_lost_disk_is_restored_from_what_the_secondaries_hold(cluster: ProcessCluster) -> None:
-    url, node = cluster.url(MASTER), cluster.node[MASTER]
-    lines = "".join(f"line {number}\n" for number in range(100))
-    assert replog("append", "-", "--url", url, stdin=lines).returncode == 0
-    cluster.kill(MASTER)
-    cluster.empty(MASTER)
-    cluster.stop(S2)
-    alone = replog("restore", "--from", cluster.url(S1), node.data)
-    assert alone.returncode == 1
-    assert cluster.url(S2) in alone.stderr
-    assert "--force" in alone.stderr
-    cluster.start(S2)
-    wait_until(lambda: answers(f"{cluster.url(S2)}/livez"), "it is back", explain=cluster.explain)
-    done = replog("restore", "--from", cluster.url(S1), node.data)
-    assert (done.returncode, done.stdout) == (0, "100\n"), done.stderr
-    again = replog("restore", "--from", cluster.url(S1), node.data)
-    assert (again.returncode, again.stdout) == (1, "")
-    cluster.start(MASTER)
-    wait_until(lambda: answers(f"{url}/livez"), "the master is back", explain=cluster.explain)
-    assert replog("append", "after", "--url", url).stdout == "101\n"
-    assert call("GET", f"{url}/logs").json()[99]["message"] == "line 99"
-    cluster.verify()

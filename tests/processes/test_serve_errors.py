@@ -120,17 +120,6 @@ def test_a_file_that_is_wrong_is_named_with_its_setting(tmp_path: Path) -> None:
     assert f'{path}: unknown setting "prot"' in line
 
 
-def test_a_secondarys_directory_becomes_a_masters_only_on_purpose(tmp_path: Path) -> None:
-    node = Node("one", tmp_path, free_ports(1)[0], role="secondary")
-    node.start()
-    try:
-        wait_until(lambda: answers(f"{node.url}/livez"), "it is up", explain=node.said)
-    finally:
-        assert node.end(signal.SIGTERM) == 0
-    done = serve("--role", "master", "--port", free_port(), "--data-dir", node.data)
-    assert "--take-over" in error_line(done, status=1)
-
-
 def test_a_misspelt_variable_is_a_warning(tmp_path: Path) -> None:
     done = serve(
         "--host", "no-such-host.invalid", *secondary(tmp_path), environment={"REPLOG_PRT": "1"}
