@@ -12,13 +12,10 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx2
-import pytest
 
 from tests.support import stories
 from tests.support.cluster import MASTER, S1, S2, ProcessCluster, call, replog, wait_live
 from tests.support.waiting import DEADLINE_S, wait_until
-
-WRITERS = 50
 
 
 def post(
@@ -87,16 +84,18 @@ def _restore(cluster: ProcessCluster) -> None:
 
 def test_a_retry_that_never_saw_an_answer_is_stored_once_under_kill_9(tmp_path: Path) -> None:
     """Clients send again and again under one key each, while the master dies and returns."""
-    with ProcessCluster(tmp_path) as cluster:
+    with ProcessCluster(tmp_path, secondaries=1) as cluster:
         cluster.start_all()
         ids: dict[int, int] = {}
+        lost: list[httpx2.TransportError] = []
 
         def write(number: int) -> None:
             body, key = f'{{"message":"m{number}"}}', f"key-{number}"
             while True:
                 try:
                     answer = post(cluster, body, headers={"Idempotency-Key": key}, query="?w=2")
-                except httpx2.TransportError:
+                except httpx2.TransportError as error:
+                    lost.append(error)
                     wait_live(cluster, MASTER)
                     continue
                 if answer.status_code == 200:
@@ -106,8 +105,12 @@ def test_a_retry_that_never_saw_an_answer_is_stored_once_under_kill_9(tmp_path: 
 
         with ThreadPoolExecutor(16) as threads:
             writing = [threads.submit(write, number) for number in range(200)]
-            for _ in range(3):
-                wait_until(lambda: len(ids) > 0, "some are stored", explain=cluster.explain)
+            for count in (20, 60, 100):
+                wait_until(
+                    lambda count=count: len(ids) >= count,  # type: ignore[misc]
+                    f"{count} are stored",
+                    explain=cluster.explain,
+                )
                 cluster.kill(MASTER)
                 cluster.start(MASTER)
                 wait_live(cluster, MASTER)
@@ -116,41 +119,8 @@ def test_a_retry_that_never_saw_an_answer_is_stored_once_under_kill_9(tmp_path: 
         messages = stories.messages(cluster, MASTER)
         assert len(messages) == len(ids) == 200
         assert all(messages[entry_id - 1] == f"m{number}" for number, entry_id in ids.items())
-
-
-def test_of_fifty_writers_exactly_one_wins_each_id(tmp_path: Path) -> None:
-    """Compare-and-append: each reads the last id, and appends only behind that."""
-    won: dict[int, list[str]] = {}
-    lock = threading.Lock()
-    with ProcessCluster(tmp_path) as cluster:
-        cluster.start_all()
-
-        def write(name: str) -> int:
-            tries = 0
-            last = stories.last_id(cluster, MASTER)
-            while True:
-                tries += 1
-                answer = post(
-                    cluster,
-                    json.dumps({"message": name}),
-                    headers={"If-Match": f'"{last}"'},
-                    query="?w=1",
-                )
-                if answer.status_code == 200:
-                    with lock:
-                        won.setdefault(answer.json()["log"]["id"], []).append(name)
-                    assert answer.json()["log"]["id"] == last + 1
-                    return tries
-                assert answer.status_code == 412, answer.text
-                last = answer.json()["last_id"]
-
-        with ThreadPoolExecutor(WRITERS) as threads:
-            tries = list(threads.map(write, (f"writer {number}" for number in range(WRITERS))))
-        assert sorted(won) == list(range(1, WRITERS + 1))
-        assert all(len(names) == 1 for names in won.values())
-        assert max(tries) > 1, "nobody met another writer"
-        stories.wait_equal(cluster)
-        assert stories.messages(cluster, S2) == [won[entry_id][0] for entry_id in sorted(won)]
+        # One that could not connect has sent nothing that could be stored.
+        assert not all(isinstance(error, httpx2.ConnectError) for error in lost), "no answer lost"
 
 
 def test_a_receipt_waits_until_a_secondary_is_back_and_all_hold_the_same(tmp_path: Path) -> None:
@@ -179,27 +149,27 @@ def test_a_receipt_waits_until_a_secondary_is_back_and_all_hold_the_same(tmp_pat
         assert elsewhere.json()["master"] == cluster.url(MASTER)
 
 
-@pytest.mark.parametrize("kind", ["largest", "growing"])
-def test_the_largest_batch_is_stored_on_all_nodes(tmp_path: Path, kind: str) -> None:
-    """The growing one is as much longer in the log as can be: keys, and nothing else."""
-    entries: list[dict[str, str]]
-    if kind == "largest":
-        entries = [{"message": f"{number:06}" + "x" * 1640} for number in range(10_000)]
-    else:
-        entries = [{"message": "", "key": f"{number:05}" + "k" * 240} for number in range(10_000)]
-    body = "\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
-    if kind == "largest":
-        body += " " * (16 * 1024 * 1024 - len(body))
-        assert len(body) == 16 * 1024 * 1024
+def test_the_largest_batches_are_stored_on_all_nodes(tmp_path: Path) -> None:
+    """The second one is as much longer in the log as can be: keys, and nothing else."""
+    largest = [{"message": f"{number:06}" + "x" * 1640} for number in range(10_000)]
+    growing = [{"message": "", "key": f"{number:05}" + "k" * 240} for number in range(10_000)]
+    body = as_lines(largest)
+    body += " " * (16 * 1024 * 1024 - len(body))
+    assert len(body) == 16 * 1024 * 1024
     with ProcessCluster(tmp_path) as cluster:
         cluster.start_all()
-        lines = {"content-type": "application/x-ndjson"}
-        answer = post(cluster, body, headers=lines)
-        assert answer.status_code == 200, answer.text
-        assert (answer.json()["first"], answer.json()["last"]) == (1, 10_000)
+        for batch, first in ((body, 1), (as_lines(growing), 10_001)):
+            answer = post(cluster, batch, headers={"content-type": "application/x-ndjson"})
+            assert answer.status_code == 200, answer.text
+            assert (answer.json()["first"], answer.json()["count"]) == (first, 10_000)
         stories.wait_equal(cluster)
-        assert stories.messages(cluster, S1) == [entry["message"] for entry in entries]
+        expected = [entry["message"] for entry in (*largest, *growing)]
+        assert stories.messages(cluster, S1) == expected
         cluster.verify()
+
+
+def as_lines(entries: list[dict[str, str]]) -> str:
+    return "\n".join(json.dumps(entry, separators=(",", ":")) for entry in entries)
 
 
 def test_a_batch_that_is_killed_is_stored_whole_or_not_at_all(tmp_path: Path) -> None:
