@@ -95,11 +95,11 @@ def serve(
     Start them in any order. A setting is taken from its flag, else from its variable in the
     environment, else from the --config file.
     """
+    flags = {setting: _text(value) for setting, value in given.items()}
+    settings = load_settings(flags=flags, environment=os.environ, config_path=config)
     gc.disable()  # importing makes no garbage; `run` enables it again
     from replog.cli.node_process import Parent, run
 
-    flags = {setting: _text(value) for setting, value in given.items()}
-    settings = load_settings(flags=flags, environment=os.environ, config_path=config)
     parent = Parent(until_stdin_ends=until_stdin_ends, listen_fd=listen_fd)
     run(settings, name=name or settings.role, parent=parent)
 
