@@ -228,6 +228,20 @@ def test_a_node_that_is_not_there_is_not_ready() -> None:
     assert ready(node) == "does not answer"
 
 
+def test_who_waits_long_is_told_why_and_nothing_once_all_are_ready(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(local_cluster, "EXPLAIN_AFTER_S", -1)
+    with scripted_node() as node:
+        no_log = Answer(json.dumps({"reasons": ["no log"]}).encode(), status=503)
+        node.answers = [no_log, no_log, Answer(b'{"status":"ready"}')]
+        port = int(node.url.rpartition(":")[2])
+        planned = PlannedNode("master", port, "data", ())
+        cluster = local_cluster.LocalCluster([planned], data_dir="data", is_fresh=False)
+        asyncio.run(cluster._wait_until_ready())
+    assert capfd.readouterr().err == "not ready yet: master: no log\n"
+
+
 WILLING = "import time; print('ready', flush=True); time.sleep(600)"
 UNWILLING = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); {WILLING}"
 

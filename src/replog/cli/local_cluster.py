@@ -249,7 +249,8 @@ class LocalCluster:
             answers = [(node, await reasons_not_ready(node)) for node in waiting]
             waiting = [node for node, reasons in answers if reasons]
             text = "; ".join(f"{node.name}: {reasons}" for node, reasons in answers if reasons)
-            if time.monotonic() - self._started > EXPLAIN_AFTER_S and text != told:
+            is_long = time.monotonic() - self._started > EXPLAIN_AFTER_S
+            if is_long and text not in {told, ""}:
                 told = text
                 note(f"not ready yet: {text}")
             if waiting:
