@@ -154,6 +154,13 @@ def test_every_fence_of_the_document_is_a_cell_and_python_comes_last() -> None:
     assert {"sh", "python"} == set(languages)
 
 
+def test_the_way_to_find_a_nodes_process_is_that_of_the_operators_document() -> None:
+    """The cells above run it."""
+    operations = (ROOT / "docs" / "operations.md").read_text()
+    assert "kill $(lsof -t replog-data/secondary-2/lock)\n" in TEXT
+    assert "kill $(lsof -t replog-data/secondary-2/lock) " in operations
+
+
 @pytest.mark.parametrize(
     ("said", "shown", "is_equal"),
     [

@@ -18,9 +18,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.house.source import ROOT
 from tests.support.cluster import answers, call, clean_environment, free_ports
-from tests.support.tools import needs
 from tests.support.waiting import DEADLINE_S, wait_until
 
 
@@ -39,6 +37,11 @@ class Up:
 
     def said(self) -> str:
         return "\n".join(self.lines) + self.error_path.read_text()
+
+    def complaints(self) -> list[str]:
+        """Return what it said on stderr, but for the waits that a slow machine makes long."""
+        lines = self.error_path.read_text().splitlines()
+        return [line for line in lines if not line.startswith("not ready yet: ")]
 
     def node_pids(self) -> dict[str, int]:
         """Return the nodes' processes by name."""
@@ -131,8 +134,11 @@ def end(running: Up, number: signal.Signals) -> str:
     return rest
 
 
-def test_it_greets_with_the_nodes_and_a_line_to_try(tmp_path: Path) -> None:
-    with up(tmp_path) as running:
+def test_it_greets_with_the_nodes_and_a_line_to_try_and_passes_no_settings_on(
+    tmp_path: Path,
+) -> None:
+    theirs = {"REPLOG_PORT": "1", "REPLOG_ROLE": "nonsense", "REPLOG_DATA_DIR": "/nowhere"}
+    with up(tmp_path, environment=theirs) as running:
         port = running.port
         assert [line.split("\t") for line in running.lines[:-1]] == [
             ["ROLE", "URL", "DATA"],
@@ -149,24 +155,24 @@ def test_it_greets_with_the_nodes_and_a_line_to_try(tmp_path: Path) -> None:
             assert call("GET", f"{url}/logs").text == '[{"id":1,"message":"hello"}]'
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_all_nodes_and_names_the_data(tmp_path: Path, number: signal.Signals) -> None:
     with up(tmp_path) as running:
         pids = running.node_pids()
         assert sorted(pids) == ["master", "secondary-1", "secondary-2"]
         assert end(running, number) == "stopped · data is in replog-data\n"
         assert not any(is_running(pid) for pid in pids.values())
-        assert running.error_path.read_text() == ""
+        assert running.complaints() == []
 
 
-def test_a_node_that_was_halted_ends_with_the_others(tmp_path: Path) -> None:
+def test_a_node_that_was_halted_ends_with_the_others_at_ctrl_c(tmp_path: Path) -> None:
     with up(tmp_path) as running:
         pids = running.node_pids()
         os.kill(pids["secondary-1"], signal.SIGSTOP)
         wait_until(lambda: is_halted(pids["secondary-1"]), "it is halted")
-        end(running, signal.SIGINT)
+        assert end(running, signal.SIGINT) == "stopped · data is in replog-data\n"
         assert not any(is_running(pid) for pid in pids.values())
-        assert "killed" not in running.said()
+        assert running.complaints() == []
 
 
 def test_nodes_end_with_their_parent_even_when_that_is_killed(tmp_path: Path) -> None:
@@ -178,36 +184,37 @@ def test_nodes_end_with_their_parent_even_when_that_is_killed(tmp_path: Path) ->
             wait_until(lambda pid=pid: not is_running(pid), f"{name} ends")  # type: ignore[misc]
 
 
-def test_data_is_kept_between_runs_unless_fresh(tmp_path: Path) -> None:
+def test_data_is_kept_between_runs_unless_fresh_and_a_delay_is_that_of_its_secondary(
+    tmp_path: Path,
+) -> None:
     with up(tmp_path) as running:
         call("POST", f"{running.urls[0]}/logs", body='{"message":"kept"}')
         end(running, signal.SIGINT)
-    with up(tmp_path) as running:
+    with up(tmp_path, "--delay", "2=0.5") as running:
+
+        def delays() -> list[float]:
+            rows = call("GET", f"{running.urls[0]}/health").json()["secondaries"]
+            return [row["delay_s"] for row in rows]
+
         assert call("GET", f"{running.urls[0]}/logs").text == '[{"id":1,"message":"kept"}]'
+        wait_until(lambda: delays() == [0.0, 0.5], "the master knows", explain=running.said)
         end(running, signal.SIGINT)
     with up(tmp_path, "--fresh") as running:
         assert call("GET", f"{running.urls[0]}/logs").text == "[]"
 
 
-def test_a_node_that_dies_is_said_with_the_line_that_starts_it_again(tmp_path: Path) -> None:
+def test_a_node_that_dies_is_said_and_the_line_that_is_printed_starts_it_again(
+    tmp_path: Path,
+) -> None:
     with up(tmp_path) as running:
         os.kill(running.node_pids()["secondary-2"], signal.SIGKILL)
-        url = running.urls[2]
-        line = f"secondary-2 ({url}) was ended by SIGKILL"
-        wait_until(lambda: line in running.said(), "the death is said", explain=running.said)
-        command = f"replog serve --role secondary --port {running.port + 2} "
-        wait_until(lambda: command in running.said(), "the way back", explain=running.said)
-        # The others go on.
-        answer = call("POST", f"{running.urls[0]}/logs?w=2", body='{"message":"on"}')
-        assert answer.status_code == 200
-        end(running, signal.SIGINT)
-
-
-def test_the_line_that_is_printed_starts_a_node_again(tmp_path: Path) -> None:
-    with up(tmp_path) as running:
-        os.kill(running.node_pids()["secondary-2"], signal.SIGKILL)
-        form = re.compile(r"^ +replog (serve .*secondary-2.*)\n", re.MULTILINE)
+        told = f"secondary-2 ({running.urls[2]}) was ended by SIGKILL"
+        wait_until(lambda: told in running.said(), "the death is said", explain=running.said)
+        form = re.compile(r"^ +replog (serve --role secondary .*secondary-2.*)\n", re.MULTILINE)
         wait_until(lambda: bool(form.search(running.said())), "the way back", explain=running.said)
+        # The others go on.
+        answer = call("POST", f"{running.urls[0]}/logs?w=2", body='{"message":"on two"}')
+        assert answer.status_code == 200
         line = form.search(running.said())
         assert line is not None
         command = [sys.executable, "-m", "replog", *shlex.split(line[1])]
@@ -220,35 +227,6 @@ def test_the_line_that_is_printed_starts_a_node_again(tmp_path: Path) -> None:
         finally:
             again.terminate()
         assert again.wait(DEADLINE_S) == 0
-
-
-@needs("lsof")
-def test_the_process_of_a_node_is_found_as_the_documents_say(tmp_path: Path) -> None:
-    document = (ROOT / "docs" / "operations.md").read_text()
-    assert "kill -9 $(lsof -t replog-data/secondary-2/lock)" in document
-    with up(tmp_path) as running:
-        for name, pid in running.node_pids().items():
-            question = f"lsof -t replog-data/{name}/lock"
-            found = subprocess.run(
-                question.split(), cwd=tmp_path, capture_output=True, text=True, check=True
-            )
-            assert found.stdout == f"{pid}\n"
-
-
-def test_settings_of_the_caller_reach_no_node(tmp_path: Path) -> None:
-    theirs = {"REPLOG_PORT": "1", "REPLOG_ROLE": "nonsense", "REPLOG_DATA_DIR": "/nowhere"}
-    with up(tmp_path, environment=theirs) as running:
-        assert call("GET", f"{running.urls[0]}/logs").text == "[]"
-
-
-def test_a_delay_is_that_of_its_secondary(tmp_path: Path) -> None:
-    with up(tmp_path, "--delay", "2=0.5") as running:
-
-        def delays() -> list[float]:
-            rows = call("GET", f"{running.urls[0]}/health").json()["secondaries"]
-            return [row["delay_s"] for row in rows]
-
-        wait_until(lambda: delays() == [0.0, 0.5], "the master knows", explain=running.said)
 
 
 def test_a_node_that_cannot_start_ends_all_and_says_why(tmp_path: Path) -> None:
