@@ -12,7 +12,6 @@ import pty
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 from collections.abc import Iterator
 
@@ -22,6 +21,7 @@ from typer.testing import CliRunner, Result
 from replog.cli.main import app
 from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
 from tests.support.cluster import clean_environment
+from tests.support.commands import interruptible
 from tests.support.waiting import DEADLINE_S, wait_until
 
 
@@ -68,20 +68,12 @@ def test_top_without_a_node_is_an_error_at_once() -> None:
     assert run(gone, "top").exit_code == 5
 
 
-INTERRUPTIBLE = """
-import signal
-from replog.cli.main import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-main()
-"""
-
-
 def test_top_on_a_terminal_goes_on_until_ctrl_c_and_leaves_the_screen_as_it_was(
     node: ScriptedNode,
 ) -> None:
     node.answers = [health(10), health(20), Answer(b"{}", status=503), *[health(30)] * 1000]
     ours, theirs = pty.openpty()
-    words = [sys.executable, "-c", INTERRUPTIBLE, "top", "--interval", "0.1", "--url", node.url]
+    words = interruptible("top", "--interval", "0.1", "--url", node.url)
     process = subprocess.Popen(words, stdout=theirs, stderr=theirs, env=clean_environment())
     os.close(theirs)
     shown = bytearray()

@@ -8,39 +8,10 @@ from __future__ import annotations
 import json
 import shlex
 import signal
-import subprocess
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
-from pathlib import Path
 
-import pytest
-
-from tests.support.cluster import (
-    MASTER,
-    S1,
-    S2,
-    ProcessCluster,
-    answers,
-    call,
-    clean_environment,
-    replog,
-)
+from tests.support.cluster import MASTER, S1, S2, ProcessCluster, answers, call, replog
+from tests.support.commands import running
 from tests.support.waiting import DEADLINE_S, wait_until
-
-INTERRUPTIBLE = """
-import signal
-from replog.cli.main import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-main()
-"""
-"""Ctrl-C reaches it also where these tests run in the background of a shell, which ignores it."""
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[ProcessCluster]:
-    with ProcessCluster(tmp_path) as cluster:
-        yield cluster.start_all()
 
 
 def test_append_get_status_and_verify_agree_about_the_log(cluster: ProcessCluster) -> None:
@@ -76,32 +47,22 @@ def test_append_get_status_and_verify_agree_about_the_log(cluster: ProcessCluste
         ["secondary-1", "ok, identical to master"],
         ["secondary-2", "ok, identical to master"],
     ]
+    assert_refusals_name_the_way_out(cluster)
 
 
-def test_an_append_that_lacks_a_node_says_which_and_that_it_is_stored(
-    cluster: ProcessCluster,
-) -> None:
-    cluster.stop(S2)
-    result = replog("append", "x", "--timeout", "3", "--url", cluster.url(MASTER))
-    assert (result.returncode, result.stdout) == (4, "1\n")
-    assert result.stderr.startswith(f"… 1 is stored on 2 of 3 nodes, not yet on {cluster.url(S2)}")
-    told, hint = result.stderr.splitlines()
-    assert told.endswith("It will get there by itself.")
-    assert hint == f"  wait for it:  replog acks 1 -w 3 --url {cluster.url(MASTER)}"
-
-
-@contextmanager
-def appending(cluster: ProcessCluster, text: str) -> Iterator[subprocess.Popen[str]]:
-    """`replog append` under way; it is ended with the test."""
-    command = [sys.executable, "-c", INTERRUPTIBLE, "append", text, "--url", cluster.url(MASTER)]
-    pipe = subprocess.PIPE
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=clean_environment()
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+def assert_refusals_name_the_way_out(cluster: ProcessCluster) -> None:
+    too_many = replog("append", "x", "-w", "9", "--url", cluster.url(MASTER))
+    assert too_many.returncode == 2
+    assert "w is 9, but there are 3 nodes" in too_many.stderr
+    at_a_secondary = replog("append", "x", "--url", cluster.url(S1))
+    assert at_a_secondary.returncode == 2
+    assert cluster.url(MASTER) in at_a_secondary.stderr
+    cluster.stop(MASTER)
+    nobody = replog("append", "x", "--url", cluster.url(MASTER))
+    assert nobody.returncode == 5
+    assert cluster.url(MASTER) in nobody.stderr
+    for result in (too_many, at_a_secondary, nobody):
+        assert (result.stdout, result.stderr.count("\n")) == ("", 1)
 
 
 def without_waiting(said: str) -> str:
@@ -125,38 +86,41 @@ def looked_up(said: str) -> str:
     return replog(*command[1:]).stdout
 
 
-def test_an_append_that_waits_says_for_whom_and_is_answered_when_they_are_back(
+def test_an_append_that_lacks_a_node_says_which_and_is_answered_when_it_is_back(
     cluster: ProcessCluster,
 ) -> None:
+    url = cluster.url(MASTER)
     cluster.stop(S2)
-    with appending(cluster, "x") as process:
+    result = replog("append", "one", "--timeout", "3", "--url", url)
+    assert (result.returncode, result.stdout) == (4, "1\n")
+    assert result.stderr.startswith(f"… 1 is stored on 2 of 3 nodes, not yet on {cluster.url(S2)}")
+    told, hint = result.stderr.splitlines()
+    assert told.endswith("It will get there by itself.")
+    assert hint == f"  wait for it:  replog acks 1 -w 3 --url {url}"
+
+    with running("append", "two", "--url", url) as process:
+        wait_shown(cluster, 2)
+        process.send_signal(signal.SIGINT)
+        stdout, stderr = process.communicate(timeout=DEADLINE_S)
+    assert (process.returncode, stdout) == (130, "")
+    told = without_waiting(stderr)
+    assert told.startswith("stopped: the entry was under way and may be stored; look before")
+    assert looked_up(stderr).splitlines()[-1] == "2\ttwo"
+
+    with running("append", "three", "--url", url) as process:
         assert process.stderr is not None
         said = process.stderr.readline()
         assert said.startswith(f"… waiting: not yet on {cluster.url(S2)} (")
         assert cluster.url(S1) not in said
         cluster.start(S2)
         stdout, _ = process.communicate(timeout=DEADLINE_S)
-    assert (process.returncode, stdout) == (0, "1\n")
-
-
-def test_ctrl_c_while_an_append_waits_says_that_it_may_be_stored_and_how_to_see_it(
-    cluster: ProcessCluster,
-) -> None:
-    cluster.stop(S2)
-    with appending(cluster, "x") as process:
-        wait_shown(cluster, 1)
-        process.send_signal(signal.SIGINT)
-        stdout, stderr = process.communicate(timeout=DEADLINE_S)
-    assert (process.returncode, stdout) == (130, "")
-    told = without_waiting(stderr)
-    assert told.startswith("stopped: the entry was under way and may be stored; look before")
-    assert looked_up(stderr) == "1\tx\n"
+    assert (process.returncode, stdout) == (0, "3\n")
 
 
 def test_ctrl_c_while_a_line_waits_tells_it_from_those_that_are_stored(
     cluster: ProcessCluster,
 ) -> None:
-    with appending(cluster, "-") as process:
+    with running("append", "-", "--url", cluster.url(MASTER)) as process:
         assert process.stdin is not None
         assert process.stdout is not None
         process.stdin.write("a\n")
@@ -179,7 +143,7 @@ def test_a_master_killed_while_an_append_waits_leaves_it_in_doubt(
     cluster: ProcessCluster,
 ) -> None:
     cluster.stop(S2)
-    with appending(cluster, "x") as process:
+    with running("append", "x", "--url", cluster.url(MASTER)) as process:
         wait_shown(cluster, 1)
         cluster.kill(MASTER)
         stdout, stderr = process.communicate(timeout=DEADLINE_S)
@@ -188,18 +152,3 @@ def test_a_master_killed_while_an_append_waits_leaves_it_in_doubt(
     cluster.start(MASTER)
     wait_until(lambda: answers(f"{cluster.url(MASTER)}/livez"), "it is back")
     assert looked_up(stderr) == "1\tx\n"
-
-
-def test_refusals_name_the_way_out(cluster: ProcessCluster) -> None:
-    too_many = replog("append", "x", "-w", "9", "--url", cluster.url(MASTER))
-    assert too_many.returncode == 2
-    assert "w is 9, but there are 3 nodes" in too_many.stderr
-    at_a_secondary = replog("append", "x", "--url", cluster.url(S1))
-    assert at_a_secondary.returncode == 2
-    assert cluster.url(MASTER) in at_a_secondary.stderr
-    cluster.stop(MASTER)
-    nobody = replog("append", "x", "--url", cluster.url(MASTER))
-    assert nobody.returncode == 5
-    assert cluster.url(MASTER) in nobody.stderr
-    for result in (too_many, at_a_secondary, nobody):
-        assert (result.stdout, result.stderr.count("\n")) == ("", 1)

@@ -11,8 +11,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -27,36 +25,9 @@ from tests.support.cluster import (
     clean_environment,
     replog,
 )
+from tests.support.commands import running
 from tests.support.tools import needs
 from tests.support.waiting import DEADLINE_S, wait_until
-
-INTERRUPTIBLE = """
-import signal
-from replog.cli.main import main
-signal.signal(signal.SIGINT, signal.default_int_handler)
-main()
-"""
-"""Ctrl-C reaches it also where these tests run in the background of a shell, which ignores it."""
-
-
-@pytest.fixture
-def cluster(tmp_path: Path) -> Iterator[ProcessCluster]:
-    with ProcessCluster(tmp_path) as cluster:
-        yield cluster.start_all()
-
-
-@contextmanager
-def running(*arguments: str) -> Iterator[subprocess.Popen[str]]:
-    """A command under way; it is ended with the test."""
-    pipe = subprocess.PIPE
-    command = [sys.executable, "-c", INTERRUPTIBLE, *arguments]
-    with subprocess.Popen(
-        command, stdin=pipe, stdout=pipe, stderr=pipe, text=True, env=clean_environment()
-    ) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
 
 
 class Lines:
@@ -212,69 +183,68 @@ def test_doctor_finds_where_two_masters_made_two_logs_of_one(cluster: ProcessClu
 
 
 @pytest.mark.slow
-def test_a_million_entries_go_through_a_pipe_in_constant_memory(cluster: ProcessCluster) -> None:
-    url = cluster.url(MASTER)
+def test_a_million_entries_go_through_a_pipe_in_constant_memory(tmp_path: Path) -> None:
     lines = "".join(f"{number:0100}\n" for number in range(1_000_000))
-    assert replog("append", "-", "-w", "1", "--url", url, stdin=lines).returncode == 0
-
-    def peak_and_count(*arguments: str) -> tuple[int, int]:
-        code = (
-            "import resource, sys\n"
-            "from replog.cli.main import main\n"
-            "try:\n    main()\nexcept SystemExit:\n    pass\n"
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)\n"
-        )
-        with subprocess.Popen(
-            [sys.executable, "-c", code, "get", *arguments, "--url", url],
-            stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment(),
-        ) as process:  # fmt: skip
-            assert process.stdout is not None
-            assert process.stderr is not None
-            count = sum(1 for _ in process.stdout)
-            kib = int(process.stderr.read())
-        return (kib if sys.platform != "darwin" else kib // 1024), count
-
-    small, one = peak_and_count("--limit", "1")
-    large, all_ = peak_and_count()
+    with ProcessCluster(tmp_path, secondaries=0) as alone:
+        url = alone.start_all().url(MASTER)
+        done = replog("append", "-", "--url", url, stdin=lines, timeout_s=300)
+        assert done.returncode == 0, done.stderr
+        small, one = peak_and_count("--limit", "1", "--url", url)
+        large, all_ = peak_and_count("--url", url)
     assert (one, all_) == (1, 1_000_000)
     assert large - small < 16 * 1024, f"{small} KiB for one entry, {large} KiB for all"
+
+
+def peak_and_count(*arguments: str) -> tuple[int, int]:
+    """Return the memory in KiB that `replog get` took at the most, and how many lines it wrote."""
+    code = (
+        "import resource, sys\n"
+        "from replog.cli.main import main\n"
+        "try:\n    main()\nexcept SystemExit:\n    pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code, "get", *arguments],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=clean_environment(),
+    ) as process:  # fmt: skip
+        assert process.stdout is not None
+        assert process.stderr is not None
+        count = sum(1 for _ in process.stdout)
+        kib = int(process.stderr.read())
+    return (kib if sys.platform != "darwin" else kib // 1024), count
 
 
 # --- bench, cheat -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("arguments", "entries"),
-    [
-        (["append", "-n", "20", "--clients", "4"], 20),
-        (["append", "-n", "25", "--batch", "10", "-w", "1"], 25),
-        (["read", "-n", "50", "--batch", "7"], 50),
-        (["tail", "-n", "6", "--batch", "2", "--clients", "3"], 6),
-    ],
-)
-def test_bench_measures_a_real_cluster_and_says_on_what(
-    cluster: ProcessCluster, arguments: list[str], entries: int
+def test_bench_that_fails_says_why_and_one_that_measures_says_on_what(
+    cluster: ProcessCluster,
 ) -> None:
-    append(cluster, *"abc")
     url = cluster.url(MASTER)
-    shown = replog("bench", *arguments, "--url", url)
-    assert shown.returncode == 0, shown.stderr
-    head, row = (line.split("\t") for line in shown.stdout.splitlines())
-    told = dict(zip(head, row, strict=True))
-    assert told["ENTRIES"] == str(entries)
-    assert {"P50 (MEDIAN)", "P99", "ENTRIES/S"} <= set(head)
-    assert "machine of the clients: " in shown.stderr
-    is_read = arguments[0] == "read"
-    assert ("fsync" in shown.stderr, told["W"] == "-") == (not is_read, is_read)
-    last = call("GET", f"{url}/logs?last=1").json()[0]["id"]
-    assert last == (3 if is_read else 3 + entries)
-
-
-def test_bench_that_fails_ends_and_says_why(cluster: ProcessCluster) -> None:
-    refused = replog("bench", "tail", "-w", "9", "--url", cluster.url(MASTER))
+    refused = replog("bench", "tail", "-w", "9", "--url", url)
     assert refused.returncode == 2
     assert "w is 9" in refused.stderr
-    assert replog("bench", "read", "--url", cluster.url(MASTER)).returncode == 3
+    assert replog("bench", "read", "--url", url).returncode == 3
+    append(cluster, *"abc")
+    last_id = 3
+    for line, entries in (
+        ("append -n 20 --clients 4", 20),
+        ("append -n 25 --batch 10 -w 1", 25),
+        ("read -n 50 --batch 7", 50),
+        ("tail -n 6 --batch 2 --clients 3", 6),
+    ):
+        arguments = line.split()
+        shown = replog("bench", *arguments, "--url", url)
+        assert shown.returncode == 0, shown.stderr
+        head, row = (line.split("\t") for line in shown.stdout.splitlines())
+        told = dict(zip(head, row, strict=True))
+        assert told["ENTRIES"] == str(entries)
+        assert {"P50 (MEDIAN)", "P99", "ENTRIES/S"} <= set(head)
+        assert "machine of the clients: " in shown.stderr
+        is_read = arguments[0] == "read"
+        assert ("fsync" in shown.stderr, told["W"] == "-") == (not is_read, is_read)
+        last_id += 0 if is_read else entries
+        assert call("GET", f"{url}/logs?last=1").json()[0]["id"] == last_id
 
 
 @needs("curl")
