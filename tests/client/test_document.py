@@ -27,9 +27,8 @@ from replog.client import (
     Status,
 )
 from replog.client.calls import Calls
-from replog.testing import LocalCluster
 from tests.house.source import ROOT
-from tests.support.cluster import clean_environment
+from tests.support.cluster import ProcessCluster, clean_environment
 
 RUN_ITS_TEST = """
 with LocalCluster(secondaries=2) as cluster:
@@ -61,8 +60,9 @@ def run(path: Path, program: str) -> list[str]:
 @pytest.mark.processes
 def test_the_snippets_run_and_print_what_they_say(tmp_path: Path) -> None:
     program = "\n".join([*snippets_of(TEXT), "client.close()", RUN_ITS_TEST])
-    with LocalCluster() as cluster:
-        for number, url in enumerate(cluster.urls):
+    (tmp_path / "nodes").mkdir()
+    with ProcessCluster(tmp_path / "nodes") as cluster:
+        for number, url in enumerate(cluster.start_all().urls):
             program = program.replace(f"http://127.0.0.1:{8000 + number}", url)
         printed = run(tmp_path / "snippets.py", program)
     assert printed == EXPECTED.findall(program)

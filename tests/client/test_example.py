@@ -5,13 +5,13 @@ from __future__ import annotations
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from replog.client import Client
-from replog.testing import LocalCluster
 from tests.house.source import ROOT
-from tests.support.cluster import clean_environment
+from tests.support.cluster import ProcessCluster, clean_environment
 from tests.support.waiting import DEADLINE_S
 
 pytestmark = pytest.mark.processes
@@ -20,12 +20,12 @@ TILLS = 5
 
 
 @pytest.fixture
-def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster() as running:
-        yield running
+def cluster(tmp_path: Path) -> Iterator[ProcessCluster]:
+    with ProcessCluster(tmp_path) as running:
+        yield running.start_all()
 
 
-def start(cluster: LocalCluster, *arguments: str) -> subprocess.Popen[str]:
+def start(cluster: ProcessCluster, *arguments: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         [sys.executable, str(ROOT / "examples" / "stock.py"), *arguments],
         env=clean_environment({"LOG_URLS": ",".join(cluster.urls)}),
@@ -35,7 +35,7 @@ def start(cluster: LocalCluster, *arguments: str) -> subprocess.Popen[str]:
     )
 
 
-def test_tills_at_work_at_once_sell_no_more_than_there_is(cluster: LocalCluster) -> None:
+def test_tills_at_work_at_once_sell_no_more_than_there_is(cluster: ProcessCluster) -> None:
     assert start(cluster, "receive", "10").communicate(timeout=DEADLINE_S)[0] == "10 left\n"
     tills = [start(cluster, "sell", "3") for _ in range(TILLS)]
     said = sorted(till.communicate(timeout=DEADLINE_S)[0] for till in tills)

@@ -24,7 +24,7 @@ from replog.client import (
 )
 from replog.testing import LocalCluster
 from tests.client.both import MakeClient
-from tests.support.cluster import answers, clean_environment
+from tests.support.cluster import MASTER, S1, S2, ProcessCluster, answers, clean_environment
 from tests.support.waiting import DEADLINE_S, wait_until
 
 pytestmark = pytest.mark.processes
@@ -34,16 +34,16 @@ BATCH = 20
 
 
 @pytest.fixture
-def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster() as running:
-        yield running
+def cluster(tmp_path: Path) -> Iterator[ProcessCluster]:
+    with ProcessCluster(tmp_path) as running:
+        yield running.start_all()
 
 
 @pytest.fixture(scope="module")
-def alone() -> Iterator[LocalCluster]:
+def alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessCluster]:
     """A master without secondaries, for what one node decides."""
-    with LocalCluster(0) as running:
-        yield running
+    with ProcessCluster(tmp_path_factory.mktemp("alone"), secondaries=0) as running:
+        yield running.start_all()
 
 
 @contextmanager
@@ -67,17 +67,15 @@ def in_background(work: Callable[[], None]) -> Iterator[threading.Thread]:
         raise raised[0]
 
 
-def restart_at(cluster: LocalCluster, name: str, done: Sized, count: int) -> None:
+def restart_at(cluster: ProcessCluster, name: str, done: Sized, count: int) -> None:
     """Kill a node as soon as so much is done, and start it again."""
-    wait_until(
-        lambda: len(done) >= count, f"{count} are done", explain=lambda: cluster.log("master")
-    )
+    wait_until(lambda: len(done) >= count, f"{count} are done", explain=cluster.explain)
     cluster.kill(name)
-    cluster.start(name, wait=False)
+    cluster.start(name)
 
 
 def test_batches_are_stored_once_and_in_order_while_the_master_is_killed(
-    cluster: LocalCluster, make_client: MakeClient
+    cluster: ProcessCluster, make_client: MakeClient
 ) -> None:
     done: list[range] = []
     sent = [[f"{batch}.{number}" for number in range(BATCH)] for batch in range(BATCHES)]
@@ -90,7 +88,7 @@ def test_batches_are_stored_once_and_in_order_while_the_master_is_killed(
 
     with in_background(append_all):
         for count in (10, 25, 40):
-            restart_at(cluster, "master", done, count)
+            restart_at(cluster, MASTER, done, count)
     with Client(cluster.urls) as client:
         entries = list(client.read(min_id=BATCHES * BATCH))
     assert [entry.message for entry in entries] == [text for batch in sent for text in batch]
@@ -98,7 +96,7 @@ def test_batches_are_stored_once_and_in_order_while_the_master_is_killed(
 
 
 def test_a_follower_gets_each_entry_once_over_restarts_of_every_node(
-    cluster: LocalCluster, make_client: MakeClient
+    cluster: ProcessCluster, make_client: MakeClient
 ) -> None:
     total = 300
     followed: list[Entry] = []
@@ -115,13 +113,13 @@ def test_a_follower_gets_each_entry_once_over_restarts_of_every_node(
                 client.append(str(number), w=1)
 
     with in_background(follow), in_background(append_all):
-        for count, name in ((50, "secondary-1"), (100, "master"), (150, "secondary-2")):
+        for count, name in ((50, S1), (100, MASTER), (150, S2)):
             restart_at(cluster, name, followed, count)
     assert followed == [Entry(number + 1, str(number)) for number in range(total)]
 
 
 def test_a_producer_loses_and_doubles_nothing_while_the_master_is_killed(
-    cluster: LocalCluster,
+    cluster: ProcessCluster,
 ) -> None:
     sent = [f"entry {number}" for number in range(100_000)]
     with Client(cluster.urls, retry_for=DEADLINE_S) as client:
@@ -129,40 +127,28 @@ def test_a_producer_loses_and_doubles_nothing_while_the_master_is_killed(
             tickets = [producer.append(text) for text in sent[:50_000]]
             tickets[5_000].result(DEADLINE_S)
             assert not tickets[-1].is_done
-            cluster.kill("master")
-            cluster.start("master", wait=False)
+            cluster.kill(MASTER)
+            cluster.start(MASTER)
             tickets += [producer.append(text) for text in sent[50_000:]]
         assert [ticket.result(0).id for ticket in tickets] == list(range(1, len(sent) + 1))
         assert [entry.message for entry in client.read(page=10_000)] == sent
 
 
-def test_what_is_pending_is_waited_for_without_appending_it_again(cluster: LocalCluster) -> None:
-    cluster.stop("secondary-2")
-    with Client(cluster.urls) as client:
-        pending = client.append("hello", w="all", timeout=0)
-        assert pending.is_pending
-        assert not client.wait_for(pending.id, timeout=0).is_met
-        assert client.wait_for(pending.id, w="majority", timeout=DEADLINE_S).is_met
-        cluster.start("secondary-2")
-        held = client.wait_for(pending.id, w=3, timeout=DEADLINE_S)
-        assert held.is_met
-        assert {ack.url for ack in held.nodes} == set(cluster.urls)
-        assert client.acks(pending.id).is_met
-
-
-def test_a_client_reads_its_own_writes_at_a_slow_secondary() -> None:
+def test_a_client_reads_its_own_writes_at_a_slow_secondary(tmp_path: Path) -> None:
+    slow = {S1: ["--delay", "0.3"]}
     with (
-        LocalCluster(1, secondary_options=["--delay", "0.3"]) as cluster,
-        Client(cluster.url("secondary-1")) as client,  # which names its master for appends
+        ProcessCluster(tmp_path, secondaries=1, secondary_options=slow) as cluster,
+        Client(cluster.url(S1)) as client,  # which names its master for appends
     ):
+        cluster.start_all()
         stored = client.append("mine", w=1)
         assert client.get(stored.id) == Entry(stored.id, "mine")
         assert list(client.read(last=1)) == [Entry(stored.id, "mine")]
-        assert client.calls.nodes.to_read() == [cluster.url("secondary-1")]
+        assert client.calls.nodes.to_read() == [cluster.url(S1)]
 
 
 def test_every_argument_of_a_read_is_understood_by_real_nodes(
-    cluster: LocalCluster, make_client: MakeClient
+    cluster: ProcessCluster, make_client: MakeClient
 ) -> None:
     with make_client(cluster.urls[1:] + cluster.urls[:1]) as client:
         ids = client.append_many([f"m{number}" for number in range(10)], w="all").ids
@@ -184,7 +170,7 @@ def test_every_argument_of_a_read_is_understood_by_real_nodes(
 
 
 def test_compare_and_append_and_keys_of_ones_own_work_with_real_nodes(
-    cluster: LocalCluster, make_client: MakeClient
+    cluster: ProcessCluster, make_client: MakeClient
 ) -> None:
     with make_client(cluster.urls) as client:
         first = client.append("ключ", key="ключ 1", expect=0)
@@ -203,7 +189,7 @@ def test_compare_and_append_and_keys_of_ones_own_work_with_real_nodes(
             client.append("x", w=9)
 
 
-def test_the_batch_of_a_producer_is_known_again_when_it_is_repeated(alone: LocalCluster) -> None:
+def test_the_batch_of_a_producer_is_known_again_when_it_is_repeated(alone: ProcessCluster) -> None:
     with Client(alone.urls) as client:
         begin = client.append("before").id
         with Producer(client, batch_entries=3, linger=60) as producer:
@@ -217,14 +203,14 @@ def test_the_batch_of_a_producer_is_known_again_when_it_is_repeated(alone: Local
 
 
 @pytest.mark.parametrize("key", ['"k1"', '"k1', "k1", "k1 ", " k1", "ключ", "a+b%20&c=d", "\t"])
-def test_the_key_of_a_batch_is_taken_as_it_stands(alone: LocalCluster, key: str) -> None:
+def test_the_key_of_a_batch_is_taken_as_it_stands(alone: ProcessCluster, key: str) -> None:
     with Client(alone.urls, retry_for=0) as client:
         stored = client.append_many([f"of {key!r}", "x"], key=key)
         assert not stored.is_replayed
         assert client.append_many([f"of {key!r}", "x"], key=key).ids == stored.ids
 
 
-def test_threads_share_a_client(cluster: LocalCluster) -> None:
+def test_threads_share_a_client(cluster: ProcessCluster) -> None:
     ids: list[int] = []
     with Client(cluster.urls) as client:
 
@@ -240,7 +226,7 @@ def test_threads_share_a_client(cluster: LocalCluster) -> None:
     assert sorted(ids) == list(range(1, 161))
 
 
-def test_the_status_of_a_real_cluster_is_read(cluster: LocalCluster) -> None:
+def test_the_status_of_a_real_cluster_is_read(cluster: ProcessCluster) -> None:
     with Client(cluster.urls[0]) as client:
         client.append("hello", w="all")
         status = client.status()

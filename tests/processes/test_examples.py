@@ -13,9 +13,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 from replog.client import Client
-from replog.testing import LocalCluster
 from tests.house.source import ROOT
-from tests.support.cluster import clean_environment
+from tests.support.cluster import MASTER, ProcessCluster, clean_environment
 from tests.support.waiting import wait_until
 
 RECEIVED = 20
@@ -39,8 +38,8 @@ def test_tills_and_a_watcher_agree_though_the_master_dies_between_the_sales(
     tmp_path: Path,
 ) -> None:
     watched = tmp_path / "watched"
-    with LocalCluster() as cluster, ExitStack() as stack:
-        urls = cluster.urls
+    with ProcessCluster(tmp_path) as cluster, ExitStack() as stack:
+        urls = cluster.start_all().urls
         watcher = start(urls, watched, "watch")
         stack.callback(watcher.wait)
         stack.callback(watcher.kill)
@@ -56,8 +55,8 @@ def test_tills_and_a_watcher_agree_though_the_master_dies_between_the_sales(
         with ThreadPoolExecutor(TILLS) as pool:
             tills = [pool.submit(sell, till) for till in range(TILLS)]
             wait_until(lambda: "2: 17 left" in watched.read_text(), "a piece is sold")
-            cluster.kill("master")
-            cluster.start("master")
+            cluster.kill(MASTER)
+            cluster.start(MASTER)
             said = [line for till in tills for line in till.result()]
 
         lefts = list(range(RECEIVED, -1, -PIECES))

@@ -15,9 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from replog.testing import LocalCluster
 from tests.house.source import ROOT
-from tests.support.cluster import call, clean_environment
+from tests.support.cluster import ProcessCluster, call, clean_environment
 
 CONFIGURATION = ROOT / "tests" / "support" / "schemathesis.toml"
 EXAMPLES = 5
@@ -26,9 +25,9 @@ NOT_ASKED = {"GET /logs/stream"}
 
 
 @pytest.fixture(scope="module")
-def cluster() -> Iterator[LocalCluster]:
-    with LocalCluster(secondaries=1) as cluster:
-        yield cluster
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ProcessCluster]:
+    with ProcessCluster(tmp_path_factory.mktemp("nodes"), secondaries=1) as cluster:
+        yield cluster.start_all()
 
 
 def ask(document: Path | str, url: str, *options: str) -> subprocess.CompletedProcess[str]:
@@ -57,7 +56,7 @@ def ask(document: Path | str, url: str, *options: str) -> subprocess.CompletedPr
     ],
 )
 def test_a_node_answers_as_its_own_document_says(
-    cluster: LocalCluster, node: str, options: tuple[str, ...]
+    cluster: ProcessCluster, node: str, options: tuple[str, ...]
 ) -> None:
     url = cluster.url(node)
     document = f"{url}/openapi.json"
@@ -72,7 +71,7 @@ def test_a_node_answers_as_its_own_document_says(
 
 
 def test_it_finds_a_status_and_a_member_that_a_document_does_not_have(
-    cluster: LocalCluster, tmp_path: Path
+    cluster: ProcessCluster, tmp_path: Path
 ) -> None:
     document = call("GET", f"{cluster.url('master')}/openapi.json").json()
     document["paths"] = {path: document["paths"][path] for path in ("/delay", "/livez")}

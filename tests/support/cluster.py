@@ -236,6 +236,11 @@ class ProcessCluster:
     def master(self) -> Node:
         return self.node[MASTER]
 
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """Return the URLs of all nodes, the master's first: what a `Client` takes."""
+        return tuple(map(self.url, self.nodes))
+
     def __enter__(self) -> Self:
         return self
 
