@@ -48,7 +48,7 @@ def test_messages_of_the_largest_size_reach_every_node_and_memory_stays_bounded(
 
 
 def test_readers_that_do_not_read_cost_no_memory_and_hold_up_nobody(tmp_path: Path) -> None:
-    with ProcessCluster(tmp_path) as cluster:
+    with ProcessCluster(tmp_path, secondaries=0) as cluster:
         url = cluster.start_all().url(MASTER)
         padding = " " + 4_000 * "x"
         with Load(

@@ -17,7 +17,6 @@ import pytest
 from tests.support.cluster import (
     MASTER,
     S1,
-    S2,
     ProcessCluster,
     answers,
     call,
@@ -50,7 +49,7 @@ def assert_followed(cluster: ProcessCluster, following: Following, *, at: str) -
 def test_a_follower_loses_and_doubles_nothing_when_its_node_restarts(
     tmp_path: Path, node: str
 ) -> None:
-    with ProcessCluster(tmp_path) as cluster:
+    with ProcessCluster(tmp_path, secondaries=1) as cluster:
         cluster.start_all()
         with Following(cluster.node[node].port) as following:
             for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
@@ -71,7 +70,7 @@ def test_a_follower_loses_and_doubles_nothing_when_its_node_restarts(
 def test_who_follows_a_secondary_is_not_touched_by_the_death_of_the_master(
     tmp_path: Path,
 ) -> None:
-    with ProcessCluster(tmp_path) as cluster:
+    with ProcessCluster(tmp_path, secondaries=1) as cluster:
         cluster.start_all()
         acknowledged: dict[int, str] = {}
         with Following(cluster.node[S1].port) as following:
@@ -91,7 +90,7 @@ def test_who_follows_a_secondary_is_not_touched_by_the_death_of_the_master(
 
 
 def test_a_hundred_followers_of_a_node_under_load_lose_and_double_nothing(tmp_path: Path) -> None:
-    with ProcessCluster(tmp_path) as cluster, ExitStack() as stack:
+    with ProcessCluster(tmp_path, secondaries=1) as cluster, ExitStack() as stack:
         cluster.start_all()
         followings = [
             stack.enter_context(Following(cluster.node[node].port))
@@ -107,9 +106,8 @@ def test_a_hundred_followers_of_a_node_under_load_lose_and_double_nothing(tmp_pa
 
 
 def test_a_stop_says_bye_to_every_follower_within_its_grace(tmp_path: Path) -> None:
-    with ProcessCluster(tmp_path) as cluster, ExitStack() as stack:
-        cluster.start_all()
-        node = cluster.node[S2]
+    with ProcessCluster(tmp_path, secondaries=0) as alone, ExitStack() as stack:
+        node = alone.start_all().master
         streams = [
             stack.enter_context(opened(lambda: Stream(node.port, "?from=1"))) for _ in range(200)
         ]

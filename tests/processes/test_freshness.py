@@ -16,7 +16,7 @@ from tests.support.waiting import wait_until
 
 @pytest.fixture
 def cluster(tmp_path: Path) -> Iterator[ProcessCluster]:
-    with ProcessCluster(tmp_path) as started:
+    with ProcessCluster(tmp_path, secondaries=1) as started:
         started.start_all()
         stories.append(started, "first", w="all")
         yield started

@@ -11,7 +11,6 @@ from pathlib import Path
 from tests.support import stories
 from tests.support.cluster import MASTER, S1, S2, ProcessCluster, call
 from tests.support.holding_proxy import Proxy
-from tests.support.load import Load
 from tests.support.waiting import wait_until
 
 
@@ -50,30 +49,6 @@ def test_bytes_of_a_dead_link_that_arrive_late_change_nothing(tmp_path: Path) ->
         old.release()
         told[stories.append(cluster, "after the late bytes", w="all")] = "after the late bytes"
         stories.check_history(cluster, told)
-
-
-def test_a_link_that_breaks_over_and_over_under_load_loses_nothing(tmp_path: Path) -> None:
-    with ProcessCluster(tmp_path, secondaries=1) as cluster, Proxy(cluster.node[S1].port) as proxy:
-        cluster.master.options = ("--secondary", proxy.url)
-        cluster.start_all()
-        stories.append(cluster, "before", w="all")
-        url = cluster.url(MASTER)
-        with Load(url, prefix="load", clients=16, query="?w=all") as load:
-            for _ in range(8):
-                reached = load.count
-                wait_until(
-                    lambda reached=reached: load.count > reached + 20,  # type: ignore[misc]
-                    "appends go on",
-                    explain=cluster.explain,
-                )
-                count = len(proxy.passages)
-                proxy.passages[-1].hold()
-                proxy.passages[-1].hang_up_dialler()
-                wait_until(
-                    lambda count=count: len(proxy.passages) > count,  # type: ignore[misc]
-                    "the master dials again",
-                )
-        stories.check_history(cluster, load.acknowledged.messages | {1: "before"})
 
 
 def test_a_link_that_opens_while_the_master_stops_does_not_hold_the_stop_up(

@@ -95,7 +95,7 @@ def test_a_part_is_the_same_on_every_node_and_after_a_restart(tmp_path: Path) ->
 
 @pytest.mark.parametrize("accept", ["application/json", "application/x-ndjson"])
 def test_rot_in_the_middle_leaves_gzip_without_an_end(tmp_path: Path, accept: str) -> None:
-    with ProcessCluster(tmp_path) as cluster:
+    with ProcessCluster(tmp_path, secondaries=1) as cluster:
         filled(cluster)
         cluster.stop(MASTER)  # nobody is there to repair it
         cluster.stop(S1)
