@@ -20,8 +20,6 @@ BEAT = Heartbeat(Epoch(1))
 class MemoryConnection:
     """The other end is the test: `incoming` is what it sends, `sent` what it got."""
 
-    peer = "memory"
-
     def __init__(self) -> None:
         self.incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self.sent: list[str | bytes] = []

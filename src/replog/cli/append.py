@@ -31,7 +31,8 @@ from replog.cli.output import (
     note,
     style_of,
 )
-from replog.cli.waiting import explained, listed, rows_of
+from replog.cli.status import members_of
+from replog.cli.waiting import explained, listed
 
 if TYPE_CHECKING:
     from replog.cli.append_call import Appended, Wanted
@@ -180,7 +181,7 @@ def _explain_pending(node: Node, answer: Appended, wanted: Wanted) -> str:
     """Say who does not hold the entry yet, in which state they are, and how to wait for them."""
     sign = style_of(sys.stderr).yellow("…")
     try:
-        rows = rows_of(node.health())
+        rows = members_of(node.health().get("secondaries"))
     except CommandError:
         rows = []
     held = answer.held

@@ -89,12 +89,10 @@ def own_row(url: str, health: Members) -> list[str]:
 def secondary_row(seen: Members, own: Members) -> list[str]:
     """What the master sees of a secondary, and what that secondary says of itself."""
     contact = seen.get("last_contact_s")
-    health = text(seen.get("health")).lower()
-    link = text(seen.get("link"))
     return [
         text(seen.get("url")),
         "secondary",
-        link if link in {"diverged", "refused"} else health,
+        state_of(seen),
         text(own.get("epoch")),
         text(seen.get("last_id") if seen.get("last_id") is not None else own.get("last_id")),
         text(own.get("committed_id")),
@@ -115,6 +113,12 @@ def master_row(seen: Members) -> list[str]:
         "-",
         duration(contact if isinstance(contact, int | float) else None),
     ]
+
+
+def state_of(seen: Members) -> str:
+    """Return how a secondary is, in one word: a link ended on purpose does not come back."""
+    link = seen.get("link")
+    return str(link) if link in {"diverged", "refused"} else text(seen.get("health")).lower()
 
 
 def delay_of(seen: Members) -> float | None:
@@ -146,17 +150,19 @@ def text(value: object) -> str:
     return "-" if value is None else str(value)
 
 
-def _own_views(urls: list[str]) -> list[Members]:
+def health_of(url: str) -> Members:
+    """Return what a node says of itself; nothing where it does not answer within a moment."""
     from replog.cli.node import Node
 
-    def ask(url: str) -> Members:
-        try:
-            with Node(url, timeout_s=1.0) as node:
-                return node.health()
-        except CommandError:
-            return {}
+    try:
+        with Node(url, timeout_s=1.0) as node:
+            return node.health()
+    except CommandError:
+        return {}
 
+
+def _own_views(urls: list[str]) -> list[Members]:
     if not urls:
         return []
     with ThreadPoolExecutor(max_workers=min(16, len(urls))) as pool:
-        return list(pool.map(ask, urls))
+        return list(pool.map(health_of, urls))

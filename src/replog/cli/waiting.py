@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import chain, repeat
 
-from replog.cli.output import CommandError, count, duration, note, style_of
+from replog.cli.output import count, duration, note, style_of
+from replog.cli.status import Members, health_of, members_of, state_of
 
 LOOKS_S = (0.8, 0.2)
 """Pauses before the first two looks. The first one learns how far the log goes by now, which
@@ -21,8 +22,6 @@ is as far as the entry can stand; a node that is not there at the second one is 
 LOOK_AGAIN_S = 3.0
 
 THREAD_NAME = "replog-waiting"
-
-Members = Mapping[str, object]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +63,7 @@ def _watch(url: str, over: threading.Event, saying: threading.Lock) -> None:
     goal: int | None = None
     pauses = chain(LOOKS_S, repeat(LOOK_AGAIN_S))
     while not over.wait(next(pauses)):
-        health = _health(url)
+        health = health_of(url)
         is_starting = health.get("status") == "starting"
         if is_starting or goal is None:
             last_id = health.get("last_id")
@@ -80,33 +79,17 @@ def _watch(url: str, over: threading.Event, saying: threading.Lock) -> None:
                 note(f"{style_of(sys.stderr).yellow('…')} {picture.text}")
 
 
-def _health(url: str) -> Members:
-    from replog.cli.node import Node
-
-    try:
-        with Node(url, timeout_s=1.0) as node:
-            return node.health()
-    except CommandError:
-        return {}
-
-
 def _picture(health: Members, goal: int) -> _Picture | None:
     """Return who does not hold the log up to id `goal`; None where nobody can be named."""
-    missing = [row for row in rows_of(health) if not _holds(row, goal)]
+    missing = [row for row in members_of(health.get("secondaries")) if not _holds(row, goal)]
     if not missing:
         return None
     # Not "it is stored": nobody has said so yet, and the disk may be what hangs.
     return _Picture(
-        tuple(f"{row.get('url')} {_state(row)}" for row in missing),
+        tuple(f"{row.get('url')} {state_of(row)}" for row in missing),
         f"waiting: not yet on {listed(missing)}. What the master has stored gets there by "
         "itself; Ctrl-C ends the waiting alone.",
     )
-
-
-def rows_of(health: Members) -> list[Members]:
-    """Return what a master says of its secondaries."""
-    rows = health.get("secondaries")
-    return [row for row in rows if isinstance(row, dict)] if isinstance(rows, list) else []
 
 
 def listed(rows: Iterable[Members]) -> str:
@@ -120,14 +103,8 @@ def _holds(row: Members, id_: int) -> bool:
     return isinstance(last_id, int) and last_id >= id_ and row.get("link") != "down"
 
 
-def _state(row: Members) -> str:
-    """In one word; a link that was ended on purpose does not come back by itself."""
-    link = row.get("link")
-    return str(link if link in {"diverged", "refused"} else row.get("health", "unknown")).lower()
-
-
 def _details(row: Members) -> str:
-    words = [_state(row)]
+    words = [state_of(row)]
     lag, delay = row.get("lag"), row.get("delay_s")
     if isinstance(lag, int):
         words.append(f"{count(lag, 'entry')} behind")

@@ -57,9 +57,6 @@ class NodeLinks:
         self._all_ended = asyncio.Event()
         self._all_ended.set()
 
-    def secondary(self, index: int) -> SecondaryIndex:
-        return SecondaryIndex(index)
-
     def name(self, link: LinkId) -> str:
         """Return the URL at the other end of a link; an address until its master has told it."""
         return self._names.get(link, f"link {link}")

@@ -21,7 +21,7 @@ from replog.config.texts import shown
 from replog.core.effects import AppendOutcome, Refused
 from replog.core.entry import TICK_S, EntryId, Head, LogId, ReignId, Tick, ticks
 from replog.core.errors import DamagedLogError
-from replog.core.events import DelayChanged, LinkId, StopRequested
+from replog.core.events import DelayChanged, LinkId, SecondaryIndex, StopRequested
 from replog.core.master import Master
 from replog.core.secondary import Secondary
 from replog.core.write_concern import WriteConcern
@@ -150,7 +150,7 @@ class Node:
         self._stepper.begin(self._core, self._performer.perform)
         if self.role is Role.MASTER:
             for index, url in enumerate(settings.secondaries):
-                self._dial(Dialler(self._links.secondary(index), url, self._links))
+                self._dial(Dialler(SecondaryIndex(index), url, self._links))
 
     def _new_master(self, settings: Settings) -> Master:
         state, log = self._directory.state, self._disk_log

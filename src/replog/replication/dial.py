@@ -82,7 +82,7 @@ async def dial(url: str) -> Connection:
         )
     except (OSError, UnicodeError, WebSocketException) as error:
         raise ConnectionLostError(_why_unreachable(error)) from error
-    return DialledConnection(connection, url)
+    return DialledConnection(connection)
 
 
 class Dialler:
@@ -119,9 +119,8 @@ class Dialler:
 class DialledConnection:
     """A `Connection` over the websockets library's client."""
 
-    def __init__(self, connection: ClientConnection, url: str) -> None:
+    def __init__(self, connection: ClientConnection) -> None:
         self._connection = connection
-        self.peer = url
 
     async def send(self, frame: str | bytes) -> None:
         try:

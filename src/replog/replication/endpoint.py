@@ -17,16 +17,15 @@ async def serve_link(websocket: WebSocket, owner: LinkOwner) -> None:
     await websocket.accept()
     client = websocket.client
     peer = f"{client.host}:{client.port}" if client is not None else "unknown"
-    link = Link(owner.new_link_id(), ServedConnection(websocket, peer), name=peer)
+    link = Link(owner.new_link_id(), ServedConnection(websocket), name=peer)
     await link.run(owner)
 
 
 class ServedConnection:
     """A `Connection` over an ASGI WebSocket."""
 
-    def __init__(self, websocket: WebSocket, peer: str) -> None:
+    def __init__(self, websocket: WebSocket) -> None:
         self._websocket = websocket
-        self.peer = peer
 
     async def send(self, frame: str | bytes) -> None:
         try:

@@ -31,10 +31,6 @@ class ConnectionLostError(Exception):
 class Connection(Protocol):
     """A WebSocket, however it came about. Frames arrive whole and in order, or not at all."""
 
-    @property
-    def peer(self) -> str:
-        """Address of the other end, for people."""
-
     async def send(self, frame: str | bytes) -> None:
         """Send one frame; returns when there is room for the next.
 
@@ -96,10 +92,6 @@ class Link:
         self._outgoing_bytes = 0
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
-
-    @property
-    def is_open(self) -> bool:
-        return self.close_reason is None
 
     def send(self, message: Message) -> int:
         """Queue `message`; return the bytes of its frame, 0 where the link is closed."""
