@@ -57,12 +57,12 @@ def acks(
     tells what became of the entry. Exit code 3: there is no such entry.
     """
     from replog.cli.append_call import as_write_concern
-    from replog.cli.node import Node
+    from replog.cli.node import AskedNode
 
     form = chosen(output, as_json=as_json)
     w = as_write_concern(parse_concern(concern))
     is_waiting = wait is not None or concern is not None
-    with Node(url) as node:
+    with AskedNode(url) as node:
         if is_waiting:
             found = node.run(node.calls.wait_for(id_, w=w, timeout=wait))
         else:

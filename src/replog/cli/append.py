@@ -35,8 +35,8 @@ from replog.cli.status import members_of
 from replog.cli.waiting import explained, listed
 
 if TYPE_CHECKING:
-    from replog.cli.append_call import Appended, Wanted
-    from replog.cli.node import Node
+    from replog.cli.append_call import Appended, AppendWanted
+    from replog.cli.node import AskedNode
 
 EXPLAIN_TIMEOUT_S_MIN = 5.0
 KEY_BYTES_MAX = 255
@@ -87,14 +87,16 @@ def append(
     Where no answer came (Ctrl-C, a connection that broke off) it says what may be stored and
     how to see it: look before you append it again.
     """
-    from replog.cli.append_call import Wanted
-    from replog.cli.node import Node
+    from replog.cli.append_call import AppendWanted
+    from replog.cli.node import AskedNode
 
     form = chosen(output, as_json=as_json)
     if form is Format.JSON and text == "-":
         fail("-o json is one document: the answers of many batches are -o jsonl", ExitCode.USAGE)
-    wanted = Wanted(parse_concern(concern), timeout, expect=expect, key=_checked_key(key, text))
-    with Node(url) as node:
+    wanted = AppendWanted(
+        parse_concern(concern), timeout, expect=expect, key=_checked_key(key, text)
+    )
+    with AskedNode(url) as node:
         if text == "-":
             from replog.cli.append_lines import append_lines
 
@@ -125,7 +127,7 @@ def _checked_key(key: str | None, text: str) -> str | None:
     return key
 
 
-def _append_one(node: Node, text: str, wanted: Wanted, form: Format) -> None:
+def _append_one(node: AskedNode, text: str, wanted: AppendWanted, form: Format) -> None:
     from replog.cli.append_call import append_message, how_to_see
 
     try:
@@ -161,13 +163,13 @@ def _say_again(reason: str) -> None:
     note(f"{sign} {reason}; sending again, with the same key: it is stored once")
 
 
-def _may_wait_long(wanted: Wanted) -> bool:
+def _may_wait_long(wanted: AppendWanted) -> bool:
     """For other nodes, and beyond what the answer after a short timeout explains anyway."""
     is_soon = wanted.timeout_s is not None and wanted.timeout_s < EXPLAIN_TIMEOUT_S_MIN
     return wanted.concern != 1 and not is_soon
 
 
-def _once_more(node: Node, key: str) -> str:
+def _once_more(node: AskedNode, key: str) -> str:
     return f'append it again with --key "{key}"{at_url(node.url)}: it is stored once'
 
 
@@ -177,7 +179,7 @@ def _nodes(answer: Appended) -> str:
     return f"on {answer.held} of {count(answer.nodes, 'node')}"
 
 
-def _explain_pending(node: Node, answer: Appended, wanted: Wanted) -> str:
+def _explain_pending(node: AskedNode, answer: Appended, wanted: AppendWanted) -> str:
     """Say who does not hold the entry yet, in which state they are, and how to wait for them."""
     sign = style_of(sys.stderr).yellow("…")
     try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from replog.cli.node import Node, as_object
+from replog.cli.node import AskedNode, as_object
 from replog.cli.output import CommandError, ExitCode, fail
 from replog.client import WriteConcern
 from replog.client.ops import Answer, Call, Failed, Flow, Pause, Request, call
@@ -27,7 +27,7 @@ DOUBT_OF_ONE = "the entry may be stored or not"
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class AppendWanted:
     """What goes beside a message; None is not asked for."""
 
     concern: int | str | None
@@ -58,7 +58,7 @@ class Appended:
 
 
 def append_message(
-    node: Node, message: str, wanted: Wanted, on_lost: Callable[[str], None]
+    node: AskedNode, message: str, wanted: AppendWanted, on_lost: Callable[[str], None]
 ) -> Appended:
     """Append one entry and wait for its write concern.
 
@@ -89,7 +89,7 @@ def append_message(
     return _appended(node, outcome, doubt=DOUBT_OF_ONE)
 
 
-class Batches:
+class BatchAppender:
     """Appends batches one after the other, each with a key of its own, over one connection.
 
     Since the node stores a key once, a batch whose answer got lost is sent again (P6), until
@@ -99,7 +99,9 @@ class Batches:
         on_lost: called with the reason when a batch has to be sent again, once for each.
     """
 
-    def __init__(self, node: Node, wanted: Wanted, on_lost: Callable[[str], None]) -> None:
+    def __init__(
+        self, node: AskedNode, wanted: AppendWanted, on_lost: Callable[[str], None]
+    ) -> None:
         self._node = node
         self._wanted = wanted
         self._on_lost = on_lost
@@ -160,7 +162,7 @@ def _until_answered(
         yield Pause(pause_s)
 
 
-def how_to_see(node: Node, *, after: int = 0) -> str:
+def how_to_see(node: AskedNode, *, after: int = 0) -> str:
     """Return the way to learn of an entry without an answer.
 
     Args:
@@ -177,7 +179,7 @@ def as_write_concern(given: int | str | None) -> WriteConcern | None:
     return "majority" if given == "majority" else "all"
 
 
-def _appended(node: Node, outcome: Answer | Failed, *, doubt: str) -> Appended:
+def _appended(node: AskedNode, outcome: Answer | Failed, *, doubt: str) -> Appended:
     if isinstance(outcome, Failed) or outcome.status not in {200, 202}:
         error: CommandError = node.refused(outcome, doubt=doubt)
         raise error

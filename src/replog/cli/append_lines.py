@@ -15,8 +15,8 @@ from typing import BinaryIO, TypeAlias
 
 import typer
 
-from replog.cli.append_call import Appended, Batches, Wanted, how_to_see
-from replog.cli.node import Node, Refused
+from replog.cli.append_call import Appended, AppendWanted, BatchAppender, how_to_see
+from replog.cli.node import AskedNode, RefusedByNodeError
 from replog.cli.options import Format
 from replog.cli.output import (
     CommandError,
@@ -40,7 +40,7 @@ BAR_WIDTH = 24
 Batch: TypeAlias = list[bytes]
 
 
-def append_lines(node: Node, wanted: Wanted, form: Format) -> None:
+def append_lines(node: AskedNode, wanted: AppendWanted, form: Format) -> None:
     """Append the lines of this process's standard input."""
     _Appending(node, wanted, form).run(Input(sys.stdin.buffer))
 
@@ -122,10 +122,10 @@ class _Appending:
     in doubt.
     """
 
-    def __init__(self, node: Node, wanted: Wanted, form: Format) -> None:
+    def __init__(self, node: AskedNode, wanted: AppendWanted, form: Format) -> None:
         self._node = node
         self._form = form
-        self._batches = Batches(node, wanted, self._lost)
+        self._batches = BatchAppender(node, wanted, self._lost)
         self._progress = Progress()
         self._started = time.monotonic()
         self._lines = 0
@@ -190,7 +190,7 @@ class _Appending:
 
     def _refused_lines(self, error: CommandError) -> tuple[int, int]:
         """Return the first line that an error is about, and how many it is about."""
-        if isinstance(error, Refused) and error.line is not None:
+        if isinstance(error, RefusedByNodeError) and error.line is not None:
             return self._lines + error.line, 1
         return self._lines + 1, max(1, self._under_way)
 

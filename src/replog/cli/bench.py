@@ -78,7 +78,7 @@ def bench(
     (w, fsync, the machine) is said beside them.
     """
     from replog.cli.bench_runs import MARK_BYTES, Plan, measure
-    from replog.cli.node import Node
+    from replog.cli.node import AskedNode
 
     form = chosen(output, as_json=as_json)
     plan = Plan(
@@ -89,7 +89,7 @@ def bench(
         clients=min(clients, number),
         concern=parse_concern(concern) or "all",
     )
-    with Node(url) as node:  # is it there, and how large is the cluster?
+    with AskedNode(url) as node:  # is it there, and how large is the cluster?
         secondaries = node.health().get("secondaries")
         nodes = 1 + len(secondaries) if isinstance(secondaries, list) and secondaries else None
         measured = measure(node, what, plan)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypeVar
 
 from replog.cli.append_call import as_write_concern
-from replog.cli.node import Node
+from replog.cli.node import AskedNode
 from replog.cli.output import CommandError, ExitCode, fail
 from replog.client import Client, ClientError
 
@@ -74,7 +74,7 @@ class _Share:
     times_s: list[float]
 
 
-def measure(node: Node, what: What, plan: Plan) -> Measured:
+def measure(node: AskedNode, what: What, plan: Plan) -> Measured:
     """Perform a run.
 
     Raises:
@@ -87,7 +87,7 @@ def measure(node: Node, what: What, plan: Plan) -> Measured:
         raise node.explained(error) from error
 
 
-def _append(node: Node, plan: Plan) -> Measured:
+def _append(node: AskedNode, plan: Plan) -> Measured:
     w = as_write_concern(plan.concern)
     message = "x" * plan.size
 
@@ -105,7 +105,7 @@ def _append(node: Node, plan: Plan) -> Measured:
     return _together(node.url, plan, run)
 
 
-def _read(node: Node, plan: Plan) -> Measured:
+def _read(node: AskedNode, plan: Plan) -> Measured:
     committed = node.committed()
     if committed == 0:
         fail("the log is empty: there is nothing to read", ExitCode.NOT_FOUND)
@@ -130,7 +130,7 @@ def _read(node: Node, plan: Plan) -> Measured:
     return _together(node.url, plan, run)
 
 
-def _tail(node: Node, plan: Plan) -> Measured:
+def _tail(node: AskedNode, plan: Plan) -> Measured:
     """Append at the master, and let each client follow the named node."""
     w = as_write_concern(plan.concern)
     mark = f"bench {uuid.uuid4().hex} "

@@ -68,10 +68,10 @@ def cheat(url: UrlOption = DEFAULT_URL) -> None:
     replog cheat                                  for the cluster at the usual place
     replog cheat --url http://10.0.0.5:8000       for yours
     """
-    from replog.cli.node import Node
+    from replog.cli.node import AskedNode
 
     places = {"master": url.rstrip("/"), "reader": url.rstrip("/"), "last": "1", "entry": "1"}
-    with Node(url) as node:
+    with AskedNode(url) as node:
         try:
             places |= _places(node.url, node.health())
         except CommandError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from replog.cli.node import Node
+from replog.cli.node import AskedNode
 from replog.cli.output import CommandError
 from replog.cli.survey import Member
 from replog.client.ops import Request
@@ -50,7 +50,7 @@ def compare(reference: Member, other: Member) -> Comparison:
     ours, theirs = reference.text("log_id"), other.text("log_id")
     is_other_log = ours is not None and theirs is not None and ours != theirs
     try:
-        with Node(reference.url) as one, Node(other.url) as two:
+        with AskedNode(reference.url) as one, AskedNode(other.url) as two:
             pair = _Pair(one, two)
             if is_other_log:
                 found = _other_log(pair, common)
@@ -76,8 +76,8 @@ def _relation(reference: Member, other: Member, common: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Pair:
-    one: Node
-    two: Node
+    one: AskedNode
+    two: AskedNode
 
     def is_same(self, id_: int) -> bool:
         """Return whether everything up to the batch that holds an entry is the same."""
@@ -128,11 +128,11 @@ def _different(
     return Comparison(pair.two.url, pair.one.url, relation, same, first, lines, is_different=True)
 
 
-def _tag(node: Node, id_: int) -> str:
+def _tag(node: AskedNode, id_: int) -> str:
     return node.ask(Request("HEAD", f"/logs/{id_}")).headers.get("etag", "")
 
 
-def _page(node: Node, first: int, size: int) -> list[str]:
+def _page(node: AskedNode, first: int, size: int) -> list[str]:
     path = path_of("/logs", {"from": first, "limit": size})
     answer = node.ask(Request("GET", path, (("Accept", NDJSON),)))
     return answer.body.decode().splitlines()

@@ -46,11 +46,11 @@ def doctor(
     it from both, and ends with exit code 7; with 1 where something else needs a person.
     """
     from replog.cli.comparison import compare
-    from replog.cli.node import Node
+    from replog.cli.node import AskedNode
     from replog.cli.survey import examine, reference_of, survey
 
     form = chosen(output, as_json=as_json)
-    with Node(url) as node:
+    with AskedNode(url) as node:
         members = survey(node)
     reference = reference_of(members)
     found = [

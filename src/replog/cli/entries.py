@@ -13,7 +13,7 @@ from typing import Self
 
 import msgspec
 
-from replog.cli.node import Node
+from replog.cli.node import AskedNode
 from replog.cli.options import Format, at_url
 from replog.cli.output import CommandError, ExitCode, printable, require_reader
 from replog.client import Entry
@@ -97,7 +97,7 @@ class Printer:
 
 
 @dataclass(frozen=True, slots=True)
-class Wanted:
+class EntriesWanted:
     """Which entries; None is not asked for."""
 
     first: int | None = None
@@ -109,13 +109,13 @@ class Wanted:
         query = {"from": self.first, "limit": self.limit, "last": self.last, "since": self.since}
         return Request("GET", path_of("/logs", query), (("Accept", NDJSON),))
 
-    def behind(self, last_id: int, *, written: int) -> Wanted:
+    def behind(self, last_id: int, *, written: int) -> EntriesWanted:
         """Return what is left when so many came, up to `last_id`."""
         given = [limit for limit in (self.limit, self.last) if limit is not None]
-        return Wanted(first=last_id + 1, limit=min(given) - written if given else None)
+        return EntriesWanted(first=last_id + 1, limit=min(given) - written if given else None)
 
 
-def read(node: Node, wanted: Wanted, printer: Printer) -> None:
+def read(node: AskedNode, wanted: EntriesWanted, printer: Printer) -> None:
     """Print what is committed, in one answer where it does not break off.
 
     Raises:
@@ -135,7 +135,7 @@ def read(node: Node, wanted: Wanted, printer: Printer) -> None:
             return
 
 
-def _broken_off(node: Node, failed: Answer | Failed, printer: Printer) -> CommandError:
+def _broken_off(node: AskedNode, failed: Answer | Failed, printer: Printer) -> CommandError:
     error = node.refused(failed, doubt="the answer is not whole")
     if not printer.written:
         return CommandError(str(error), error.code)
@@ -144,7 +144,9 @@ def _broken_off(node: Node, failed: Answer | Failed, printer: Printer) -> Comman
     return CommandError(text, ExitCode.NO_NODE_REACHABLE)
 
 
-def _read_once(node: Node, wanted: Wanted, printer: Printer) -> Flow[Answer | Failed | None]:
+def _read_once(
+    node: AskedNode, wanted: EntriesWanted, printer: Printer
+) -> Flow[Answer | Failed | None]:
     """Return None at the end of a whole answer."""
     opened = yield from open_stream(Open(node.url, wanted.request(), SILENCE_S))
     if not isinstance(opened, Opened):
@@ -161,7 +163,7 @@ def _read_once(node: Node, wanted: Wanted, printer: Printer) -> Flow[Answer | Fa
         printer.write(lines.feed(chunk.data))
 
 
-def follow(node: Node, steps: Steps, printer: Printer, *, on_lost: Callable[[], None]) -> None:
+def follow(node: AskedNode, steps: Steps, printer: Printer, *, on_lost: Callable[[], None]) -> None:
     """Print what an endless iteration emits, until the printer is full.
 
     Args:

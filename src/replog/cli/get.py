@@ -51,10 +51,10 @@ def get(
     A line is the id, a tab, and the message; what is not printable in a message (line ends
     too) is written as an escape, so that a line stays a line. --json keeps it exact.
     """
-    from replog.cli.entries import Printer, Wanted, read
-    from replog.cli.node import Node
+    from replog.cli.entries import EntriesWanted, Printer, read
+    from replog.cli.node import AskedNode
 
     if sum(one is not None for one in (first, last, since)) > 1:
         fail("give one of --from, --last and --since", ExitCode.USAGE)
-    with Node(url) as node, Printer(chosen(output, as_json=as_json)) as printer:
-        read(node, Wanted(first=first, limit=limit, last=last, since=since), printer)
+    with AskedNode(url) as node, Printer(chosen(output, as_json=as_json)) as printer:
+        read(node, EntriesWanted(first=first, limit=limit, last=last, since=since), printer)

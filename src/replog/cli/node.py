@@ -37,7 +37,7 @@ _CODE_OF_STATUS = {
 T = TypeVar("T")
 
 
-class Refused(CommandError):
+class RefusedByNodeError(CommandError):
     """A node said no.
 
     Attributes:
@@ -49,7 +49,7 @@ class Refused(CommandError):
         self.line = line
 
 
-class Node:
+class AskedNode:
     """A node, asked once each time: what fails is told at once, with its exit code."""
 
     def __init__(self, url: str, *, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
@@ -133,7 +133,7 @@ class Node:
             return CommandError(text, ExitCode.ENVIRONMENT)
         line = problem.members.get("line")
         title = f"{problem.title}: " if problem.title not in {"", problem.detail} else ""
-        return Refused(
+        return RefusedByNodeError(
             f"{title}{problem.detail} (HTTP {problem.status})",
             _CODE_OF_STATUS.get(problem.status, ExitCode.ENVIRONMENT),
             line=line if isinstance(line, int) else None,

@@ -40,10 +40,10 @@ def status(
     replog status --url http://127.0.0.1:8001     a secondary's own view
     replog status --json | jq .status             what GET /health answers
     """
-    from replog.cli.node import Node
+    from replog.cli.node import AskedNode
 
     form = chosen(output, as_json=as_json)
-    with Node(url) as node:
+    with AskedNode(url) as node:
         health = node.health()
     if form.is_json:
         print(json.dumps(health, ensure_ascii=False))
@@ -152,10 +152,10 @@ def text(value: object) -> str:
 
 def health_of(url: str) -> Members:
     """Return what a node says of itself; nothing where it does not answer within a moment."""
-    from replog.cli.node import Node
+    from replog.cli.node import AskedNode
 
     try:
-        with Node(url, timeout_s=1.0) as node:
+        with AskedNode(url, timeout_s=1.0) as node:
             return node.health()
     except CommandError:
         return {}

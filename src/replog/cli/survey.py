@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from replog.cli.node import Node
+from replog.cli.node import AskedNode
 from replog.cli.output import CommandError, count, duration
 from replog.cli.status import delay_of, members_of
 
@@ -85,7 +85,7 @@ class Finding:
     is_passing: bool = False
 
 
-def survey(node: Node) -> list[Member]:
+def survey(node: AskedNode) -> list[Member]:
     """Return every node of the cluster, the master first where it is known.
 
     Raises:
@@ -177,7 +177,7 @@ def _secondaries(member: Member) -> list[str]:
 
 def _ask(url: str) -> Member:
     try:
-        with Node(url, timeout_s=ANSWER_WITHIN_S) as node:
+        with AskedNode(url, timeout_s=ANSWER_WITHIN_S) as node:
             return Member(url, node.health())
     except CommandError as error:
         return Member(url, None, str(error).partition(";")[0])

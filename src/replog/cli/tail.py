@@ -15,7 +15,7 @@ from replog.cli.options import DEFAULT_URL, JsonOption, OutputOption, UrlOption,
 from replog.cli.output import ExitCode, fail, note, style_of
 
 if TYPE_CHECKING:
-    from replog.cli.node import Node
+    from replog.cli.node import AskedNode
 
 _PLACE = re.compile(r"start|now|-?[1-9][0-9]{0,14}")
 
@@ -50,7 +50,7 @@ def tail(
     if not _PLACE.fullmatch(place):
         fail(f'--from: got "{place}", expected start, now, an id, or -10', ExitCode.USAGE)
     from replog.cli.entries import Printer, follow
-    from replog.cli.node import Node
+    from replog.cli.node import AskedNode
 
     def on_lost() -> None:
         where = f"entry {printer.last_id}" if printer.written else "where it began"
@@ -60,13 +60,13 @@ def tail(
         )
 
     with (
-        Node(url) as node,
+        AskedNode(url) as node,
         Printer(chosen(output, as_json=as_json), limit=limit) as printer,
     ):
         follow(node, node.calls.follow(_first(node, place)), printer, on_lost=on_lost)
 
 
-def _first(node: Node, place: str) -> int | None:
+def _first(node: AskedNode, place: str) -> int | None:
     """Return the id to begin with; None is behind what is committed now."""
     if place == "now":
         return None

@@ -27,7 +27,7 @@ from replog.cli.output import CommandError, aligned, note, print_table
 from replog.cli.status import NUMBERS, Members, remarks, table
 
 if TYPE_CHECKING:
-    from replog.cli.node import Node
+    from replog.cli.node import AskedNode
 
 RATE = "ENTRIES/S"
 URL_COLUMN, LAST_COLUMN = 0, 4
@@ -50,9 +50,9 @@ def top(
     replog top --json                             what GET /health answers, an object a look
     """
     form = chosen(output, as_json=as_json)
-    from replog.cli.node import Node
+    from replog.cli.node import AskedNode
 
-    with Node(url) as node:
+    with AskedNode(url) as node:
         watch = _Watch(node)
         if form.is_json:
             _print_json(watch, interval, is_endless=form is Format.JSONL and sys.stdout.isatty())
@@ -69,7 +69,7 @@ class _Watch:
         health: what the asked node said last.
     """
 
-    def __init__(self, node: Node) -> None:
+    def __init__(self, node: AskedNode) -> None:
         self._node = node
         self._seen: dict[str, tuple[float, int]] = {}
         self.health: Members = {}
