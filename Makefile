@@ -11,7 +11,7 @@ FAST  := not slow and not processes and not docker
 VERSIONS := 3.11 3.12 3.13
 
 help: ## what can be made
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: $(STAMP) ## set up .venv with everything that is needed
 	@:
@@ -53,6 +53,9 @@ test-fast: $(STAMP) ## the fast tests on each of Python 3.11, 3.12, 3.13 that is
 bench: $(STAMP) ## what docs/benchmarks.md reports, measured here
 	@$(PY) -m benchmarks
 
+bench-peers: $(STAMP) ## this log beside etcd, JetStream, Redis: half an hour
+	@$(PY) -m benchmarks.peers $(ARGUMENTS)
+
 lock: ## resolve requirements/*.in anew into the hash-pinned requirements/*.txt
 	@sh requirements/lock.sh
 
@@ -60,4 +63,4 @@ clean: ## remove what was set up and cached; replog-data stays
 	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup up test check format test-fast bench lock clean
+.PHONY: help setup up test check format test-fast bench bench-peers lock clean

@@ -10,11 +10,14 @@ import multiprocessing
 import re
 import time
 from dataclasses import dataclass
-from multiprocessing.connection import Connection as Pipe
+from multiprocessing.connection import Connection
 from types import TracebackType
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, TypeAlias, cast
 
 import uvloop
+
+if TYPE_CHECKING:
+    Pipe: TypeAlias = Connection[object, object]
 
 REQUEST = b"GET /logs/stream HTTP/1.1\r\nhost: localhost\r\n\r\n"
 DEADLINE_S = 30.0
@@ -67,7 +70,7 @@ async def _follow(port: int, count: int, pipe: Pipe) -> None:
     async with asyncio.timeout(DEADLINE_S):
         await asyncio.gather(*(follower.follows for follower in followers))
     pipe.send(None)
-    last_id = await loop.run_in_executor(None, pipe.recv)
+    last_id = cast(int, await loop.run_in_executor(None, pipe.recv))
     end = loop.time() + DEADLINE_S
     while loop.time() < end and any(  # noqa: ASYNC110
         one.last_id < last_id for one in followers
@@ -107,5 +110,4 @@ class FollowerLoad:
     def collect(self, *, last_id: int) -> list[list[Arrival]]:
         """Return what each follower got, once all have `last_id` or will never have it."""
         self._pipe.send(last_id)
-        arrivals: list[list[Arrival]] = self._pipe.recv()
-        return arrivals
+        return cast(list[list[Arrival]], self._pipe.recv())

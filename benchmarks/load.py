@@ -1,6 +1,7 @@
-"""Load: many clients that append, and one that reads everything.
+"""Load: many clients with one request at a time each, and one that reads everything.
 
-NETWORK.
+NETWORK. What a protocol looks like is an `Exchange`'s matter: every system is driven by the same
+loop, so that what the load costs is the same for all.
 """
 
 from __future__ import annotations
@@ -8,19 +9,58 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Protocol, cast
 
-from tests.support.connection import Connection
+from tests.support.connection import content_length
+
+
+class Exchange(Protocol):
+    """One client's side of a protocol in which each request gets one answer."""
+
+    def greeting(self) -> bytes:
+        """Return what is said once, before the first request; what it is answered is noise."""
+
+    def next_request(self) -> bytes:
+        """Return the bytes of the next request."""
+
+    def end_of_answer(self, received: bytes) -> int:
+        """Return where the answer ends, noise before it included; 0 while it is not whole."""
+
+    def is_good(self, answer: bytes) -> bool:
+        """Return whether a whole answer says that what was asked is done."""
+
+
+class HttpExchange:
+    """HTTP/1.1 on a kept-alive connection; good is 200. Answers carry their length."""
+
+    def __init__(self, next_request: Callable[[], bytes]) -> None:
+        self.next_request = next_request
+
+    def greeting(self) -> bytes:
+        return b""
+
+    def end_of_answer(self, received: bytes) -> int:
+        head_stop = received.find(b"\r\n\r\n")
+        if head_stop < 0:
+            return 0
+        stop = head_stop + 4 + content_length(received[:head_stop])
+        return stop if stop <= len(received) else 0
+
+    def is_good(self, answer: bytes) -> bool:
+        return answer[9:12] == b"200"
 
 
 @dataclass(slots=True)
 class Round:
-    """What one round of appends came to."""
+    """What one round of requests came to."""
 
     elapsed_s: float = 0.0
     latencies_s: list[float] = field(default_factory=list)
     failures: int = 0
-    """Answers other than 200, and connections that broke."""
+    """Answers that are not good, and connections that broke."""
+    first_failure: bytes = b""
 
     @property
     def per_second(self) -> float:
@@ -31,35 +71,88 @@ class Round:
         return 1000 * ranked[min(len(ranked) - 1, int(len(ranked) * percent / 100))]
 
 
+class _Client(asyncio.Protocol):
+    """Sends, waits for the whole answer, sends the next, until `end` has passed.
+
+    `ended` becomes True when there was nothing more to send, False when the connection broke.
+    """
+
+    def __init__(self, exchange: Exchange, result: Round, *, end: float) -> None:
+        self._exchange = exchange
+        self._result = result
+        self._end = end
+        self._received = b""
+        self._sent_at = 0.0
+        self._transport: asyncio.Transport | None = None
+        self.ended: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is none by its class
+        greeting = self._exchange.greeting()
+        if greeting:
+            self._transport.write(greeting)
+        self._send()
+
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
+        if not self.ended.done():
+            self._result.first_failure = self._result.first_failure or self._received
+            self.ended.set_result(False)
+
+    def data_received(self, data: bytes) -> None:
+        received = self._received + data if self._received else data
+        stop = self._exchange.end_of_answer(received)
+        if not stop:
+            self._received = received
+            return
+        answer, self._received = received[:stop], received[stop:]
+        if self._exchange.is_good(answer):
+            self._result.latencies_s.append(time.perf_counter() - self._sent_at)
+        else:
+            self._result.failures += 1
+            self._result.first_failure = self._result.first_failure or answer
+        self._send()
+
+    def _send(self) -> None:
+        assert self._transport is not None
+        self._sent_at = time.perf_counter()
+        if self._sent_at >= self._end:
+            self.ended.set_result(True)
+            self._transport.close()
+            return
+        self._transport.write(self._exchange.next_request())
+
+
+async def closed_loop(
+    host: str, port: int, *, clients: int, seconds: float, exchange: Callable[[], Exchange]
+) -> Round:
+    """Let `clients` connections make requests for `seconds`; each finishes its last one."""
+    loop = asyncio.get_running_loop()
+    result = Round()
+    start = time.perf_counter()
+    end = start + seconds
+    opened = await asyncio.gather(
+        *(
+            loop.create_connection(lambda: _Client(exchange(), result, end=end), host, port)
+            for _ in range(clients)
+        )
+    )
+    finished = await asyncio.gather(*(client.ended for _, client in opened))
+    result.elapsed_s = time.perf_counter() - start
+    result.failures += finished.count(False)
+    return result
+
+
 async def append_for(
     host: str, port: int, *, clients: int, seconds: float, request: bytes
 ) -> Round:
     """Let `clients` connections repeat `request` for `seconds`; each finishes its last one."""
-    loop = asyncio.get_running_loop()
-    result = Round()
-    latencies = result.latencies_s
-    end = time.perf_counter() + seconds
-
-    def next_request() -> tuple[bytes, str] | None:
-        return (request, "") if time.perf_counter() < end else None
-
-    def answered(_label: str, status: int, _body: bytes, latency_s: float) -> None:
-        if status == 200:
-            latencies.append(latency_s)
-        else:
-            result.failures += 1
-
-    start = time.perf_counter()
-    opened = await asyncio.gather(
-        *(
-            loop.create_connection(lambda: Connection(next_request, answered), host, port)
-            for _ in range(clients)
-        )
+    return await closed_loop(
+        host,
+        port,
+        clients=clients,
+        seconds=seconds,
+        exchange=lambda: HttpExchange(lambda: request),
     )
-    finished = await asyncio.gather(*(connection.ended for _, connection in opened))
-    result.elapsed_s = time.perf_counter() - start
-    result.failures += finished.count(False)
-    return result
 
 
 @dataclass(frozen=True, slots=True)
