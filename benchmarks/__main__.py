@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import sys
 import tempfile
 import time
@@ -19,20 +17,8 @@ from pathlib import Path
 from benchmarks.appends import MESSAGE, AppendReport, measure_appends
 from benchmarks.following import FollowingReport, measure_following
 from benchmarks.large import LargeReport, measure_large
+from benchmarks.machine import Machine, describe, look_at_machine
 from benchmarks.producing import ProducerReport, measure_producer
-from benchmarks.report import Measured, measured, table
-
-
-@dataclass(frozen=True, slots=True)
-class Machine:
-    """What the figures depend on beside the program."""
-
-    system: str
-    processors: int
-    python: str
-    directory: str
-    sync_ms: Measured
-    """One fdatasync after a write of 4 KiB, where the data directories are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,39 +132,6 @@ def note(options: Options, text: str) -> None:
 def make(directory: Path) -> Path:
     directory.mkdir()
     return directory
-
-
-def look_at_machine(directory: Path) -> Machine:
-    return Machine(
-        system=platform.platform(),
-        processors=os.cpu_count() or 0,
-        python=platform.python_version(),
-        directory=str(directory.parent),
-        sync_ms=measured(time_syncs(directory / "sync")),
-    )
-
-
-def time_syncs(path: Path, count: int = 200) -> list[float]:
-    """Return the milliseconds of each of `count` syncs after a write."""
-    sync = getattr(os, "fdatasync", os.fsync)
-    taken = []
-    with path.open("wb", buffering=0) as file:
-        for _ in range(count):
-            file.write(bytes(4096))
-            started = time.perf_counter()
-            sync(file.fileno())
-            taken.append(1000 * (time.perf_counter() - started))
-    return taken
-
-
-def describe(machine: Machine) -> str:
-    rows = [
-        ["system", f"{machine.system}, {machine.processors} processors"],
-        ["Python", machine.python],
-        ["data in", machine.directory],
-        ["fdatasync, ms", machine.sync_ms.text(2)],
-    ]
-    return table("Machine", ["", ""], rows)
 
 
 if __name__ == "__main__":

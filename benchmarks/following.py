@@ -56,16 +56,17 @@ class FollowingReport:
 
 
 @dataclass(slots=True)
-class _Appends:
-    """Paced appends: when the answer of each entry came, and how long it took."""
+class Appends:
+    """Paced appends: when each was sent, when its answer came, and how long it took."""
 
+    sent_at: dict[int, float] = field(default_factory=dict)
     answered_at: dict[int, float] = field(default_factory=dict)
     latencies_ms: list[float] = field(default_factory=list)
 
 
-async def _append_paced(port: int, *, rate: float, seconds: float) -> _Appends:
+async def append_paced(port: int, *, rate: float, seconds: float) -> Appends:
     """Append at `rate`, by clients that take turns, so that a slow answer delays no other."""
-    result = _Appends()
+    result = Appends()
     loop = asyncio.get_running_loop()
     request = append_request(MESSAGE)
     started = loop.time()
@@ -81,7 +82,8 @@ async def _append_paced(port: int, *, rate: float, seconds: float) -> _Appends:
             answered_at = time.monotonic()
             if not head.startswith(b"HTTP/1.1 200"):
                 raise SystemExit(f"an append was answered {head!r} {body!r}")
-            result.answered_at[json.loads(body)["log"]["id"]] = answered_at
+            entry_id = json.loads(body)["log"]["id"]
+            result.sent_at[entry_id], result.answered_at[entry_id] = sent_at, answered_at
             result.latencies_ms.append(1000 * (answered_at - sent_at))
         writer.close()
 
@@ -89,7 +91,7 @@ async def _append_paced(port: int, *, rate: float, seconds: float) -> _Appends:
     return result
 
 
-def _percentile(ranked: list[float], percent: float) -> float:
+def percentile(ranked: list[float], percent: float) -> float:
     return ranked[min(len(ranked) - 1, int(len(ranked) * percent / 100))]
 
 
@@ -126,8 +128,8 @@ def measure_following(
         cluster.start_all()
         port = cluster.master.port
 
-        def one_round(duration_s: float) -> _Appends:
-            return uvloop.run(_append_paced(port, rate=rate, seconds=duration_s))
+        def one_round(duration_s: float) -> Appends:
+            return uvloop.run(append_paced(port, rate=rate, seconds=duration_s))
 
         one_round(seconds / 4)
         for _ in range(rounds):
@@ -140,7 +142,7 @@ def measure_following(
             delays.append(_Delays.of(arrivals, appends.answered_at))
 
     def of(ranked: list[list[float]], percent: float) -> Measured:
-        return measured([_percentile(one, percent) for one in ranked])
+        return measured([percentile(one, percent) for one in ranked])
 
     late = [one.ranked_ms for one in delays]
     return FollowingReport(

@@ -110,7 +110,7 @@ def last_id(node: Node) -> int:
     return int(shown[at + len(marker) :].split(b",", 1)[0]) if at >= 0 else 0
 
 
-def catch_up(node: Node, *, entries: int) -> float:
+def catch_up(node: Node, *, entries: int, look_every_s: float = 0.005) -> float:
     """Start a node on an empty directory; return which part of the log it took a second.
 
     The clock starts with the first entries that it holds, not with the dial: how long a
@@ -123,7 +123,7 @@ def catch_up(node: Node, *, entries: int) -> float:
     started = before = time.perf_counter()
     is_started = False
     while reached < entries:
-        time.sleep(0.005)
+        time.sleep(look_every_s)
         reached, now = last_id(node), time.perf_counter()
         if now > deadline:
             raise SystemExit(f"{node.name} did not catch up\n{node.said()[-4000:]}")

@@ -157,9 +157,10 @@ async def append_for(
 
 @dataclass(frozen=True, slots=True)
 class Read:
-    """One `GET /logs`, read to its end and thrown away."""
+    """One `GET`, read to its end and thrown away."""
 
     elapsed_s: float
+    first_byte_s: float
     size: int
 
     @property
@@ -167,19 +168,20 @@ class Read:
         return self.size / 1e6 / self.elapsed_s
 
 
-def read_all(host: str, port: int) -> Read:
-    """Read the whole log over one connection."""
+def read_all(host: str, port: int, path: str = "/logs") -> Read:
+    """Read a whole JSON array, by default the log, over one connection."""
     buffer = bytearray(1 << 20)
     start = time.perf_counter()
     with socket.create_connection((host, port), timeout=60) as connection:
-        request = "GET /logs HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
+        request = f"GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n"
         connection.sendall(request.encode())
-        size, first, last = 0, b"", b""
+        size, first, last, first_byte_s = 0, b"", b"", 0.0
         while received := connection.recv_into(buffer):
+            first_byte_s = first_byte_s or time.perf_counter() - start
             first = first or bytes(buffer[: min(received, 12)])
             last = (last + bytes(buffer[max(0, received - 16) : received]))[-16:]
             size += received
     elapsed_s = time.perf_counter() - start
     if first != b"HTTP/1.1 200" or not last.endswith((b"]", b"]\r\n0\r\n\r\n")):
-        raise SystemExit(f"GET /logs on port {port} broke off after {size} bytes: {first!r}")
-    return Read(elapsed_s, size)
+        raise SystemExit(f"GET {path} on port {port} broke off after {size} bytes: {first!r}")
+    return Read(elapsed_s, first_byte_s, size)

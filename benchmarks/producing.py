@@ -52,8 +52,8 @@ def measure_producer(directory: Path, *, entries: int, rounds: int, message: str
         cluster.start_all()
         with Client([cluster.url(node) for node in cluster.nodes]) as client:
             client.append(message, w="all")  # the connection, and where the master is
-            _produce(client, entries // 4, message)
-            done = [_produce(client, entries, message) for _ in range(rounds)]
+            produce(client, entries // 4, message)
+            done = [produce(client, entries, message) for _ in range(rounds)]
     return ProducerReport(
         entries=entries,
         message_bytes=len(message.encode()),
@@ -62,7 +62,7 @@ def measure_producer(directory: Path, *, entries: int, rounds: int, message: str
     )
 
 
-def _produce(client: Client, entries: int, message: str) -> Produced:
+def produce(client: Client, entries: int, message: str) -> Produced:
     """Append, and wait until the last entry is stored on all nodes."""
     started, cpu = time.perf_counter(), time.process_time()
     with Producer(client, w="all") as producer:

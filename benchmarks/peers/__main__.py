@@ -5,60 +5,86 @@ SHELL. `--smoke` only proves that the program works: its figures mean nothing.
 
 from __future__ import annotations
 
-import argparse
 import signal
+import sys
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 
+from benchmarks.machine import look_at_machine
 from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.install import command_line, install_missing
-from benchmarks.peers.rows import appends
-from benchmarks.peers.systems.baseline import Baseline
-from benchmarks.peers.systems.etcd import Etcd
-from benchmarks.peers.systems.nats import Nats
+from benchmarks.peers.logs import Logs
+from benchmarks.peers.options import SYSTEMS, Options, parse
+from benchmarks.peers.report import PICTURE, document, figures_text, goals_text, picture
+from benchmarks.peers.results import (
+    Results,
+    RowRun,
+    Version,
+    encode_results,
+    load_now,
+    read_results,
+    today,
+)
+from benchmarks.peers.rows import (
+    appends,
+    batches,
+    catch_up,
+    growth,
+    history,
+    lookups,
+    starts,
+    stopped,
+    visible,
+)
+from benchmarks.peers.systems import nginx
 from benchmarks.peers.systems.ours import Ours
-from benchmarks.peers.systems.redis import Redis
-from benchmarks.peers.systems.system import System
 
-SYSTEMS: dict[str, Callable[[], System]] = {
-    "etcd": Etcd,
-    "nats": Nats,
-    "redis": Redis,
-    "baseline": Baseline,
-}
-ROWS: dict[str, Callable[[Bench], None]] = {appends.ROW: appends.measure}
+DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks-peers.md"
 
 
-@dataclass(frozen=True, slots=True)
-class Options:
-    directory: str | None
-    rounds: int
-    seconds: float
-    clients: list[int]
-    entries: int
-    only: list[str]
-    peers: list[str]
+def measures(logs: Logs) -> dict[str, Callable[[Bench], None]]:
+    """Return what measures each row."""
+    return {
+        appends.ROW: appends.measure,
+        batches.ROW: batches.measure,
+        visible.ROW: visible.measure,
+        stopped.ROW: stopped.measure,
+        history.ROW: lambda bench: history.measure(bench, logs),
+        lookups.ROW: lambda bench: lookups.measure(bench, logs),
+        catch_up.ROW: lambda bench: catch_up.measure(bench, logs),
+        starts.ROW: lambda bench: starts.measure(bench, logs),
+        growth.ROW: lambda bench: growth.measure(bench, logs),
+    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
-    systems = systems_here(options.peers)
-    with tempfile.TemporaryDirectory(prefix="replog-peers-", dir=options.directory) as name:
-        bench = Bench(
-            Path(name), options.rounds, options.seconds, options.clients, options.entries, systems
-        )
-        for row in options.only:
-            ROWS[row](bench)
-    for quantity, of in bench.figures.samples.items():
-        print(quantity.text)
-        for system in of:
-            measured = bench.figures.measured(quantity, system)
-            assert measured is not None
-            print(f"   {system:20} {measured.text(quantity.digits)}")
+    missing = install_missing(options.programs())
+    if missing:
+        say(f"goes on without {', '.join(missing)}; to install: {command_line(missing)}")
+    systems = [SYSTEMS[name]() for name in options.peers if name in SYSTEMS]
+    try:
+        with tempfile.TemporaryDirectory(prefix="replog-peers-", dir=options.directory) as name:
+            bench = Bench(
+                directory=Path(name),
+                rounds=options.rounds,
+                seconds=options.seconds,
+                clients=options.clients,
+                entries=options.entries,
+                systems=[Ours(), *(one for one in systems if one.portrait.program not in missing)],
+                has_nginx=nginx.NAME in options.peers and nginx.PROGRAM not in missing,
+            )
+            results = run(bench, options, missing)
+    except KeyboardInterrupt:
+        sys.exit("\nended; what was started is ended too, and its folders are removed")
+    if options.json:
+        print(encode_results(results).decode())
+    else:
+        print(goals_text(results))
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
@@ -66,44 +92,35 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
     raise KeyboardInterrupt
 
 
-def systems_here(names: Sequence[str]) -> list[System]:
-    """Return this system and those of `names` that can be started, installed where possible."""
-    systems = [SYSTEMS[name]() for name in names]
-    needed = [one.portrait.program for one in systems if one.portrait.program is not None]
-    missing = install_missing(needed)
-    if missing:
-        say(f"goes on without {', '.join(missing)}; to install: {command_line(missing)}")
-    return [Ours(), *(one for one in systems if one.portrait.program not in missing)]
+def run(bench: Bench, options: Options, missing: Sequence[str]) -> Results:
+    """Measure the rows that are asked for; after each, keep and write what is asked for."""
+    machine = look_at_machine(bench.directory)
+    results = read_results(options.keep) if options.keep is not None else None
+    results = results or Results(machine)
+    results.machine = machine
+    results.see(versions(bench), missing)
+    measure = measures(Logs(bench))
+    for row in options.only:
+        load, started = load_now(), time.perf_counter()
+        measure[row](bench)
+        elapsed_s = time.perf_counter() - started
+        results.add(
+            RowRun(row, today(), bench.rounds, bench.seconds, load, elapsed_s), bench.figures
+        )
+        print(
+            figures_text(row, results), file=sys.stderr if options.json else sys.stdout, flush=True
+        )
+        if options.keep is not None:
+            options.keep.write_bytes(encode_results(results))
+        if options.write:
+            DOCUMENT.write_text(document(results))
+            DOCUMENT.with_name(PICTURE).write_text(picture(results))
+    return results
 
 
-def parse(arguments: Sequence[str] | None) -> Options:
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.peers", description=__doc__)
-    parser.add_argument("--directory", help="where data goes (default: the temporary folder)")
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--seconds", type=float, default=2.5, help="of one round of one system")
-    parser.add_argument("--clients", type=int, nargs="+", default=[1, 32, 256])
-    parser.add_argument("--entries", type=int, default=10_000_000, help="of the largest logs")
-    parser.add_argument("--only", default=",".join(ROWS), help="rows, separated by commas")
-    parser.add_argument("--peers", default=",".join(SYSTEMS), help="likewise; none: no peer")
-    given = parser.parse_args(arguments)
-    return Options(
-        directory=given.directory,
-        rounds=given.rounds,
-        seconds=given.seconds,
-        clients=given.clients,
-        entries=given.entries,
-        only=_names(parser, given.only, ROWS),
-        peers=_names(parser, "" if given.peers == "none" else given.peers, SYSTEMS),
-    )
-
-
-def _names(parser: argparse.ArgumentParser, given: str, known: Sequence[str] | object) -> list[str]:
-    assert isinstance(known, dict)
-    names = [name for name in given.split(",") if name]
-    unknown = [name for name in names if name not in known]
-    if unknown:
-        parser.error(f"unknown: {', '.join(unknown)}; there are: {', '.join(known)}")
-    return names
+def versions(bench: Bench) -> list[Version]:
+    found = [Version(one.portrait, one.version()) for one in bench.systems]
+    return [*found, *([Version(nginx.PORTRAIT, nginx.version())] if bench.has_nginx else [])]
 
 
 if __name__ == "__main__":

@@ -29,6 +29,7 @@ class Bench:
         clients: the numbers of clients for single appends.
         entries: of the largest logs; the others are in proportion.
         systems: those that can be started here, this one first.
+        has_nginx: whether the limit for reads can be measured.
     """
 
     directory: Path
@@ -37,6 +38,7 @@ class Bench:
     clients: Sequence[int]
     entries: int
     systems: Sequence[System]
+    has_nginx: bool
     figures: Figures = field(default_factory=Figures)
     _folders: int = 0
 

@@ -37,9 +37,9 @@ def path_of(program: str) -> str:
     return path
 
 
-def said_version(program: str) -> str:
-    """Return what a program answers to `--version`."""
-    command = [path_of(program), "--version"]
+def said_version(program: str, flag: str = "--version") -> str:
+    """Return what a program answers when it is asked for its version."""
+    command = [path_of(program), flag]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     return (done.stdout + done.stderr).strip()
 

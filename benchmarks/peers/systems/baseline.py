@@ -32,6 +32,7 @@ class Baseline:
         ),
         promise="All three have it in memory: a restart of all loses everything.",
         source="[its source](../benchmarks/peers/baseline.py)",
+        is_synced=False,
     )
 
     def version(self) -> str:

@@ -46,6 +46,7 @@ class Etcd:
             "all at once. Fails over by itself."
         ),
         source="[API guarantees](https://etcd.io/docs/v3.4/learning/api_guarantees/)",
+        is_synced=True,
     )
 
     def version(self) -> str:

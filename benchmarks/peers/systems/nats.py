@@ -85,6 +85,7 @@ class Nats:
             "[configuration, `sync_interval`]"
             "(https://docs.nats.io/running-a-nats-service/configuration#jetstream)"
         ),
+        is_synced=False,
     )
 
     def version(self) -> str:

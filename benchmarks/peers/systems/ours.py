@@ -28,6 +28,7 @@ class Ours:
             "once. No automatic failover."
         ),
         source="[README](../README.md#what-it-promises)",
+        is_synced=True,
     )
 
     def version(self) -> str:

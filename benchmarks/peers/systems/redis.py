@@ -60,6 +60,7 @@ class Redis:
             "it: `WAIT` does not make Redis strongly consistent, by its own documentation."
         ),
         source="[WAIT](https://redis.io/docs/latest/commands/wait/)",
+        is_synced=False,
     )
 
     def version(self) -> str:

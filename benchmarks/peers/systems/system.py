@@ -36,8 +36,9 @@ class Portrait:
     Attributes:
         program: without which it cannot be started; None: it comes with this repository.
         settings: how its nodes were started, and how its clients append.
-        promise: what it does and does not promise when it acknowledges.
+        promise: what it does and does not promise when it acknowledges; "": it takes no appends.
         source: where its makers say so.
+        is_synced: whether all the copies that an acknowledgement counts are promised to be on disk.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Portrait:
     settings: str
     promise: str
     source: str
+    is_synced: bool
 
 
 class System(Protocol):
