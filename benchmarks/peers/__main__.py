@@ -75,6 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 seconds=options.seconds,
                 clients=options.clients,
                 entries=options.entries,
+                batch_entries=options.batch_entries,
                 systems=[Ours(), *(one for one in systems if one.portrait.program not in missing)],
                 has_nginx=nginx.NAME in options.peers and nginx.PROGRAM not in missing,
             )

@@ -28,6 +28,7 @@ class Bench:
         seconds: of one round of one system.
         clients: the numbers of clients for single appends.
         entries: of the largest logs; the others are in proportion.
+        batch_entries: in what batches large logs are to have come.
         systems: those that can be started here, this one first.
         has_nginx: whether the limit for reads can be measured.
     """
@@ -37,6 +38,7 @@ class Bench:
     seconds: float
     clients: Sequence[int]
     entries: int
+    batch_entries: Sequence[int]
     systems: Sequence[System]
     has_nginx: bool
     figures: Figures = field(default_factory=Figures)

@@ -25,6 +25,8 @@ SYSTEMS: dict[str, Callable[[], System]] = {
     "baseline": Baseline,
 }
 PEERS = (*SYSTEMS, nginx.NAME)
+BATCH_ENTRIES = (1_000, 1)
+"""Of large logs: as they come from clients with much to say, and the worst case."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +43,7 @@ class Options:
     seconds: float
     clients: list[int]
     entries: int
+    batch_entries: Sequence[int]
     only: list[str]
     peers: list[str]
     keep: Path | None
@@ -78,6 +81,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
         seconds=given.seconds,
         clients=given.clients,
         entries=given.entries,
+        batch_entries=BATCH_ENTRIES[:1] if given.smoke else BATCH_ENTRIES,
         only=_names(parser, given.only, TITLES),
         peers=_names(
             parser, {None: ",".join(PEERS), "none": ""}.get(given.peers, given.peers), PEERS

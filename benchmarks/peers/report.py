@@ -113,8 +113,8 @@ def _opening(results: Results) -> list[str]:
         "installs what is missing). Nothing here is edited by hand: what limits each row, and",
         "[our own figures alone](benchmarks.md), are in a document of their own.",
         "",
-        "Each system is three nodes on one machine. All are driven by turns (A B C, A B C) by the same",
-        "load ([load.py](../benchmarks/load.py)), which shares the machine with them.",
+        "Each system is three nodes on one machine. All are driven by turns (A B C, A B C) by the",
+        "same load ([load.py](../benchmarks/load.py)), which shares the machine with them.",
         "Figures are medians, with the lowest and the highest round in brackets.",
         "",
         f"Machine: {machine.processors} cores, {machine.processor}, {machine.system},",
@@ -143,7 +143,7 @@ def _verdict_cells(verdict: Verdict) -> list[str]:
 
 
 def _work(goal: Goal) -> str:
-    return f"{TITLES[goal.quantity.row][0]}: {goal.quantity.text}"
+    return f"{goal.quantity.row}: {goal.quantity.text}"
 
 
 def _picture(results: Results) -> list[str]:

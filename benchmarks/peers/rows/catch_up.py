@@ -25,7 +25,8 @@ LOOK_EVERY_S = 0.05
 COPY = "copy"
 SETTINGS = (
     "It takes over the whole log: verified, written, synced. The clock starts with its first "
-    "entries. The copy reads, hashes (SHA-256), writes and syncs the same files, in one Python process."
+    "entries. The copy reads, hashes (SHA-256), writes and syncs the same files, in one Python "
+    "process."
 )
 
 MB_PER_SECOND = Quantity(ROW, f"1 GB in batches of {BATCH_ENTRIES}, MB/s of files")

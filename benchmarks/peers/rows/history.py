@@ -19,7 +19,6 @@ from tests.support.cluster import Node
 ROW = "history"
 ENTRIES = 1_000_000
 ENTRIES_OF_SHORT_LOG = 100_000
-BATCH_ENTRIES = (1_000, 1)
 SETTINGS = (
     "One connection, read to its end and thrown away; nginx serves a file of the same bytes. The "
     "log came in batches of 1,000 entries, or one by one, which is the worst case: a trailer and "
@@ -48,7 +47,7 @@ def _came(batch_entries: int) -> str:
 
 
 def measure(bench: Bench, logs: Logs) -> None:
-    for batch_entries in BATCH_ENTRIES:
+    for batch_entries in bench.batch_entries:
         short = LogSize(bench.scaled(ENTRIES_OF_SHORT_LOG), batch_entries)
         with master_on(bench, logs.get(short)) as node:
             _add_peak(bench, short_peak_mb(batch_entries), node)

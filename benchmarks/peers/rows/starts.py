@@ -10,13 +10,13 @@ import signal
 from benchmarks.large import start
 from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.figures import Quantity
-from benchmarks.peers.logs import Logs, LogSize, master_on
+from benchmarks.peers.logs import Logs, LogSize
 from benchmarks.peers.systems import ours
+from tests.support.cluster import ProcessCluster
 
 ROW = "starts"
 LARGE_ENTRIES = 10_000_000
 SMALL_ENTRIES = 1_000_000
-BATCH_ENTRIES = (1_000, 1)
 
 
 def ready_s(entries: int, batch_entries: int) -> Quantity:
@@ -33,14 +33,17 @@ def _log(entries: int, batch_entries: int) -> str:
 
 
 def measure(bench: Bench, logs: Logs) -> None:
-    for batch_entries in BATCH_ENTRIES:
+    for batch_entries in bench.batch_entries:
         for entries in (SMALL_ENTRIES, LARGE_ENTRIES):
             size = LogSize(bench.scaled(entries), batch_entries)
-            with master_on(bench, logs.get(size)) as node:
+            with bench.folder() as folder, ProcessCluster(folder, secondaries=0) as cluster:
+                folder.mkdir()
+                node = cluster.master
+                node.data = logs.get(size)
                 for _ in range(bench.rounds):
-                    node.end(signal.SIGTERM)
                     took = start(node, until="/readyz")
                     bench.figures.add(ready_s(entries, batch_entries), ours.NAME, took)
                     memory = node.memory_bytes() / 1e6
                     bench.figures.add(memory_mb(entries, batch_entries), ours.NAME, memory)
+                    node.end(signal.SIGTERM)
             say(f"starts on {size.text}")
