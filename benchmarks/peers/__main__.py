@@ -18,7 +18,7 @@ from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.install import command_line, install_missing
 from benchmarks.peers.logs import Logs
 from benchmarks.peers.options import SYSTEMS, Options, parse
-from benchmarks.peers.report import PICTURE, document, figures_text, goals_text, picture
+from benchmarks.peers.report import DOCUMENT, PICTURE, document, figures_text, goals_text, picture
 from benchmarks.peers.results import (
     Results,
     RowRun,
@@ -42,7 +42,7 @@ from benchmarks.peers.rows import (
 from benchmarks.peers.systems import nginx
 from benchmarks.peers.systems.ours import Ours
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "benchmarks-peers.md"
+ENDED_BY_SIGNAL = 128 + signal.SIGINT
 
 
 def measures(logs: Logs) -> dict[str, Callable[[Bench], None]]:
@@ -62,6 +62,7 @@ def measures(logs: Logs) -> dict[str, Callable[[Bench], None]]:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     options = parse(arguments)
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # also where a shell left it ignored
     signal.signal(signal.SIGTERM, _interrupt)
     missing = install_missing(options.programs())
     if missing:
@@ -81,7 +82,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             )
             results = run(bench, options, missing)
     except KeyboardInterrupt:
-        sys.exit("\nended; what was started is ended too, and its folders are removed")
+        say("\nended; what was started is ended too, and its folders are removed")
+        sys.exit(ENDED_BY_SIGNAL)
     if options.json:
         print(encode_results(results).decode())
     else:
@@ -89,8 +91,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    """End as at Ctrl-C: everything that was started is ended on the way out."""
-    raise KeyboardInterrupt
+    """End as at Ctrl-C: everything that was started is ended on the way out.
+
+    By that very signal: what is raised here would be lost in a callback of an event loop, which
+    knows what to do at Ctrl-C.
+    """
+    signal.raise_signal(signal.SIGINT)
 
 
 def run(bench: Bench, options: Options, missing: Sequence[str]) -> Results:
@@ -113,9 +119,9 @@ def run(bench: Bench, options: Options, missing: Sequence[str]) -> Results:
         )
         if options.keep is not None:
             options.keep.write_bytes(encode_results(results))
-        if options.write:
-            DOCUMENT.write_text(document(results))
-            DOCUMENT.with_name(PICTURE).write_text(picture(results))
+        if options.write is not None:
+            (options.write / DOCUMENT).write_text(document(results))
+            (options.write / PICTURE).write_text(picture(results))
     return results
 
 

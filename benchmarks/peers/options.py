@@ -24,6 +24,7 @@ SYSTEMS: dict[str, Callable[[], System]] = {
     "redis": Redis,
     "baseline": Baseline,
 }
+DOCUMENTS = Path(__file__).parents[2] / "docs"
 PEERS = (*SYSTEMS, nginx.NAME)
 BATCH_ENTRIES = (1_000, 1)
 """Of large logs: as they come from clients with much to say, and the worst case."""
@@ -35,7 +36,7 @@ class Options:
 
     Attributes:
         keep: a file of results; rows that are not measured now are taken from it.
-        write: whether the document is written.
+        write: where the document and its picture are written, if they are.
     """
 
     directory: str | None
@@ -47,7 +48,7 @@ class Options:
     only: list[str]
     peers: list[str]
     keep: Path | None
-    write: bool
+    write: Path | None
     json: bool
 
     def programs(self) -> list[str]:
@@ -69,7 +70,14 @@ def parse(arguments: Sequence[str] | None) -> Options:
     add("--peers", metavar="PEER[,PEER]", help=f"none, or of: {','.join(PEERS)} (default: all)")
     add("--directory", help="where data goes (default: the temporary folder)")
     add("--keep", type=Path, metavar="FILE", help="results are kept there; adds to those in it")
-    add("--write", action="store_true", help="write docs/benchmarks-peers.md and its picture")
+    add(
+        "--write",
+        type=Path,
+        nargs="?",
+        const=DOCUMENTS,
+        metavar="FOLDER",
+        help="write benchmarks-peers.md and its picture (default: into docs)",
+    )
     add("--json", action="store_true", help="one object on standard output")
     given = parser.parse_args(arguments)
     if given.smoke:

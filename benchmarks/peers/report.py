@@ -25,6 +25,7 @@ from benchmarks.peers.rows import (
 from benchmarks.peers.systems import ours
 from benchmarks.report import table
 
+DOCUMENT = "benchmarks-peers.md"
 PICTURE = "benchmarks-peers.svg"
 PLOTTED_CLIENTS = (1, 32, 256)
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks` works: its figures are for people, not for tests.
+"""`python -m benchmarks` and `benchmarks.peers` work: their figures are for people, not for tests.
 
 SHELL.
 """
@@ -15,9 +15,10 @@ from tests.support.cluster import clean_environment
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_benchmark_runs_through_and_reports_every_figure(tmp_path: Path) -> None:
+def measure(*arguments: str | Path) -> str:
+    """Run `python -m` to its end; return what it printed."""
     done = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--smoke", "--json", "--directory", str(tmp_path)],
+        [sys.executable, "-m", *map(str, arguments)],
         cwd=ROOT,
         env=clean_environment(),
         capture_output=True,
@@ -26,7 +27,11 @@ def test_the_benchmark_runs_through_and_reports_every_figure(tmp_path: Path) -> 
         check=False,
     )
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout)
+    return done.stdout
+
+
+def test_the_benchmark_runs_through_and_reports_every_figure(tmp_path: Path) -> None:
+    report = json.loads(measure("benchmarks", "--smoke", "--json", "--directory", tmp_path))
     assert [line["clients"] for line in report["appends"]["appends"]] == [1, 4]
     assert all(line["per_second"]["median"] > 0 for line in report["appends"]["appends"])
     assert report["producer"]["per_second"]["median"] > 0
@@ -39,3 +44,22 @@ def test_the_benchmark_runs_through_and_reports_every_figure(tmp_path: Path) -> 
         assert large[figure]["median"] > 0
     assert set(large["memory_mb_after"]) == {"master", "secondary-1", "secondary-2"}
     assert list(tmp_path.iterdir()) == [], "something was left behind"
+
+
+def test_the_comparison_runs_without_any_peer_and_writes_its_document(tmp_path: Path) -> None:
+    data, documents = tmp_path / "data", tmp_path / "documents"
+    for directory in (data, documents):
+        directory.mkdir()
+    row: list[str | Path] = ["--smoke", "--only", "appends", "--peers", "none", "--directory", data]
+    report = json.loads(measure("benchmarks.peers", *row, "--json", "--write", documents))
+    assert [one["row"] for one in report["runs"]] == ["appends"]
+    of_clients = {
+        one["quantity"]["text"]: one["samples"]
+        for one in report["sampled"]
+        if one["system"] == "replog" and "appends/s" in one["quantity"]["text"]
+    }
+    assert set(of_clients) == {"1 client, appends/s", "4 clients, appends/s"}
+    assert all(samples > [0] for samples in of_clients.values())
+    assert "## Single appends" in (documents / "benchmarks-peers.md").read_text()
+    assert (documents / "benchmarks-peers.svg").read_text().startswith("<svg")
+    assert list(data.iterdir()) == [], "something was left behind"
