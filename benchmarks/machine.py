@@ -10,6 +10,7 @@ import platform
 import time
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from benchmarks.report import Measured, measured, table
 
@@ -57,6 +58,42 @@ def filesystem_of(directory: Path) -> str:
         if parent in of:
             return of[parent]
     return ""
+
+
+@dataclass(frozen=True, slots=True)
+class Processors:
+    """What the processors have done until now, in seconds of one processor.
+
+    Attributes:
+        all_s: all work, of every program and of the kernel; what a hypervisor took away counts.
+        own_s: this process and those that it started and waited for.
+    """
+
+    all_s: float
+    own_s: float
+    at: float
+
+    @classmethod
+    def now(cls) -> Self:
+        own = os.times()
+        own_s = own.user + own.system + own.children_user + own.children_system
+        return cls(_all_work_s(), own_s, time.perf_counter())
+
+    def others_percent_since(self, before: Self) -> float:
+        """Return how much of all processors went to others; 0 where the system does not tell."""
+        others_s = (self.all_s - before.all_s) - (self.own_s - before.own_s)
+        whole_s = (self.at - before.at) * (os.cpu_count() or 1)
+        return max(0.0, 100 * others_s / whole_s)
+
+
+def _all_work_s() -> float:
+    path = Path("/proc/stat")
+    if not path.exists():
+        return 0.0
+    user, nice, system, _idle, _waiting, irq, soft_irq, stolen = map(
+        int, path.read_text().split("\n", 1)[0].split()[1:9]
+    )
+    return (user + nice + system + irq + soft_irq + stolen) / os.sysconf("SC_CLK_TCK")
 
 
 def time_syncs(path: Path, count: int = 200) -> list[float]:

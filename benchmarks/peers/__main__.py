@@ -8,12 +8,11 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import FrameType
 
-from benchmarks.machine import look_at_machine
+from benchmarks.machine import Processors, look_at_machine
 from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.install import command_line, install_missing
 from benchmarks.peers.logs import Logs
@@ -24,7 +23,6 @@ from benchmarks.peers.results import (
     RowRun,
     Version,
     encode_results,
-    load_now,
     read_results,
     today,
 )
@@ -108,11 +106,12 @@ def run(bench: Bench, options: Options, missing: Sequence[str]) -> Results:
     results.see(versions(bench), missing)
     measure = measures(Logs(bench))
     for row in options.only:
-        load, started = load_now(), time.perf_counter()
+        before = Processors.now()
         measure[row](bench)
-        elapsed_s = time.perf_counter() - started
+        after = Processors.now()
+        others, elapsed_s = after.others_percent_since(before), after.at - before.at
         results.add(
-            RowRun(row, today(), bench.rounds, bench.seconds, load, elapsed_s), bench.figures
+            RowRun(row, today(), bench.rounds, bench.seconds, others, elapsed_s), bench.figures
         )
         print(
             figures_text(row, results), file=sys.stderr if options.json else sys.stdout, flush=True

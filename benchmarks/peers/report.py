@@ -160,8 +160,8 @@ def _row(row: str, results: Results) -> list[str]:
     title, text = TITLES[row]
     (run,) = [one for one in results.runs if one.row == row]
     when = (
-        f"{run.day}, {run.rounds} rounds of {run.seconds:g} s, {run.elapsed_s:.0f} s in all; load "
-        f"of the machine before: {run.load:.1f}."
+        f"{run.day}, {run.rounds} rounds of {run.seconds:g} s, {run.elapsed_s:.0f} s in all; "
+        f"others and the kernel took {run.others_percent:.0f} % of the processors meanwhile."
     )
     rows = _markdown(["", *figures.systems()], _figure_rows(figures))
     return [f"## {title}", "", f"{text} {when}", "", *rows, ""]

@@ -5,7 +5,6 @@ DISK.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -30,14 +29,15 @@ class RowRun:
     """When and how one row was measured.
 
     Attributes:
-        load: processes that were running or waiting to, over the minute before.
+        others_percent: how much of the processors other programs took meanwhile, the kernel's own
+            work included: a few percent are its.
     """
 
     row: str
     day: str
     rounds: int
     seconds: float
-    load: float
+    others_percent: float
     elapsed_s: float
 
 
@@ -83,10 +83,6 @@ class Results:
 
 def today() -> str:
     return datetime.now(UTC).date().isoformat()
-
-
-def load_now() -> float:
-    return os.getloadavg()[0]
 
 
 def read_results(path: Path) -> Results | None:

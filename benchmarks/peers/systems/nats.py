@@ -81,10 +81,7 @@ class Nats:
             "synced every two minutes by default, so power loss of all at once may lose what was "
             "acknowledged. Fails over by itself."
         ),
-        source=(
-            "[configuration, `sync_interval`]"
-            "(https://docs.nats.io/running-a-nats-service/configuration#jetstream)"
-        ),
+        source="[JetStream, syncing data to disk](https://docs.nats.io/nats-concepts/jetstream)",
         is_synced=False,
     )
 

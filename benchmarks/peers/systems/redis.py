@@ -55,9 +55,9 @@ class Redis:
             "`XADD` and `WAIT 2 0` in one write"
         ),
         promise=(
-            "The server has fsynced the entry, both replicas have processed it; that they fsynced "
-            "it is not promised (`WAITAOF` of Redis 7.2 waits for that). A failover may still lose "
-            "it: `WAIT` does not make Redis strongly consistent, by its own documentation."
+            "The server has fsynced the entry, both replicas have received it. That they fsynced "
+            "it is not promised (`WAITAOF` of Redis 7.2 waits for that). By its own documentation "
+            "`WAIT` does not make Redis strongly consistent: a failover may still lose the entry."
         ),
         source="[WAIT](https://redis.io/docs/latest/commands/wait/)",
         is_synced=False,
