@@ -56,7 +56,7 @@ class Goal:
         elif self.most is not None:
             bound = f"≤ {self.most:,g}{unit}"
         else:
-            bound = f"printed{unit}"
+            bound = f"printed, in{unit}"
         return f"{bound} (stretch)" if self.is_stretch else bound
 
 

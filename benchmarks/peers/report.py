@@ -129,7 +129,7 @@ def _goals(results: Results) -> list[str]:
     return [
         "## Goals",
         "",
-        "Ratios of medians within one run. *Printed*: there is no goal.",
+        "Ratios are of medians within one run. *Printed*: there is no goal.",
         "",
         *_markdown(
             ["work", "goal", "came out", ""], [_verdict_cells(v) for v in _verdicts(results)]
