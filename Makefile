@@ -8,6 +8,7 @@ PY    := $(VENV)/bin/python
 LOCKS := requirements/runtime.txt requirements/dev.txt
 STAMP := $(VENV)/set-up
 FAST  := not slow and not processes and not docker
+ARGUMENTS := --write
 VERSIONS := 3.11 3.12 3.13
 
 help: ## what can be made
