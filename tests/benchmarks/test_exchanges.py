@@ -29,6 +29,17 @@ class Case:
 INFO = b'INFO {"server_id":"N","max_payload":1048576}\r\n'
 CASES = {
     "http": Case(http, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", is_good=True),
+    "http, the length amidst": Case(
+        http, b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\ndate: now\r\n\r\n{}", is_good=True
+    ),
+    "http, in chunks": Case(
+        http,
+        b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n2\r\n[]\r\n0\r\n\r\n",
+        is_good=True,
+    ),
+    "http, in no chunk": Case(
+        http, b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n0\r\n\r\n", is_good=True
+    ),
     "http, pending": Case(
         http, b"HTTP/1.1 202 Accepted\r\ncontent-length: 2\r\n\r\n{}", is_good=False
     ),
