@@ -80,15 +80,15 @@ class Round:
 
 
 class _Client(asyncio.Protocol):
-    """Sends, waits for the whole answer, sends the next, until `end` has passed.
+    """From `begin` on sends, waits for the whole answer, sends the next, until its end has passed.
 
     `ended` becomes True when there was nothing more to send, False when the connection broke.
     """
 
-    def __init__(self, exchange: Exchange, result: Round, *, end: float) -> None:
+    def __init__(self, exchange: Exchange, result: Round) -> None:
         self._exchange = exchange
         self._result = result
-        self._end = end
+        self._end = 0.0
         self._received = b""
         self._sent_at = 0.0
         self._transport: asyncio.Transport | None = None
@@ -99,6 +99,9 @@ class _Client(asyncio.Protocol):
         greeting = self._exchange.greeting()
         if greeting:
             self._transport.write(greeting)
+
+    def begin(self, *, end: float) -> None:
+        self._end = end
         self._send()
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's
@@ -123,6 +126,8 @@ class _Client(asyncio.Protocol):
     def _send(self) -> None:
         assert self._transport is not None
         self._sent_at = time.perf_counter()
+        if self._transport.is_closing():
+            return  # the connection broke, which has been told
         if self._sent_at >= self._end:
             self.ended.set_result(True)
             self._transport.close()
@@ -133,17 +138,21 @@ class _Client(asyncio.Protocol):
 async def closed_loop(
     host: str, port: int, *, clients: int, seconds: float, exchange: Callable[[], Exchange]
 ) -> Round:
-    """Let `clients` connections make requests for `seconds`; each finishes its last one."""
+    """Let `clients` connections make requests for `seconds`; each finishes its last one.
+
+    The clock starts when all are connected, so that each makes at least one request.
+    """
     loop = asyncio.get_running_loop()
     result = Round()
-    start = time.perf_counter()
-    end = start + seconds
     opened = await asyncio.gather(
         *(
-            loop.create_connection(lambda: _Client(exchange(), result, end=end), host, port)
+            loop.create_connection(lambda: _Client(exchange(), result), host, port)
             for _ in range(clients)
         )
     )
+    start = time.perf_counter()
+    for _, client in opened:
+        client.begin(end=start + seconds)
     finished = await asyncio.gather(*(client.ended for _, client in opened))
     result.elapsed_s = time.perf_counter() - start
     result.failures += finished.count(False)
