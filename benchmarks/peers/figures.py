@@ -37,8 +37,12 @@ class Figures:
 
     def measured(self, quantity: Quantity, system: str) -> Measured | None:
         """Return median and spread, or None where it was not measured."""
-        samples = self.samples.get(quantity, {}).get(system)
+        samples = self.of(quantity, system)
         return measured(samples) if samples else None
+
+    def of(self, quantity: Quantity, system: str) -> list[float]:
+        """Return the samples in the order of the rounds, none where it was not measured."""
+        return self.samples.get(quantity, {}).get(system, [])
 
     def replace(self, other: Figures) -> None:
         """Take the quantities of `other` in place of what is here of them."""

@@ -6,6 +6,7 @@ PURE.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from statistics import median
 
 from benchmarks.peers.figures import Figures, Quantity
 from benchmarks.peers.rows import (
@@ -85,12 +86,16 @@ class Verdict:
 
 
 def judge(goal: Goal, figures: Figures) -> Verdict:
-    """Compare medians."""
-    own = figures.measured(goal.quantity, ours.NAME)
+    """Compare the median, or the median of the ratios of rounds that were next to each other.
+
+    So a machine that grows slower from one round to the next touches no ratio.
+    """
+    own = figures.of(goal.quantity, ours.NAME)
     if goal.against is None:
-        return Verdict(goal, own.median if own else None)
-    other = figures.measured(goal.against.quantity, goal.against.system)
-    return Verdict(goal, own.median / other.median if own and other else None)
+        return Verdict(goal, median(own) if own else None)
+    others = figures.of(goal.against.quantity, goal.against.system)
+    ratios = [one / other for one, other in zip(own, others, strict=False)]
+    return Verdict(goal, median(ratios) if ratios else None)
 
 
 def _of(quantity: Quantity, system: str) -> Reference:

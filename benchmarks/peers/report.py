@@ -129,7 +129,8 @@ def _goals(results: Results) -> list[str]:
     return [
         "## Goals",
         "",
-        "Ratios are of medians within one run. *Printed*: there is no goal.",
+        "A ratio is the median of the ratios of the rounds: those are measured next to each other.",
+        "*Printed*: there is no goal.",
         "",
         *_markdown(
             ["work", "goal", "came out", ""], [_verdict_cells(v) for v in _verdicts(results)]
