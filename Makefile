@@ -54,7 +54,7 @@ test-fast: $(STAMP) ## the fast tests on each of Python 3.11, 3.12, 3.13 that is
 bench: $(STAMP) ## what docs/benchmarks.md reports, measured here
 	@$(PY) -m benchmarks
 
-bench-peers: $(STAMP) ## this log beside etcd, JetStream, Redis: half an hour
+bench-peers: $(STAMP) ## this log beside etcd, JetStream, Redis: a quarter of an hour
 	@$(PY) -m benchmarks.peers $(ARGUMENTS)
 
 lock: ## resolve requirements/*.in anew into the hash-pinned requirements/*.txt

@@ -31,7 +31,7 @@ class Machine:
 
 def look_at_machine(directory: Path) -> Machine:
     return Machine(
-        system=platform.platform(),
+        system=f"{platform.system()} {'.'.join(platform.release().split('.')[:2])}",
         processor=processor(),
         processors=os.cpu_count() or 0,
         python=platform.python_version(),

@@ -69,13 +69,13 @@ class Verdict:
     value: float | None
 
     def text(self) -> str:
-        goal, value = self.goal, self.value
+        least, most, value = self.goal.least, self.goal.most, self.value
         if value is None:
             return "not measured"
-        if goal.least is None and goal.most is None:
+        if least is None and most is None:
             return ""
-        is_met = value >= goal.least if goal.least is not None else value <= (goal.most or 0.0)
-        return "met" if is_met else "**missed**"
+        is_missed = (least is not None and value < least) or (most is not None and value > most)
+        return "**missed**" if is_missed else "met"
 
     def value_text(self) -> str:
         if self.value is None:

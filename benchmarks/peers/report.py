@@ -28,6 +28,8 @@ from benchmarks.report import table
 DOCUMENT = "benchmarks-peers.md"
 PICTURE = "benchmarks-peers.svg"
 PLOTTED_CLIENTS = (1, 32, 256)
+DISTURBED_PERCENT = 15
+"""How much of the processors others may take before the document warns of it."""
 
 TITLES = {
     appends.ROW: (
@@ -110,9 +112,9 @@ def _opening(results: Results) -> list[str]:
     return [
         "# Beside what a user would pick instead",
         "",
-        "Written by `make bench-peers`, which measures it anew (half an hour; as root on Debian it",
-        "installs what is missing). Nothing here is edited by hand: what limits each row, and",
-        "[our own figures alone](benchmarks.md), are in a document of their own.",
+        "Written by `make bench-peers`, which measures it anew in a quarter of an hour; as root on",
+        "Debian it installs what is missing. Nothing here is edited by hand:",
+        "[our own figures alone](benchmarks.md) are in a document of their own.",
         "",
         "Each system is three nodes on one machine. All are driven by turns (A B C, A B C) by the",
         "same load ([load.py](../benchmarks/load.py)), which shares the machine with them.",
@@ -121,6 +123,20 @@ def _opening(results: Results) -> list[str]:
         f"Machine: {machine.processors} cores, {machine.processor}, {machine.system},",
         f"{machine.filesystem}, Python {machine.python}.",
         f"One fdatasync took {machine.sync_ms.text(2)} ms.",
+        "",
+        *_warning(results),
+    ]
+
+
+def _warning(results: Results) -> list[str]:
+    rows = [run.row for run in results.runs if run.others_percent > DISTURBED_PERCENT]
+    if not rows:
+        return []
+    return [
+        f"**Not on an idle machine**: others took more than {DISTURBED_PERCENT} % of the",
+        f"processors in {', '.join(rows)}.",
+        "These figures, and the ratios of what needs much of a processor, may be far lower than on",
+        "an idle one: measure again before they are cited.",
         "",
     ]
 

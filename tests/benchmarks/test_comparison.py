@@ -89,6 +89,15 @@ def test_the_document_shows_what_was_measured_and_names_what_is_missing(figures:
     assert "2.50 ×" in goals_text(results)
 
 
+@pytest.mark.parametrize(("others_percent", "warns"), [(2.0, False), (40.0, True)])
+def test_the_document_warns_where_others_took_the_processors(
+    figures: Figures, others_percent: float, *, warns: bool
+) -> None:
+    results = Results(MACHINE)
+    results.add(RowRun("appends", "2026-11-28", 3, 2.5, others_percent, 60.0), figures)
+    assert ("Not on an idle machine" in document(results)) is warns
+
+
 def test_the_line_that_installs_names_packages() -> None:
     line = command_line(["etcd", "nginx"])
     assert line == "apt-get install --no-install-recommends etcd-server nginx-light"
