@@ -13,6 +13,7 @@ from replog.core.messages import Batches, Heartbeat, Message, Probe, Refusal, Re
 from replog.replication import link as link_module
 from replog.replication import wire
 from replog.replication.link import ConnectionLostError, Link
+from tests.support.nodes import until
 
 BEAT = Heartbeat(Epoch(1))
 
@@ -23,11 +24,17 @@ class MemoryConnection:
     def __init__(self) -> None:
         self.incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self.sent: list[str | bytes] = []
+        self.takes_at_once = False
         self.sending = asyncio.Event()
         self.may_send = asyncio.Event()
         self.may_send.set()
         self.closed_with: str | None = None
         self.is_aborted = False
+
+    def try_send(self, frame: str | bytes) -> bool:
+        if self.takes_at_once:
+            self.sent.append(frame)
+        return self.takes_at_once
 
     async def send(self, frame: str | bytes) -> None:
         self.sending.set()
@@ -106,6 +113,27 @@ def test_messages_leave_and_arrive_in_order() -> None:
         assert [wire.decode(frame) for frame in scene.connection.sent] == probes
         assert scene.owner.told == ["opened", "closed: the peer hung up"]
         assert scene.connection.is_aborted
+
+    asyncio.run(story())
+
+
+def test_a_frame_that_could_go_at_once_waits_for_those_that_could_not() -> None:
+    async def story() -> None:
+        scene = Scene()
+        probes = [Probe(EntryId(number)) for number in range(4)]
+        scene.connection.may_send.clear()
+        scene.link.send(probes[0])
+        await scene.connection.sending.wait()
+        scene.connection.takes_at_once = True
+        scene.link.send(probes[1])  # the first one is on its way still
+        assert scene.connection.sent == []
+        scene.connection.may_send.set()
+        await until(lambda: len(scene.connection.sent) == 2, "both were sent")
+        scene.link.send(probes[2])
+        scene.link.send(probes[3])
+        assert [wire.decode(frame) for frame in scene.connection.sent] == probes
+        scene.link.close("enough")
+        await scene.ended()
 
     asyncio.run(story())
 

@@ -16,13 +16,13 @@ from contextlib import suppress
 
 import uvicorn
 from starlette.types import ASGIApp
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.exceptions import InvalidState
 
 from replog.core.errors import ConfigurationError
 from replog.http.facade import ServedNode
 from replog.http.limits import Deadlines
 from replog.http.protocol import NodeProtocol
+from replog.replication.endpoint import FrameProtocol
 from replog.replication.wire import FRAME_BYTES_MAX
 
 log = logging.getLogger("replog.http")
@@ -117,7 +117,7 @@ async def serve(
     config = uvicorn.Config(
         app,
         http=Protocol,
-        ws=WebSocketsSansIOProtocol,
+        ws=FrameProtocol,
         ws_max_size=FRAME_BYTES_MAX,
         ws_per_message_deflate=False,  # loopback and data centres: it costs more than it saves
         ws_ping_interval=None,  # heartbeats are R11's

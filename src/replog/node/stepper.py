@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from replog.core.effects import Effect
@@ -71,8 +70,7 @@ class Stepper:
         """Let `core` live: do what it wants done first, and start its time."""
         self._core = core
         self._perform = perform
-        with self._stepping():
-            self._do(core.start())
+        self._take_turn(lambda: self._do(core.start()))
         self._tick()
 
     def handle(self, *events: Event) -> None:
@@ -83,10 +81,7 @@ class Stepper:
         self._events.extend(events)
         if self._is_stepping or self._core is None:
             return
-        with self._stepping():
-            while self._events:
-                self._catch_up(self._core)
-                self._step(self._core, self._events.popleft())
+        self._take_turn(self._take_events)
 
     def end(self) -> None:
         """Stop the time, and take no more events."""
@@ -120,19 +115,24 @@ class Stepper:
         self._timer = self._loop.call_later(
             TICK_S if self._is_precise() else IDLE_TICK_S, self._tick
         )
-        with self._stepping():
-            self._catch_up(self._core)
+        core = self._core
+        self._take_turn(lambda: self._catch_up(core))
         self.handle()
         self._on_tick(self.now)
 
-    @contextmanager
-    def _stepping(self) -> Iterator[None]:
+    def _take_events(self) -> None:
+        events = self._events
+        while events and self._core is not None:
+            self._catch_up(self._core)
+            self._step(self._core, events.popleft())
+
+    def _take_turn(self, act: Callable[[], None]) -> None:
         """Let nothing else into the core meanwhile; after a defect, nothing at all any more."""
         assert not self._is_stepping, "a core takes one event at a time"
         self._is_stepping = True
         is_sound = False
         try:
-            yield
+            act()
             is_sound = True
         finally:
             self._is_stepping = False

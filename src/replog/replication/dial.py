@@ -14,6 +14,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
+from websockets.protocol import State
 
 from replog.core.errors import ConfigurationError
 from replog.core.events import SecondaryIndex
@@ -77,11 +78,13 @@ async def dial(url: str) -> Connection:
             ping_interval=None,  # R11: only our heartbeats decide
             max_size=FRAME_BYTES_MAX,
             write_limit=_SEND_BUFFER_BYTES,
+            create_connection=_FrameConnection,
             proxy=None,  # a proxy meant for the web must not come between two nodes
             user_agent_header="replog",
         )
     except (OSError, UnicodeError, WebSocketException) as error:
         raise ConnectionLostError(_why_unreachable(error)) from error
+    assert isinstance(connection, _FrameConnection), connection
     return DialledConnection(connection)
 
 
@@ -116,11 +119,26 @@ class Dialler:
         return True
 
 
+class _FrameConnection(ClientConnection):
+    """The websockets library's client, with a way to send that makes no task and no context."""
+
+    def try_send(self, frame: str | bytes) -> bool:
+        if self.paused or self.protocol.state is not State.OPEN or self.transport.is_closing():
+            return False
+        if isinstance(frame, bytes):
+            self.protocol.send_binary(frame)
+        else:
+            self.protocol.send_text(frame.encode())
+        self.send_data()
+        return True
+
+
 class DialledConnection:
     """A `Connection` over the websockets library's client."""
 
-    def __init__(self, connection: ClientConnection) -> None:
+    def __init__(self, connection: _FrameConnection) -> None:
         self._connection = connection
+        self.try_send = connection.try_send
 
     async def send(self, frame: str | bytes) -> None:
         try:

@@ -31,6 +31,9 @@ class ConnectionLostError(Exception):
 class Connection(Protocol):
     """A WebSocket, however it came about. Frames arrive whole and in order, or not at all."""
 
+    def try_send(self, frame: str | bytes) -> bool:
+        """Send one frame where that needs no waiting; return whether it did."""
+
     async def send(self, frame: str | bytes) -> None:
         """Send one frame; returns when there is room for the next.
 
@@ -78,7 +81,8 @@ class LinkOwner(Protocol):
 class Link:
     """One end of one connection.
 
-    `send` and `close` never wait: frames are queued and one task per link sends them.
+    `send` and `close` never wait: a frame goes out at once where the connection takes it, else
+    it is queued, and one task per link sends what is.
     """
 
     def __init__(self, link_id: LinkId, connection: Connection, *, name: str) -> None:
@@ -90,14 +94,18 @@ class Link:
         self._connection = connection
         self._outgoing: deque[str | bytes] = deque()
         self._outgoing_bytes = 0
+        self._is_sending = False
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
 
     def send(self, message: Message) -> int:
-        """Queue `message`; return the bytes of its frame, 0 where the link is closed."""
+        """Send or queue `message`; return the bytes of its frame, 0 where the link is closed."""
         if self.close_reason is not None:
             return 0
         frame = wire.encode(message)
+        is_first = not self._outgoing and not self._is_sending
+        if is_first and self._connection.try_send(frame):
+            return len(frame)
         self._outgoing.append(frame)
         self._outgoing_bytes += len(frame)
         self._changed.set()
@@ -163,10 +171,12 @@ class Link:
         """Send what is queued, until the link is closed and the queue empty."""
         try:
             while True:
+                self._is_sending = True
                 while self._outgoing:
                     frame = self._outgoing.popleft()
                     await self._connection.send(frame)
                     self._outgoing_bytes -= len(frame)
+                self._is_sending = False
                 if self.close_reason is not None:
                     return
                 self._changed.clear()
