@@ -116,7 +116,7 @@ def test_a_reader_that_has_enough_is_no_error(node: ScriptedNode) -> None:
 
 
 def test_tail_ends_when_its_reader_has_gone_though_no_entry_comes(node: ScriptedNode) -> None:
-    node.health = [Answer(b'{"role":"master","status":"ok"}')] * 100
+    node.health = [Answer(b'{"role":"master","status":"ok","log_id":"one"}')] * 100
     node.answers = [
         Answer(b'{"id":1,"message":"m"}\n'),
         *[Answer(b"\n", waits=True)] * 100,  # signs of life

@@ -49,7 +49,7 @@ def test_importing_replog_alone_imports_no_http_library_and_nothing_of_the_serve
     ("arguments", "without", "extra"),
     [
         (["status"], COMMANDS, "cli"),
-        (["serve"], SERVER, "server"),
+        (["serve", "--role", "secondary", "--data-dir", "unused"], SERVER, "server"),
     ],
 )
 def test_a_command_without_its_extra_says_in_one_line_what_to_install(

@@ -139,7 +139,7 @@ def test_every_refusal_of_the_node_becomes_its_problem(
         answer = connection.append(SEED_BODY)
         kind = PROBLEMS[reason.value]
         assert answer.status == kind.status
-        assert answer.status in (400, 404, 412, 422, 503, 507)
+        assert answer.status in (400, 404, 412, 413, 422, 503, 507)
         problem = answer.problem()
         assert problem["type"] == f"/problems/{reason.value}"
         assert problem["detail"] == "what happened, and what to do"
