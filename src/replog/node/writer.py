@@ -1,7 +1,8 @@
-"""The one thread that changes the disk: jobs in, one after another, events back.
+"""What changes the disk: jobs in, one after another, events back.
 
-SHELL. The event loop never waits for the disk (but see decision 0031). Order is that of
-submission, so a log id or an epoch is durable before anything that was submitted after it.
+SHELL. One thread does the jobs, and all syncs; while it has none, a small append is written
+on the event loop (decision 0080), which never waits for the disk (but see decision 0031). Order
+is that of submission: a log id or an epoch is durable before what was submitted after it.
 """
 
 from __future__ import annotations
@@ -70,8 +71,22 @@ class Drain:
     drained: asyncio.Future[None]
 
 
+@dataclass(frozen=True, slots=True)
+class Sync:
+    """Make durable what was written on the event loop."""
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """A write on the event loop left the disk unknown: end, as after one in the thread."""
+
+    error: ReplogError | OSError
+
+
 Job = (
     Persist
+    | Sync
+    | Broken
     | PersistBatches
     | StoreEpoch
     | StoreLogId
@@ -82,6 +97,15 @@ Job = (
     | NoteDurable
     | Drain
 )
+
+
+WRITTEN_AT_ONCE_BYTES: Final = 64 * 1024
+"""An append up to this size is encoded, hashed and written in some 0.1 ms; a larger one is
+the thread's, whose hashing and writing release the interpreter."""
+
+QUICK_SYNC_S: Final = 0.02
+"""A write to the page cache waits where the filesystem's journal does, and then syncs do too:
+after one that took longer the thread writes, until one is quick again."""
 
 
 class TakeEvents(Protocol):
@@ -121,6 +145,9 @@ class Writer:
         self._loop = asyncio.get_running_loop()
         self._jobs: SimpleQueue[Job | None] = SimpleQueue()
         self._newest: dict[type[Job], Job] = {}
+        self._submitted = 0
+        self._done = 0  # the thread's to count
+        self._is_quick = True
         self._is_stopping = threading.Event()
         self._has_given_up = False
         self._ended: asyncio.Future[None] = self._loop.create_future()
@@ -128,10 +155,40 @@ class Writer:
         self._thread.start()
 
     def submit(self, job: Job) -> None:
-        """Queue a job; what comes of it arrives as an event."""
+        """Queue a job; what comes of it arrives as an event.
+
+        A small append that nothing stands before is written here and now, and only its sync
+        is queued (docs/decisions/0080).
+        """
         if isinstance(job, StoreMembers | StoreLossSettled):
             self._newest[type(job)] = job
+        elif isinstance(job, Persist) and self._may_write_here(job):
+            written = self._write_here(job)
+            if written is None:
+                return
+            job = written
+        self._submitted += 1
         self._jobs.put(job)
+
+    def _may_write_here(self, job: Persist) -> bool:
+        """Return whether a write on the event loop holds nobody up, and nobody else writes."""
+        return (
+            self._is_quick
+            and self._done == self._submitted
+            and sum(map(len, job.messages)) <= WRITTEN_AT_ONCE_BYTES
+        )
+
+    def _write_here(self, job: Persist) -> Sync | Broken | None:
+        """Return what is left for the thread."""
+        try:
+            written = self._write(job, self._post)
+        except (ReplogError, OSError) as error:
+            return Broken(error)
+        if written is None:
+            self._is_quick = False  # until a sync shows that the disk is well
+            return None
+        self._post(written)
+        return Sync()
 
     async def finish(self, drained: Callable[[], None], *, within_s: float) -> bool:
         """Do what was queued, note how far the log is durable, and close the directory.
@@ -156,7 +213,10 @@ class Writer:
         failure = "a defect in the program ended the writing thread"
         try:
             while not self._has_given_up and (job := self._jobs.get()) is not None:
-                self._do(job)
+                events = self._do(job)
+                self._done += 1  # before it is told: the next append may be written at once
+                if events:
+                    self._tell(*events)
             self._directory.close()
             failure = ""
         except (ReplogError, OSError) as error:
@@ -171,20 +231,26 @@ class Writer:
         if failure:
             self._failed(failure)
 
-    def _do(self, job: Job) -> None:
+    def _do(self, job: Job) -> tuple[Event, ...]:
+        """Do a job, in the thread, and return what is to be told at its end."""
         match job:
             case Persist() | PersistBatches():
-                self._persist(job)
+                return self._persist(job)
+            case Sync():
+                return (self._sync(),)
+            case Broken(error):
+                raise error
             case NoteDurable():
                 self._log.note_durable()
             case StoreMembers() | StoreLossSettled():
                 self._note(job)
             case StoreEpoch() | StoreLogId() | CutLog():
-                self._once_there_is_space(job)
+                return self._once_there_is_space(job)
             case Repair():
-                self._repair(job)
+                return self._repair(job)
             case Drain(drained):
                 self._loop.call_soon_threadsafe(drained.set_result, None)
+        return ()
 
     def _note(self, job: StoreMembers | StoreLossSettled) -> None:
         """Store what nothing rests on; on a full disk later, and what comes behind goes on."""
@@ -202,7 +268,7 @@ class Writer:
                 lambda: self._loop.call_later(FULL_DISK_AGAIN_AFTER_S, self._jobs.put, job)
             )
 
-    def _once_there_is_space(self, job: StoreEpoch | StoreLogId | CutLog) -> None:
+    def _once_there_is_space(self, job: StoreEpoch | StoreLogId | CutLog) -> tuple[Event, ...]:
         """Run a job that leaves nothing behind on a full disk, until there is room for it.
 
         What was submitted behind it waits, for it may rest on it. A stop gives it up, and
@@ -211,69 +277,77 @@ class Writer:
         said = False
         while True:
             try:
-                self._change(job)
+                return self._change(job)
             except (OSError, StorageError) as error:
                 if not is_full(error):
                     raise
                 if not said:
                     _log.error("the disk is full: %s; trying on", error)
                     said = True
-            else:
-                return
             if self._is_stopping.wait(FULL_DISK_AGAIN_AFTER_S):
                 self._has_given_up = True
-                return
+                return ()
 
-    def _change(self, job: StoreEpoch | StoreLogId | CutLog) -> None:
+    def _change(self, job: StoreEpoch | StoreLogId | CutLog) -> tuple[Event, ...]:
         match job:
             case StoreEpoch(epoch, owner):
                 self._directory.store(epoch=epoch, epoch_owner=owner)
-                self._tell(EpochStored(epoch))
+                return (EpochStored(epoch),)
             case StoreLogId(log_id):
                 self._directory.store(log_id=LogId(log_id))
                 self._log.set_log_id(LogId(log_id))
+                return ()
             case CutLog(to):
                 report = self._log.cut(to)
                 files = [moved.path for moved in report.quarantined]
                 _log.warning("%s: %s", report.reason, ", ".join(files), extra={"files": files})
-                self._tell(CutDone(self._log.head))
+                return (CutDone(self._log.head),)
 
-    def _persist(self, job: Persist | PersistBatches) -> None:
+    def _persist(self, job: Persist | PersistBatches) -> tuple[Event, ...]:
         """Write, tell, sync, tell: the batch travels while its fdatasync runs (R7)."""
-        try:
-            written = self._write(job)
-        except DiskFullError as error:
-            self._tell(PersistRefused(str(error)))
-            return
-        except DamagedLogError as error:
-            self._tell(*map(DamageFound, self._log.damage))
-            self._tell(PersistRefused(str(error), is_full=False))
-            return
-        except LimitError as error:
-            self._tell(PersistRefused(str(error), is_full=False, is_too_large=True))
-            return
-        except BadBatch as error:
-            self._tell(PersistRefused(str(error), is_full=False))
-            self._loop.call_soon_threadsafe(self._rejected, str(error))
-            return
-        except (ReplogError, OSError) as error:
-            self._tell(PersistFailed(str(error)))
-            raise
-        # What was received goes nowhere before it is durable (R5): one wake-up is enough.
-        is_received = isinstance(job, PersistBatches)
-        if not is_received:
-            self._tell(written)
+        written = self._write(job, self._tell)
+        if written is None:
+            return ()
+        if isinstance(job, PersistBatches):
+            # What was received goes nowhere before it is durable (R5): one wake-up is enough.
+            return (written, self._sync())
+        self._tell(written)
+        return (self._sync(),)
+
+    def _sync(self) -> Persisted:
+        started = time.monotonic()
         try:
             durable = self._log.sync()
         except (ReplogError, OSError) as error:
             self._tell(PersistFailed(str(error)))
             raise
-        if is_received:
-            self._tell(written, Persisted(durable))
-        else:
-            self._tell(Persisted(durable))
+        self._is_quick = time.monotonic() - started < QUICK_SYNC_S
+        return Persisted(durable)
 
-    def _write(self, job: Persist | PersistBatches) -> Written:
+    def _write(self, job: Persist | PersistBatches, tell: TakeEvents) -> Written | None:
+        """Write a batch or what was received; None where it was refused, which `tell` was told.
+
+        Raises:
+            ReplogError, OSError: unknown what the disk holds (`tell` was told): the node must end.
+        """
+        try:
+            return self._written(job)
+        except DiskFullError as error:
+            tell(PersistRefused(str(error)))
+        except DamagedLogError as error:
+            tell(*map(DamageFound, self._log.damage))
+            tell(PersistRefused(str(error), is_full=False))
+        except LimitError as error:
+            tell(PersistRefused(str(error), is_full=False, is_too_large=True))
+        except BadBatch as error:
+            tell(PersistRefused(str(error), is_full=False))
+            self._loop.call_soon_threadsafe(self._rejected, str(error))
+        except (ReplogError, OSError) as error:
+            tell(PersistFailed(str(error)))
+            raise
+        return None
+
+    def _written(self, job: Persist | PersistBatches) -> Written:
         if isinstance(job, PersistBatches):
             head = self._log.append_batches(job.batches)
             return Written(head, sum(len(batches.payload) for batches in job.batches))
@@ -286,18 +360,17 @@ class Writer:
         )
         return Written(encoded.head, len(encoded.payload))
 
-    def _repair(self, job: Repair) -> None:
+    def _repair(self, job: Repair) -> tuple[Event, ...]:
         payload = b"".join(batches.payload for batches in job.batches)
         try:
             head = self._log.repair(job.damage, payload)
         except SyncFailedError:
             raise
         except (BadBatch, StorageError) as error:
-            self._tell(RepairFailed(job.damage, str(error)))
-        else:
-            # What the repair brought to light comes first: nothing may be served, answered
-            # or taken in between as if the log were whole (R13).
-            self._tell(*map(DamageFound, self._log.damage), DamageRepaired(job.damage, head))
+            return (RepairFailed(job.damage, str(error)),)
+        # What the repair brought to light comes first: nothing may be served, answered
+        # or taken in between as if the log were whole (R13).
+        return (*map(DamageFound, self._log.damage), DamageRepaired(job.damage, head))
 
     def _tell(self, *events: Event) -> None:
         self._loop.call_soon_threadsafe(self._post, *events)

@@ -1,7 +1,7 @@
 """The log of one node: append, sync, read, cut and repair, as section 3 of the design says.
 
-DISK. One writer thread calls what changes the log; any thread may read. `note_commit` alone is
-for the event loop (decision 0031).
+DISK. One thread at a time calls what changes the log; any thread may read. `note_commit` alone
+may come from another one meanwhile (decision 0031).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """Writing at the end of the log: whole, cut back, or not at all; and making it durable.
 
-DISK. For the one writer thread.
+DISK. For one thread at a time.
 """
 
 from __future__ import annotations
