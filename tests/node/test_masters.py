@@ -37,7 +37,18 @@ async def fill(master: RunningNode, first: int, last: int) -> None:
         assert (await master.stored(f"entry {number}")).first_id == number
 
 
+async def all_know_what_is_committed(nodes: Nodes) -> None:
+    """Return when every node shows all that it holds, and has noted it for its next start (P4).
+
+    One that is stopped before it hears of that shows less, until it has a master again (R7).
+    """
+    for node in nodes.running.values():
+        point = await node.node.read_point()
+        assert point.committed_id == node.node.head.last_id, point
+
+
 async def stop_all(nodes: Nodes) -> None:
+    await all_know_what_is_committed(nodes)
     for name in list(nodes.running):
         await nodes.stop(name)
 
@@ -233,6 +244,7 @@ def test_an_old_master_after_a_newer_epoch_turns_read_only(tmp_path: Path) -> No
             await nodes.stop("s1")
             heir = await nodes.master("s2", name="s1", take_over=True)
             assert (await heir.stored("new reign", w=2)).first_id == 6
+            await all_know_what_is_committed(nodes)
             old = await nodes.master(*SECONDARIES)
             why = await refused(old)
             assert why.reason is RefusalReason.SUPERSEDED
@@ -310,6 +322,7 @@ def test_a_secondary_of_another_log_is_refused_said_and_left_as_it_is(
         async with Nodes(tmp_path / "other") as others:
             foreign = await others.secondary("s1")
             await (await others.master("s1")).stored("foreign")
+            await all_know_what_is_committed(others)
         async with Nodes(tmp_path) as nodes:
             master = await filled(nodes, 3)
             if not has_made_its_log:
