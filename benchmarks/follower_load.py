@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 REQUEST = b"GET /logs/stream HTTP/1.1\r\nhost: localhost\r\n\r\n"
 DEADLINE_S = 30.0
 
-_ID = re.compile(rb"^id: (\d+)$", re.MULTILINE)
+_ID = re.compile(rb"^id: (\d+)\n(?!\n)", re.MULTILINE)
+"""Of an entry: the beginning of a stream has an id without data."""
 
 
 @dataclass(frozen=True, slots=True)
