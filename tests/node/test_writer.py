@@ -182,6 +182,10 @@ def test_appends_do_not_wait_for_a_note_that_finds_no_space(tmp_path: Path) -> N
         bench.disk.refuses = ()
         await until(lambda: not bench.directory.state.is_loss_unsettled, "there is space")
         await until(lambda: bench.directory.state.members == ("http://new",), "the newest counts")
+        bench.events.clear()
+        bench.writer.submit(persist(5))
+        assert kinds(bench.events) == [Written], "jobs that were tried again count as often"
+        await until(lambda: kinds(bench.events) == [Written, Persisted], "it is stored")
         assert await bench.writer.finish(lambda: None, within_s=5.0)
         assert bench.directory.state.members == ("http://new",)
         assert not bench.failures

@@ -167,6 +167,10 @@ class Writer:
             if written is None:
                 return
             job = written
+        self._queue(job)
+
+    def _queue(self, job: Job) -> None:
+        """Invariant: every job is queued here, or the loop would take a busy thread for idle."""
         self._submitted += 1
         self._jobs.put(job)
 
@@ -200,7 +204,7 @@ class Writer:
         self._is_stopping.set()
         end = self._loop.time() + within_s
         done: asyncio.Future[None] = self._loop.create_future()
-        self._jobs.put(Drain(done))
+        self._queue(Drain(done))
         await asyncio.wait((done, self._ended), timeout=within_s, return_when=FIRST_COMPLETED)
         drained()
         if not done.done() and not self._ended.done():
@@ -265,7 +269,7 @@ class Writer:
             if not is_full(error):
                 raise
             self._loop.call_soon_threadsafe(
-                lambda: self._loop.call_later(FULL_DISK_AGAIN_AFTER_S, self._jobs.put, job)
+                lambda: self._loop.call_later(FULL_DISK_AGAIN_AFTER_S, self._queue, job)
             )
 
     def _once_there_is_space(self, job: StoreEpoch | StoreLogId | CutLog) -> tuple[Event, ...]:
