@@ -49,6 +49,7 @@ class Served:
         self._grace_s = grace_s
         self._default_timeout_s = default_timeout_s
         self._is_listening = threading.Event()
+        self._is_asked_to_stop = False
         self.failure: BaseException | None = None
         self._thread = threading.Thread(target=self._run)
 
@@ -89,7 +90,10 @@ class Served:
         return asyncio.run_coroutine_threadsafe(run(), self._loop).result(DEADLINE_S)
 
     def request_stop(self) -> None:
-        self._loop.call_soon_threadsafe(self._stop.set)
+        """Ask once: after the first time, the loop may be closed at any moment."""
+        if not self._is_asked_to_stop:
+            self._is_asked_to_stop = True
+            self._loop.call_soon_threadsafe(self._stop.set)
 
     def stop(self) -> None:
         """Stop the server and wait until it is gone."""
