@@ -42,6 +42,28 @@ def test_keys_come_out_by_id() -> None:
     assert run.batches[0].keys == {10: "order-77", 11: "é\n"}
 
 
+@pytest.mark.parametrize(
+    "written",
+    [
+        '{"10":"a","11":"b"}',
+        '{"11":"b","10":"a"}',
+        '{"10":"a},\\"prev\\":","11":"{}"}',
+        '{"10":"a", "11":"b"}',
+        '{"10":"é","11":"b"}',
+        '{"10":"","11":""}',
+    ],
+)
+@pytest.mark.parametrize("more", ["", ',"seal":true', ',"x":{"10":"c"}'])
+def test_keys_are_read_the_quick_way_as_the_thorough_one_reads_them(
+    written: str, more: str
+) -> None:
+    payload = batch(rest=f',"keys":{written}{more}')
+    line = payload[payload.index(b'{"batch":{') :]
+    (span,) = verify(payload).batches
+    assert list(span.keys.items()) == list(parse_trailer(line).keys.items())
+    assert next(spans(payload)) == span
+
+
 @pytest.mark.parametrize("seal", ["", ',"seal":true'])
 def test_one_key_is_read_the_quick_way_as_the_thorough_one_reads_it(seal: str) -> None:
     keys = [*(chr(code) for code in range(0x250)), "order-77", "k" * KEY_BYTES_MAX, ""]
@@ -69,6 +91,8 @@ def test_one_key_is_read_the_quick_way_as_the_thorough_one_reads_it(seal: str) -
         (',"keys":{"10":"\\ud800"}', "lone surrogate"),
         (f',"keys":{{"10":"{"k" * 254}é"}}', "longer than 255 bytes"),
         (',"keys":{"10":"a","10":"b"}', "twice"),
+        (',"keys":{"10":"a","12":"b"}', "no id of its batch"),
+        (f',"keys":{{"10":"a","11":"{"k" * 256}"}}', "longer than 255 bytes"),
         (',"keys":{"10":"a"},"keys":{"11":"a"}', "twice"),
         ('"x":1', "has not the form"),
         (',"x":1,"x":2', "twice"),

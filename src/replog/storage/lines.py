@@ -45,14 +45,13 @@ _TIME_OF_DAY = rb"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 PLAIN_TRAILER = re.compile(
     rb'\{"batch":\{"first":' + _NUMBER + rb',"last":' + _NUMBER + rb',"epoch":' + _NUMBER
     + rb',"commit":' + _NUMBER + rb',"time":"(.{10}' + _TIME_OF_DAY + rb')"'
-    + rb'(?:,"keys":\{"([1-9][0-9]{0,15})":"([ !#-\[\]-~]{1,255})"\})?(,"seal":true)?'
+    + rb'(?:,"keys":(\{[ -\[\]-~]+\}))?(,"seal":true)?'
     + rb',"prev":"(.{64})","hash":"(.{64})"\}\}\n'
 )  # fmt: skip
-"""A trailer that carries nothing special, or one key in printable ASCII: nearly all of them.
+"""A trailer that carries nothing special but keys in printable ASCII: nearly all of them.
 
 The day and both hashes are still to be compared: with dots for them it costs a fifth of the
-exact pattern. That the id of the key is one of the batch is to be checked as well. Its key
-is canonical JSON: nothing in it is escaped.
+exact pattern. The keys are still to be read: see `plain_keys`.
 """
 
 _TRAILER_START = re.compile(
@@ -73,7 +72,7 @@ _TRAILER_FIXED = frozenset(("first", "last", "epoch", "commit", "time", "prev", 
 _HEADER_FIXED = frozenset(("format", "log_id", "first", "prev"))
 _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-TRAILER_GROUPS_HASH: Final = 10
+TRAILER_GROUPS_HASH: Final = 9
 """The group of `PLAIN_TRAILER` that is the batch's own hash."""
 
 NO_KEYS: Mapping[EntryId, str] = MappingProxyType({})
@@ -81,6 +80,7 @@ NO_KEYS: Mapping[EntryId, str] = MappingProxyType({})
 
 _encode_json = msgspec.json.Encoder().encode
 _decode_keys = msgspec.json.Decoder(dict[str, str]).decode
+_decode_plain_keys = msgspec.json.Decoder(dict[EntryId, str]).decode
 
 
 class LimitError(ReplogError):
@@ -208,16 +208,6 @@ def parse_time(time: bytes) -> int:
     return since // timedelta(milliseconds=1)
 
 
-def one_key(
-    entry_id: bytes | None, key: bytes | None, *, first: int, last: int
-) -> Mapping[EntryId, str] | None:
-    """Return the keys of a plain trailer from its groups; None where the id is another's."""
-    if entry_id is None or key is None:
-        return NO_KEYS
-    number = int(entry_id)
-    return {EntryId(number): key.decode()} if first <= number <= last else None
-
-
 # --- reading ------------------------------------------------------------------------------
 
 
@@ -252,6 +242,26 @@ def parse_trailer(line: bytes) -> Trailer:
         _keys(extra, first=int(first), last=int(last)),
         _unknown_musts(extra),
     )
+
+
+def plain_keys(written: bytes | None, *, first: int, last: int) -> Mapping[EntryId, str] | None:
+    """Return what the group of `PLAIN_TRAILER` that holds the keys says.
+
+    None leaves it to `parse_trailer`: they are written in another way than a writer writes
+    them, or are wrong.
+    """
+    if written is None:
+        return NO_KEYS
+    try:
+        keys = _decode_plain_keys(written)
+    except msgspec.DecodeError:
+        return None
+    is_plain = (
+        _encode_json(keys) == written  # no space, no 0 before a number, no name twice
+        and first <= min(keys) <= max(keys) <= last
+        and max(map(len, keys.values())) <= KEY_BYTES_MAX  # a character is a byte
+    )
+    return keys if is_plain else None
 
 
 def parse_header(line: bytes) -> Header:

@@ -23,8 +23,8 @@ from replog.storage.lines import (
     LineError,
     Trailer,
     is_time,
-    one_key,
     parse_header,
+    plain_keys,
     refuse_unknown,
 )
 from replog.storage.span import (
@@ -235,7 +235,7 @@ class _Walk:
                 self._take(self.stop, None)
 
     def _take_plain(self) -> None:
-        """Take batches while they are of the commonest kind: one plain key or none in the
+        """Take batches while they are of the commonest kind: plain keys or none in the
         trailer, the epoch and the day of the one before, no seal.
 
         This is `_take` at half its cost, and it decides nothing: the first batch that is
@@ -250,14 +250,14 @@ class _Walk:
             trailer = trailer_at(payload, before + 1) if before != -1 else None
             if trailer is None:
                 return
-            first, last, its_epoch, committed, time, key_id, key, seal, its_prev, digits = (
+            first, last, its_epoch, committed, time, written, seal, its_prev, digits = (
                 trailer.groups()
             )
             entries_stop, stop = trailer.span()
             first_id = EntryId(self.last_id + 1)
             last_id = first_id if last == first else EntryId(int(last))
             committed_id = EntryId(int(committed))
-            keys = one_key(key_id, key, first=first_id, last=last_id) if key_id else NO_KEYS
+            keys = plain_keys(written, first=first_id, last=last_id) if written else NO_KEYS
             if (
                 keys is None
                 or its_prev != prev

@@ -22,8 +22,8 @@ from replog.storage.lines import (
     TRAILER_BEGINNING,
     LineError,
     Trailer,
-    one_key,
     parse_trailer,
+    plain_keys,
 )
 
 NEXT_TRAILER = b"\n" + TRAILER_BEGINNING
@@ -103,9 +103,9 @@ def trailer_after(payload: bytes, entries_start: int, start: int) -> tuple[int, 
         return _unusual_trailer(payload, entries_stop, start)
     if match.end() - start > BATCH_BYTES_MAX:
         raise LineError(f"it is longer than {BATCH_BYTES_MAX} bytes")
-    first, last, epoch, committed, time, key_id, key, seal, prev, digits = match.groups()
+    first, last, epoch, committed, time, written, seal, prev, digits = match.groups()
     first_id, last_id = EntryId(int(first)), EntryId(int(last))
-    keys = one_key(key_id, key, first=first_id, last=last_id)
+    keys = plain_keys(written, first=first_id, last=last_id)
     if keys is None:
         return _unusual_trailer(payload, entries_stop, start)
     trailer = Trailer(
