@@ -289,7 +289,7 @@ def test_the_window_holds_the_keys_of_so_many_entries_and_no_more() -> None:
     for entry_id in range(1, 1001):
         window.stored([(EntryId(entry_id), f"key {entry_id}")], last_id=EntryId(entry_id))
     last = EntryId(1000)
-    known = [n for n in range(1, 1001) if window.candidates(f"key {n}", last_id=last)]
+    known = [n for n in range(1, 1001) if window.candidates((f"key {n}",), last_id=last)]
     assert known == list(range(991, 1001))
     assert len(window._ids) == 10
 

@@ -26,7 +26,7 @@ from replog.core.events import (
     RequestId,
 )
 from replog.core.facts import MasterFacts
-from replog.core.keys import KeyWindow, first_found, keys_of
+from replog.core.keys import KeyWindow, first_found
 from replog.core.reign import Phase, Reign
 from replog.core.replicas import Replicas
 from replog.core.waiters import QueuedAppend, WaitingAppend
@@ -161,8 +161,8 @@ class Appending:
             return
         window.begin(queued.keys)
         last_id = self._facts.durable.last_id
-        candidates = tuple(window.candidates(key, last_id=last_id) for key in queued.keys)
-        if any(candidates):
+        candidates = window.candidates(queued.keys, last_id=last_id)
+        if candidates is not None:
             self._confirming[queued.request] = queued
             out.append(
                 ConfirmKeys(queued.request, queued.messages, queued.keys, candidates, window.number)
@@ -307,10 +307,9 @@ class Appending:
     def persisted(self, out: list[Effect]) -> None:
         """The running batch is durable here: its appends wait for the other nodes."""
         keyed = self._appends.take_running_keyed()
+        if keyed:
+            self._window.stored(self._appends.running_keys, last_id=self._facts.durable.last_id)
         self._appends.batch_durable()
-        last_id = self._facts.durable.last_id
-        for queued, waiting in keyed:
-            self._window.stored(keys_of(waiting.first_id, queued.keys), last_id=last_id)
         for queued, waiting in keyed:
             for held in self._window.end(queued.keys):
                 if _is_same(held, queued):

@@ -24,7 +24,8 @@ KEY_OVERHEAD_BYTES = 24
 
 def encoded_size(messages: tuple[bytes, ...], keys: tuple[str | None, ...] = ()) -> int:
     """Return an upper bound of what `messages` take as entry lines, and `keys` in the trailer."""
-    size = sum(map(len, messages)) + ENTRY_OVERHEAD_BYTES * len(messages)
+    size = ENTRY_OVERHEAD_BYTES * len(messages)
+    size += len(messages[0]) if len(messages) == 1 else sum(map(len, messages))
     for key in keys:
         if key is not None:
             size += KEY_OVERHEAD_BYTES + _encoded_key_size(key)
@@ -46,12 +47,14 @@ class Appends:
             10,000 that hang up each costs the same (P8).
         running: the appends of the batch that is being persisted, with their ids.
         running_keyed: those of them that have idempotency keys, as they were queued too.
+        running_keys: these keys, with the ids of their entries.
         abandoned: members of `running` whose client hung up.
     """
 
     queue: OrderedDict[RequestId, QueuedAppend] = field(default_factory=OrderedDict)
     running: list[WaitingAppend] = field(default_factory=list)
     running_keyed: list[tuple[QueuedAppend, WaitingAppend]] = field(default_factory=list)
+    running_keys: tuple[tuple[EntryId, str], ...] = ()
     abandoned: set[RequestId] = field(default_factory=set)
     waiters: Waiters = field(default_factory=Waiters)
     _running_requests: set[RequestId] = field(default_factory=set)
@@ -86,6 +89,7 @@ class Appends:
         assert self.queue, "no append to make a batch of"
         assert not self.running, "one batch at a time"
         messages: list[bytes] = []
+        keys: list[tuple[EntryId, str]] = []
         size = 0
         next_id = first_id
         while self.queue and (not messages or size + self._oldest.size <= BATCH_BYTES_TARGET):
@@ -103,16 +107,10 @@ class Appends:
             self._running_requests.add(queued.request)
             if queued.keys:
                 self.running_keyed.append((queued, waiting))
+                keys += keys_of(next_id, queued.keys)
             next_id = EntryId(last_id + 1)
+        self.running_keys = tuple(keys)
         return tuple(messages)
-
-    @property
-    def running_keys(self) -> tuple[tuple[EntryId, str], ...]:
-        """The idempotency keys of the running batch, with their ids."""
-        keyed = self.running_keyed
-        return tuple(
-            pair for queued, waiting in keyed for pair in keys_of(waiting.first_id, queued.keys)
-        )
 
     def take_running_keyed(self) -> list[tuple[QueuedAppend, WaitingAppend]]:
         """Remove and return the appends with keys of the running batch: their fate is known."""

@@ -60,8 +60,13 @@ class KeyWindow:
     def stored(self, keys: Iterable[tuple[EntryId, str]], *, last_id: EntryId) -> None:
         """Add the keys of a batch that is durable; what left the window is dropped (P10)."""
         first_id = self.first_id(last_id)
+        ids = self._ids
         for entry_id, key in keys:
-            self._add(entry_id, key, first_id=first_id)
+            number = hash(key)
+            if number in ids:
+                self._add(entry_id, key, first_id=first_id)
+            else:
+                ids[number] = (entry_id,)
         # The oldest is at hand in an `OrderedDict` only: a plain one walks the place of each
         # that was taken out before it.
         while self._ids:
@@ -79,18 +84,28 @@ class KeyWindow:
         else:
             self._ids[number] = (*(known for known in before if known >= first_id), entry_id)
 
-    def candidates(self, key: str | None, *, last_id: EntryId) -> tuple[EntryId, ...]:
-        """Return the ids in the window whose key may be `key`, ascending."""
-        if key is None:
-            return ()
+    def candidates(
+        self, keys: tuple[str | None, ...], *, last_id: EntryId
+    ) -> tuple[tuple[EntryId, ...], ...] | None:
+        """Return for each of `keys` the ids in the window whose key it may be, ascending.
+
+        None where there is none for any of them: nearly every append is a new one.
+        """
+        found = [() if key is None else self._ids.get(hash(key), ()) for key in keys]
+        if not any(found):
+            return None
         first_id = self.first_id(last_id)
-        return tuple(found for found in self._ids.get(hash(key), ()) if found >= first_id)
+        within = tuple(tuple(known for known in ids if known >= first_id) for ids in found)
+        return within if any(within) else None
 
     # --- what is on its way -------------------------------------------------------------
 
     def holder_of(self, keys: Iterable[str | None]) -> str | None:
         """Return one of `keys` that an unanswered append has already, None if none has."""
-        return next((key for key in keys if key is not None and key in self._in_flight), None)
+        for key in keys:
+            if key is not None and key in self._in_flight:
+                return key
+        return None
 
     def begin(self, keys: Iterable[str | None]) -> None:
         """An append with these keys is on its way to the disk, or being looked for there."""
@@ -109,8 +124,10 @@ class KeyWindow:
         All of them are taken out before any is looked at again: the first one may begin the
         same key anew.
         """
-        ended = [self._in_flight.pop(key, {}) for key in dict.fromkeys(keys) if key is not None]
-        held = [queued for waiting in ended for queued in waiting.values()]
+        held: list[QueuedAppend] = []
+        for key in keys:
+            if key is not None and (waiting := self._in_flight.pop(key, None)):
+                held += waiting.values()
         for queued in held:
             del self._held_by[queued.request]
         return held
@@ -124,9 +141,9 @@ class KeyWindow:
 
 def keys_of(first_id: EntryId, keys: tuple[str | None, ...]) -> tuple[tuple[EntryId, str], ...]:
     """Return the keys of a run of entries from `first_id` on, with the ids that have one."""
-    return tuple(
-        (EntryId(first_id + place), key) for place, key in enumerate(keys) if key is not None
-    )
+    ids = range(first_id, first_id + len(keys))
+    pairs = zip(map(EntryId, ids), keys, strict=True)
+    return tuple([(entry_id, key) for entry_id, key in pairs if key is not None])
 
 
 def first_found(found: tuple[EntryId, ...]) -> EntryId:

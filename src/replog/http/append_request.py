@@ -58,8 +58,9 @@ def parse_append(
     text = fields.get("message")
     if not isinstance(text, str):
         raise _bad_message(fields)
-    if len(fields) == 1 and not query and given is NOTHING_IN_HEADERS:  # nearly every append
-        return AppendRequest((encode_text(text, limits),), None, None)
+    if len(fields) == 1 and not query:  # nearly every append
+        keys = () if given.key is None else (given.key,)
+        return AppendRequest((encode_text(text, limits),), None, None, keys, given.expect)
     for name in fields:
         if name not in FIELDS:
             raise _unknown_field(name)

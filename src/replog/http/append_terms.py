@@ -66,21 +66,28 @@ def header_terms(headers: Iterable[tuple[bytes, bytes]]) -> HeaderTerms:
     Raises:
         ProblemError: bad-header.
     """
-    values: dict[bytes, str] = {}
+    key = expect = None
     for name, value in headers:
-        if name not in (KEY_HEADER, EXPECT_HEADER):
-            continue
-        if name in values:
-            raise _bad_header(name, "is given twice; give it once.")
-        try:
-            values[name] = value.strip(b" \t").decode()
-        except UnicodeDecodeError as error:
-            raise _bad_header(name, "is not UTF-8.") from error
-    key, expect = values.get(KEY_HEADER), values.get(EXPECT_HEADER)
-    return HeaderTerms(
-        None if key is None else _key_of_header(key),
-        None if expect is None else _expect_of_header(expect),
-    )
+        if name == KEY_HEADER:
+            if key is not None:
+                raise _given_twice(name)
+            key = _key_of_header(_text_of(name, value))
+        elif name == EXPECT_HEADER:
+            if expect is not None:
+                raise _given_twice(name)
+            expect = _expect_of_header(_text_of(name, value))
+    return HeaderTerms(key, expect)
+
+
+def _text_of(name: bytes, value: bytes) -> str:
+    try:
+        return value.strip(b" \t").decode()
+    except UnicodeDecodeError as error:
+        raise _bad_header(name, "is not UTF-8.") from error
+
+
+def _given_twice(name: bytes) -> ProblemError:
+    return _bad_header(name, "is given twice; give it once.")
 
 
 def agreed_terms(
@@ -247,6 +254,8 @@ def _key_of_header(text: str) -> str:
                 KEY_HEADER, 'begins with a quote and does not end with one, as in "order-17".'
             )
         text = _ESCAPED.sub(r"\1", match[1])
+    if text.isascii() and text.isprintable() and 0 < len(text) <= KEY_BYTES_MAX:  # nearly each
+        return text
     fault = key_fault(text)
     if fault is None and not text.isprintable():
         fault = "holds what cannot be printed; send such a key in the body"
