@@ -5,7 +5,7 @@ PURE.
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from replog.core import effects as do
 from replog.core import events as ev

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from replog.core.entry import GENESIS, EntryId, Epoch, Head, LogId, NodeId
 from replog.core.messages import Batches, CommitNews, Heartbeat, Refusal, RefusalKind, Welcome

@@ -9,10 +9,12 @@ everything, silently: neither end is told.
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Protocol
+
+from msgspec.structs import replace
 
 from replog.core.events import LinkId, SecondaryIndex
 from replog.core.messages import Batches, Message

@@ -6,9 +6,10 @@ PURE. Each is a patch of one or two functions, as somebody might get them wrong.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import pytest
+from msgspec.structs import replace
 
 from replog.core.appending import Appending
 from replog.core.effects import (

@@ -5,8 +5,9 @@ PURE.
 
 from __future__ import annotations
 
-from dataclasses import fields, is_dataclass
 from enum import Enum
+
+import msgspec
 
 from replog.core.entry import Head
 
@@ -24,8 +25,8 @@ def brief(value: object) -> str:
             return str(value)
         case tuple() | list():
             return "[" + ", ".join(brief(each) for each in value) + "]"
-        case _ if is_dataclass(value):
-            names = [field.name for field in fields(value)]
+        case msgspec.Struct():
+            names = value.__struct_fields__
             inner = " ".join(f"{name}={brief(getattr(value, name))}" for name in names)
             return f"{type(value).__name__}({inner})"
         case _:

@@ -7,8 +7,9 @@ durability is never in the same list as the `Persist` it depends on: it follows 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from replog.core.entry import EntryId, Epoch, Head, NodeId, Tick
 from replog.core.events import LinkId, RequestId
@@ -17,8 +18,7 @@ from replog.core.messages import Batches, Damage, Message
 # --- disk ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Persist:
+class Persist(msgspec.Struct, frozen=True, gc=False):
     """Encode `messages` as one batch from `first_id` on, write it, fdatasync it.
 
     Comes back as `Written`, then `Persisted`; or as `PersistRefused`. One at a time.
@@ -32,8 +32,7 @@ class Persist:
     keys: tuple[tuple[EntryId, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class PersistBatches:
+class PersistBatches(msgspec.Struct, frozen=True, gc=False):
     """Write these verified batches after the log's head, then fdatasync once (R5).
 
     Comes back as `Written` (after the last of them), then `Persisted`; or as
@@ -43,23 +42,20 @@ class PersistBatches:
     batches: tuple[Batches, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StoreEpoch:
+class StoreEpoch(msgspec.Struct, frozen=True, gc=False):
     """Store the highest epoch and its owner durably; comes back as `EpochStored` (R8)."""
 
     epoch: Epoch
     owner: NodeId
 
 
-@dataclass(frozen=True, slots=True)
-class StoreLogId:
+class StoreLogId(msgspec.Struct, frozen=True, gc=False):
     """Take `log_id` as this directory's log, durably, before anything is stored (R3)."""
 
     log_id: str
 
 
-@dataclass(frozen=True, slots=True)
-class StoreMembers:
+class StoreMembers(msgspec.Struct, frozen=True, gc=False):
     """Note the URLs of all nodes that share this log, the master's first (R9).
 
     A restore asks them; and a master that has noted none knows its log to be its own only.
@@ -68,42 +64,36 @@ class StoreMembers:
     urls: tuple[str, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class StoreLossSettled:
+class StoreLossSettled(msgspec.Struct, frozen=True, gc=False):
     """Forget, durably, that damage was found: every secondary was heard since (R8)."""
 
 
-@dataclass(frozen=True, slots=True)
-class CutLog:
+class CutLog(msgspec.Struct, frozen=True, gc=False):
     """Move everything after `to` to the quarantine; comes back as `CutDone` (R14)."""
 
     to: Head
 
 
-@dataclass(frozen=True, slots=True)
-class NoteCommit:
+class NoteCommit(msgspec.Struct, frozen=True, gc=False):
     """Write the commit note, unsynced: always before the `Show` that it allows."""
 
     committed_id: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class Show:
+class Show(msgspec.Struct, frozen=True, gc=False):
     """Readers of this node may see everything up to `committed_id` from now on."""
 
     committed_id: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class LookUp:
+class LookUp(msgspec.Struct, frozen=True, gc=False):
     """Say which of `heads` are batch ends of this node's log: comes back as `LookedUp`."""
 
     link: LinkId
     heads: tuple[Head, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LoadKeys:
+class LoadKeys(msgspec.Struct, frozen=True, gc=False):
     """Read the idempotency keys of the entries from `first_id` on, in the trailers (P6).
 
     Up to `last_id`, all of which are durable. Comes back as `KeysLoaded` with its number.
@@ -114,8 +104,7 @@ class LoadKeys:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ConfirmKeys:
+class ConfirmKeys(msgspec.Struct, frozen=True, gc=False):
     """Look in the log whether the keys of an append are stored, and with its messages (P6).
 
     Comes back as `KeysConfirmed` with its number.
@@ -132,8 +121,7 @@ class ConfirmKeys:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Repair:
+class Repair(msgspec.Struct, frozen=True, gc=False):
     """Put `batches` in the place of the damaged range, if the chain closes (R13).
 
     Comes back as `DamageRepaired` or `RepairFailed`.
@@ -146,16 +134,14 @@ class Repair:
 # --- links --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(msgspec.Struct, frozen=True, gc=False):
     """Send `message` over the link; dropped without a word where the link is closed."""
 
     link: LinkId
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class SendBatches:
+class SendBatches(msgspec.Struct, frozen=True, gc=False):
     """Read verified batches after `after` and send them as one `Batches` message.
 
     At least one batch, as many as fit into `size_max` bytes, none beyond `through`.
@@ -170,16 +156,14 @@ class SendBatches:
     committed_id: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerProbe:
+class AnswerProbe(msgspec.Struct, frozen=True, gc=False):
     """Look up the batch ends around `id` and send them as a `ProbeAnswer`."""
 
     link: LinkId
     id: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerFetch:
+class AnswerFetch(msgspec.Struct, frozen=True, gc=False):
     """Send durable batches after `after` as `Batches`, then `FetchEnd`.
 
     `through` at the most, and about `size_max` bytes (at least one batch): the asking node
@@ -194,8 +178,7 @@ class AnswerFetch:
     committed_id: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class CloseLink:
+class CloseLink(msgspec.Struct, frozen=True, gc=False):
     """Close the connection. The dialler opens a new one with back-off (R1)."""
 
     link: LinkId
@@ -222,8 +205,7 @@ class RefusalReason(StrEnum):
     STOPPING = "stopping"
 
 
-@dataclass(frozen=True, slots=True)
-class Stored:
+class Stored(msgspec.Struct, frozen=True, gc=False):
     """Done at the write concern: `acks` of `nodes` nodes hold the entries durably.
 
     `is_replayed`: an earlier append with the same idempotency key stored them (P6).
@@ -236,8 +218,7 @@ class Stored:
     is_replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Pending:
+class Pending(msgspec.Struct, frozen=True, gc=False):
     """Stored, not yet at the write concern: the timeout passed, or the node stops.
 
     `acks` are the URLs of the nodes that hold the entries durably, the master's first.
@@ -250,8 +231,7 @@ class Pending:
     is_replayed: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(msgspec.Struct, frozen=True, gc=False):
     """Proved not stored.
 
     Attributes:
@@ -268,16 +248,14 @@ class Refused:
 AppendOutcome = Stored | Pending | Refused
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerAppend:
+class AnswerAppend(msgspec.Struct, frozen=True, gc=False):
     """Give a waiting append its outcome; each request is answered at most once."""
 
     request: RequestId
     outcome: AppendOutcome
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerRead:
+class AnswerRead(msgspec.Struct, frozen=True, gc=False):
     """Let a waiting read go on: it shows everything up to `committed_id` (P4).
 
     Attributes:
@@ -304,8 +282,7 @@ class Level(StrEnum):
     ERROR = "error"
 
 
-@dataclass(frozen=True, slots=True)
-class Say:
+class Say(msgspec.Struct, frozen=True, gc=False):
     """One line for an operator: a state changed, a link came or went, a node refused."""
 
     level: Level

@@ -5,8 +5,9 @@ PURE.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NewType
+
+import msgspec
 
 EntryId = NewType("EntryId", int)
 """The place of an entry: 1, 2, 3 … without gaps; 0 is "before the first"."""
@@ -52,16 +53,14 @@ def node_of(owner: NodeId) -> NodeId:
     return NodeId(owner.partition("/")[0])
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Position:
+class Position(msgspec.Struct, frozen=True, gc=False, order=True):
     """How far a log goes: by epoch first, then by id (Raft's "more up to date")."""
 
     epoch: Epoch
     last_id: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
+class Head(msgspec.Struct, frozen=True, gc=False):
     """The end of a batch: its position, and the hash of every byte up to there."""
 
     epoch: Epoch

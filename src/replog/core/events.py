@@ -5,8 +5,9 @@ PURE. Events are past: the shell says what came to pass, the core decides what f
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import NewType
+
+import msgspec
 
 from replog.core.entry import NO_ENTRY, EntryId, Epoch, Head, Tick
 from replog.core.messages import Damage, Message
@@ -22,8 +23,7 @@ SecondaryIndex = NewType("SecondaryIndex", int)
 """Place of a configured secondary in the master's configuration, from 0."""
 
 
-@dataclass(frozen=True, slots=True)
-class Ticked:
+class Ticked(msgspec.Struct, frozen=True, gc=False):
     """Time went on. `now` never goes back; ticks may be skipped."""
 
     now: Tick
@@ -32,23 +32,20 @@ class Ticked:
 # --- disk ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Written:
+class Written(msgspec.Struct, frozen=True, gc=False):
     """The running `Persist`'s write returned whole; its fdatasync runs (R7)."""
 
     head: Head
     size: int
 
 
-@dataclass(frozen=True, slots=True)
-class Persisted:
+class Persisted(msgspec.Struct, frozen=True, gc=False):
     """Everything up to `head` is covered by a completed fdatasync."""
 
     head: Head
 
 
-@dataclass(frozen=True, slots=True)
-class PersistRefused:
+class PersistRefused(msgspec.Struct, frozen=True, gc=False):
     """The running persist failed and provably left nothing behind.
 
     `is_full`: for want of space. `is_too_large`: it is beyond what a batch may have, which
@@ -61,29 +58,25 @@ class PersistRefused:
     is_too_large: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class PersistFailed:
+class PersistFailed(msgspec.Struct, frozen=True, gc=False):
     """The running persist failed and what it left is unknown: the node ends after this."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class EpochStored:
+class EpochStored(msgspec.Struct, frozen=True, gc=False):
     """The epoch of the last `StoreEpoch` is durable in node.json."""
 
     epoch: Epoch
 
 
-@dataclass(frozen=True, slots=True)
-class CutDone:
+class CutDone(msgspec.Struct, frozen=True, gc=False):
     """The log ends at `head` now; what was beyond it is in quarantine, durably (R14)."""
 
     head: Head
 
 
-@dataclass(frozen=True, slots=True)
-class LookedUp:
+class LookedUp(msgspec.Struct, frozen=True, gc=False):
     """Answer to `LookUp`: which of the heads are batch ends of this node's log."""
 
     link: LinkId
@@ -91,15 +84,13 @@ class LookedUp:
     present: tuple[bool, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DamageFound:
+class DamageFound(msgspec.Struct, frozen=True, gc=False):
     """A range does not verify (found at open, by a read or by the scrubber), R13."""
 
     damage: Damage
 
 
-@dataclass(frozen=True, slots=True)
-class DamageRepaired:
+class DamageRepaired(msgspec.Struct, frozen=True, gc=False):
     """The range verifies again: its bytes came from another node (R13).
 
     Each range that is damaged all the same has been said before, as `DamageFound`: the tail
@@ -110,8 +101,7 @@ class DamageRepaired:
     head: Head
 
 
-@dataclass(frozen=True, slots=True)
-class RepairFailed:
+class RepairFailed(msgspec.Struct, frozen=True, gc=False):
     """The bytes that came do not close the chain on both sides (R13)."""
 
     damage: Damage
@@ -121,32 +111,28 @@ class RepairFailed:
 # --- links --------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class LinkOpened:
+class LinkOpened(msgspec.Struct, frozen=True, gc=False):
     """A connection stands. On a master `secondary` says which one was dialled."""
 
     link: LinkId
     secondary: SecondaryIndex | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class DialFailed:
+class DialFailed(msgspec.Struct, frozen=True, gc=False):
     """A secondary could not be reached: refused, no such name, no answer (R1)."""
 
     secondary: SecondaryIndex
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class LinkClosed:
+class LinkClosed(msgspec.Struct, frozen=True, gc=False):
     """The connection is gone, whoever ended it."""
 
     link: LinkId
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(msgspec.Struct, frozen=True, gc=False):
     """A message came over a link. The payload of `Batches` has been verified to lead
     from its `after` to its `head`; what does not verify arrives as `ReceivedBad`."""
 
@@ -154,16 +140,14 @@ class Received:
     message: Message
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedBad:
+class ReceivedBad(msgspec.Struct, frozen=True, gc=False):
     """Bytes came over a link that are no message, or batches that do not verify (R5)."""
 
     link: LinkId
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class BatchesSent:
+class BatchesSent(msgspec.Struct, frozen=True, gc=False):
     """Answer to `SendBatches`: a frame of `size` bytes ending at `head` is on its way.
 
     Of size 0 where nothing could be read: `DamageFound` says why. `committed_id` is the
@@ -181,8 +165,7 @@ class BatchesSent:
 # --- clients ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class AppendRequested:
+class AppendRequested(msgspec.Struct, frozen=True, gc=False):
     """A client wants `messages` (JSON strings, encoded) stored as one run of entries.
 
     Attributes:
@@ -202,8 +185,7 @@ class AppendRequested:
     expect: EntryId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class KeysLoaded:
+class KeysLoaded(msgspec.Struct, frozen=True, gc=False):
     """Answer to `LoadKeys`: the ids in its range that have a key, ascending, with that.
 
     `keys` is None where damage hides some of them; `DamageFound` has said so before.
@@ -213,8 +195,7 @@ class KeysLoaded:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class KeysConfirmed:
+class KeysConfirmed(msgspec.Struct, frozen=True, gc=False):
     """Answer to `ConfirmKeys`.
 
     Attributes:
@@ -230,8 +211,7 @@ class KeysConfirmed:
     number: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class AcksAwaited:
+class AcksAwaited(msgspec.Struct, frozen=True, gc=False):
     """A client wants to know when `concern` is met for an entry that is stored (P2).
 
     Answered as an append of that entry would be: `Stored`, or `Pending` after `timeout`.
@@ -243,8 +223,7 @@ class AcksAwaited:
     timeout: Tick | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReadRequested:
+class ReadRequested(msgspec.Struct, frozen=True, gc=False):
     """A client wants to read what is committed (R7).
 
     Attributes:
@@ -262,22 +241,19 @@ class ReadRequested:
     timeout: Tick | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RequestAbandoned:
+class RequestAbandoned(msgspec.Struct, frozen=True, gc=False):
     """The client of a waiting append or read hung up; what it stored stays stored."""
 
     request: RequestId
 
 
-@dataclass(frozen=True, slots=True)
-class DelayChanged:
+class DelayChanged(msgspec.Struct, frozen=True, gc=False):
     """The operator set this secondary's injected delay (R12)."""
 
     delay: Tick
 
 
-@dataclass(frozen=True, slots=True)
-class StopRequested:
+class StopRequested(msgspec.Struct, frozen=True, gc=False):
     """The node is to end: waiting appends are answered "pending", waiting reads as they are."""
 
 

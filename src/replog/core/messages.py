@@ -27,8 +27,9 @@ One link, in order:
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import StrEnum
+
+import msgspec
 
 from replog.core.entry import (
     NO_ENTRY,
@@ -53,8 +54,7 @@ FETCH_BYTES = 8 * 1024 * 1024
 """Most bytes of one answer to a `Fetch`: the asking node holds them in memory (P10)."""
 
 
-@dataclass(frozen=True, slots=True)
-class Damage:
+class Damage(msgspec.Struct, frozen=True, gc=False):
     """A range of the log that does not verify (R13): named, never served, never cut.
 
     Attributes:
@@ -79,8 +79,7 @@ class Damage:
         return EntryId(self.before.last_id + 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Hello:
+class Hello(msgspec.Struct, frozen=True, gc=False):
     """The secondary's first word on a link. It holds no head: see `Report` (R8).
 
     `members` are the URLs that its last master told it, for a restore (R9).
@@ -95,8 +94,7 @@ class Hello:
     members: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Welcome:
+class Welcome(msgspec.Struct, frozen=True, gc=False):
     """The master's answer: its epoch, stored durably before this is sent (R8).
 
     `members` are the URLs of all nodes, the master's first: what a restore needs (R9).
@@ -111,8 +109,7 @@ class Welcome:
     reign: ReignId = NO_REIGN
 
 
-@dataclass(frozen=True, slots=True)
-class Report:
+class Report(msgspec.Struct, frozen=True, gc=False):
     """The secondary's durable log, told after the link's epoch is stored durably (R8)."""
 
     head: Head
@@ -120,15 +117,13 @@ class Report:
     damage: tuple[Damage, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Probe:
+class Probe(msgspec.Struct, frozen=True, gc=False):
     """Asks which batch ends of the secondary's log surround `id` (R3)."""
 
     id: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class ProbeAnswer:
+class ProbeAnswer(msgspec.Struct, frozen=True, gc=False):
     """`below.last_id <= id < above.last_id`; above is None at the end of the log."""
 
     id: EntryId
@@ -136,16 +131,14 @@ class ProbeAnswer:
     above: Head | None
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(msgspec.Struct, frozen=True, gc=False):
     """Asks for the batches after `after`, to the end or up to `through` (R8, R13)."""
 
     after: Head
     through: EntryId | None
 
 
-@dataclass(frozen=True, slots=True)
-class FetchEnd:
+class FetchEnd(msgspec.Struct, frozen=True, gc=False):
     """Ends the answer to a `Fetch`: after it the asked node sends nothing by itself.
 
     `after` is the head up to which it sent; where it holds more, ask again from there.
@@ -156,22 +149,19 @@ class FetchEnd:
     found: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Cut:
+class Cut(msgspec.Struct, frozen=True, gc=False):
     """Orders the secondary back to `to`, the last batch that both hold (R3)."""
 
     to: Head
 
 
-@dataclass(frozen=True, slots=True)
-class StreamStart:
+class StreamStart(msgspec.Struct, frozen=True, gc=False):
     """The secondary's whole log is proven common up to `after`, its head (R7)."""
 
     after: Head
 
 
-@dataclass(frozen=True, slots=True)
-class Batches:
+class Batches(msgspec.Struct, frozen=True, gc=False):
     """Whole batches of one segment, as the bytes that stand in its file (R4).
 
     `payload` follows directly on `after` and ends at `head`; where it opens a segment it
@@ -186,24 +176,21 @@ class Batches:
     payload: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class CommitNews:
+class CommitNews(msgspec.Struct, frozen=True, gc=False):
     """Every entry up to `committed_id` can never be taken back any more (R7)."""
 
     epoch: Epoch
     committed_id: EntryId
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledgement:
+class Acknowledgement(msgspec.Struct, frozen=True, gc=False):
     """The secondary's durable head, cumulative (R5); counted up to `damaged_from` - 1."""
 
     head: Head
     damaged_from: EntryId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Heartbeat:
+class Heartbeat(msgspec.Struct, frozen=True, gc=False):
     """A sign of life (R11).
 
     Attributes:
@@ -219,8 +206,7 @@ class Heartbeat:
     at: Tick = NO_TICK
 
 
-@dataclass(frozen=True, slots=True)
-class ReadBarrier:
+class ReadBarrier(msgspec.Struct, frozen=True, gc=False):
     """A secondary asks what is committed now: what it shows then is as fresh as that (P4).
 
     `number` grows on each link, one question being on its way at a time.
@@ -230,8 +216,7 @@ class ReadBarrier:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class ReadMark:
+class ReadMark(msgspec.Struct, frozen=True, gc=False):
     """The answer to `ReadBarrier`: what was committed when it came.
 
     None where this master cannot say so, because another one may reign (R8).
@@ -259,8 +244,7 @@ class RefusalKind(StrEnum):
     """The other end speaks a format that is not known here."""
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(msgspec.Struct, frozen=True, gc=False):
     """The last word on a link that is closed on purpose."""
 
     kind: RefusalKind

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from replog.core.entry import EntryId, Tick
 from replog.core.events import RequestId
 
 
-@dataclass(frozen=True, slots=True)
-class QueuedAppend:
+class QueuedAppend(msgspec.Struct, frozen=True, gc=False):
     """An append that has no ids yet: provably not stored."""
 
     request: RequestId
@@ -26,8 +26,7 @@ class QueuedAppend:
     expect: EntryId | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class WaitingAppend:
+class WaitingAppend(msgspec.Struct, frozen=True, gc=False):
     """An append with ids whose client has not been answered.
 
     `copies` nodes, the master counted, must hold `last_id` durably (R10).
