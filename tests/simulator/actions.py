@@ -127,6 +127,10 @@ def corrupt(world: World, node: SimNode) -> None:
     world.network.corrupts += 1
 
 
+def repeat(world: World, node: SimNode) -> None:
+    world.network.duplicates += world.random.choice((1, 1, 5))
+
+
 def jump_clock(world: World, node: SimNode) -> None:
     node.clock_skew_ms += world.random.randint(-3_600_000, 3_600_000)
 
@@ -165,6 +169,7 @@ _DO: dict[str, Callable[[World, SimNode], None]] = {
     "write back": lambda world, node: node.disk.write_back(),
     "drop clean pages": lambda world, node: node.disk.drop_clean_pages(),
     "corrupt a batch": corrupt,
+    "repeat a message": repeat,
     "jump clock": jump_clock,
     "change delay": lambda world, node: world.faults.change_delay(node),
     "scrub": scrub,

@@ -17,7 +17,7 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from replog.core.events import LinkId, SecondaryIndex
-from replog.core.messages import Batches, Message
+from replog.core.messages import Batches, Heartbeat, Message
 from tests.simulator.clock import Clock, seconds
 
 CONNECT_TIMEOUT = seconds(1.5)
@@ -68,6 +68,8 @@ class Network:
 
     Attributes:
         paused: (from, to) names between which everything is held.
+        corrupts: batches that are still to arrive with a bit turned over.
+        duplicates: messages that are still to arrive a second time.
         latency: bounds of one message's way, in clock units.
         counts: how often each thing happened, for the run's sometimes-assertions.
     """
@@ -79,6 +81,7 @@ class Network:
         self.paused: set[tuple[str, str]] = set()
         self.latency = (1, 50)
         self.corrupts = 0
+        self.duplicates = 0
         self.counts: dict[str, int] = {}
 
     def dial(self, dialler: Station, target: Station, secondary: SecondaryIndex) -> None:
@@ -107,7 +110,9 @@ class Network:
         """Send from `end`; lost without a word where the connection is over."""
         assert end.peer is not None
         if end.is_open:
-            self._put(end.peer, self._maybe_corrupt(message))
+            message = self._maybe_corrupt(message)
+            self._put(end.peer, message)
+            self._maybe_repeat(end, message)
 
     def close(self, end: End, reason: str) -> None:
         """End the connection from one side: what was sent before still goes out first."""
@@ -245,6 +250,23 @@ class Network:
 
     def _delay(self) -> int:
         return self._random.randint(*self.latency)
+
+    def _maybe_repeat(self, end: End, message: Message) -> None:
+        """Let it come once more, behind some of what follows it on the connection.
+
+        No transport of ours does that; a receiver must bear it all the same (R5).
+        """
+        if not self.duplicates or isinstance(message, Heartbeat):
+            return
+        self.duplicates -= 1
+
+        def again() -> None:
+            assert end.peer is not None
+            if end.is_open:
+                self.count(f"duplicate: {type(message).__name__}")
+                self._put(end.peer, message)
+
+        self._clock.after(self._random.choice((0, 1, 5)) * self._delay(), again)
 
     def _maybe_corrupt(self, message: Message) -> Message:
         """Turn a bit of a batch over, as TCP's checksum lets through once in a while."""

@@ -26,12 +26,13 @@ from replog.core.events import (
     AcksAwaited,
     AppendRequested,
     Event,
+    LookedUp,
     Persisted,
     ReadRequested,
     Written,
 )
 from replog.core.leadership import Leadership
-from replog.core.messages import CommitNews
+from replog.core.messages import Acknowledgement, CommitNews
 from replog.core.progress import Peer
 from replog.core.reading import SecondaryReading
 from replog.core.reign import Reign
@@ -75,6 +76,19 @@ def acknowledge_before_fsync(patch: pytest.MonkeyPatch) -> None:
                 return step(self, event)
 
     patch.setattr(Secondary, "step", hasty)
+
+
+def acknowledge_what_comes_twice(patch: pytest.MonkeyPatch) -> None:
+    """A secondary acknowledges a batch that it was sent before, durable or not."""
+    looked_up = Secondary._looked_up
+
+    def hasty(self: Secondary, event: LookedUp, out: list[Effect]) -> None:
+        if event.link == self.facts.link and event.present[0]:
+            out.append(Send(event.link, Acknowledgement(event.heads[0])))
+        else:
+            looked_up(self, event, out)
+
+    patch.setattr(Secondary, "_looked_up", hasty)
 
 
 def never_sync_segments(patch: pytest.MonkeyPatch) -> None:
@@ -292,6 +306,12 @@ def count_lag_from_when_the_word_came(patch: pytest.MonkeyPatch) -> None:
 
 PLANTED = (
     Planted("acknowledging before fsync", acknowledge_before_fsync, 20),
+    Planted(
+        "acknowledging what comes twice",
+        acknowledge_what_comes_twice,
+        200,
+        focus="repeat a message",
+    ),
     Planted("no fsync of segments", never_sync_segments, 20),
     Planted("no fsync of directories", never_sync_directories, 20),
     Planted("trusting the page cache at open", trust_the_page_cache_at_open, 200),

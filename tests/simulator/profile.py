@@ -41,6 +41,7 @@ ACTIONS: dict[str, float] = {
     "write back": 2.0,
     "drop clean pages": 1.0,
     "corrupt a batch": 0.6,
+    "repeat a message": 1.0,
     "jump clock": 0.7,
     "change delay": 0.7,
     "scrub": 1.0,

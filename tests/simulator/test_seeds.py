@@ -50,6 +50,8 @@ SOMETIMES = (
     "late bytes of a dead link",
     "paused direction",
     "corrupted batch on a link",
+    "duplicate: Batches",
+    "duplicate: Acknowledgement",
     "dial failed: refused",
     "dial failed: no answer",
     "client hung up",

@@ -157,7 +157,7 @@ class World:
         """No fault from now on; what is down or cut off comes back."""
         self.note(None, "* peace")
         self.is_calm = True
-        self.network.corrupts = 0
+        self.network.corrupts = self.network.duplicates = 0
         self.network.resume()
         for node in self.nodes:
             node.disk.is_full = False
