@@ -5,13 +5,16 @@ from __future__ import annotations
 import collections
 import os
 import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from tests.simulator.__main__ import main
 from tests.simulator.history import run
+from tests.simulator.planted import never_sync_segments
 from tests.simulator.world import Trace
 
 ROOT = Path(__file__).parents[2]
@@ -133,3 +136,30 @@ def test_a_seed_gives_the_same_history_in_another_process_with_other_hashes() ->
     trace = Trace()
     run(5, trace=trace)
     assert trace_hash("1") == trace_hash("2") == trace.hash()
+
+
+def test_the_command_that_a_failing_seed_prints_repeats_its_history_exactly(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Run in this process, so that the bug that was put in is there the second time too."""
+    never_sync_segments(monkeypatch)
+    trace, error = first_failure(steps=60, focus="lose power")
+    [note] = error.__notes__
+    words = shlex.split(note.removeprefix("repeat it with: "))
+    assert words[:3] == [".venv/bin/python", "-m", "tests.simulator"]
+    monkeypatch.setattr(sys, "argv", words[2:])
+    assert main() == 1
+    printed, complaint = capsys.readouterr()
+    assert printed.splitlines()[:-1] == trace.lines
+    assert str(error) in complaint
+    assert note in complaint
+
+
+def first_failure(*, steps: int, focus: str) -> tuple[Trace, AssertionError]:
+    for seed in range(50):
+        trace = Trace()
+        try:
+            run(seed, steps=steps, focus=focus, trace=trace)
+        except AssertionError as error:
+            return trace, error
+    raise AssertionError("the bug that was put in was not seen")
