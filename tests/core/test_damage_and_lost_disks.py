@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import hashlib
 
+import pytest
+
+from replog.core.admission import damaged_detail
 from replog.core.effects import (
     AnswerAppend,
     CutLog,
@@ -255,3 +258,18 @@ def test_damage_does_not_take_the_note_of_a_master_back() -> None:
     effects = master.step(DamageRepaired(damage(4, 5), head(10)))
     noted = effects.index(NoteCommit(EntryId(10)))
     assert effects[noted + 1] == Show(EntryId(10))
+
+
+@pytest.mark.parametrize(
+    ("others", "way"),
+    [
+        (("http://s1", "http://s2"), "from the first of http://s1, http://s2 that holds it"),
+        ((), "no other node is configured that could hold it"),
+    ],
+)
+def test_a_damaged_master_names_the_ways_out(others: tuple[str, ...], way: str) -> None:
+    found = Damage(GENESIS, EntryId(3), "1.ndjson", 7, "a hash differs", EntryId(3))
+    detail = damaged_detail(found, others)
+    assert detail.startswith("damage in segment 1.ndjson at byte 7, entry 1 to entry 3: ")
+    assert way in detail
+    assert "--accept-loss" in detail

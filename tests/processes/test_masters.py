@@ -77,3 +77,28 @@ def test_a_directory_that_was_a_secondarys_starts_as_master_only_with_take_over(
         wait_live(cluster, MASTER)
         told |= {stories.append(cluster, "after the take-over", w="all"): "after the take-over"}
         assert stories.messages(cluster, S2) == list(told.values())
+
+
+def test_a_damaged_master_whose_secondaries_are_gone_goes_on_when_its_loss_is_accepted(
+    tmp_path: Path,
+) -> None:
+    with ProcessCluster(tmp_path, secondaries=1) as cluster:
+        cluster.start_all()
+        told = fill(cluster, 3)
+        for node in cluster.nodes:
+            cluster.stop(node)
+        [segment] = cluster.master.segment_files()
+        good = segment.read_bytes()
+        segment.write_bytes(good.replace(b"entry 2", b"entry 3"))
+        cluster.start(MASTER)
+        wait_live(cluster, MASTER)
+        refused = stories.try_append(cluster, "must not be stored", w=1, timeout=1)
+        assert refused.status_code == 503
+        assert "--accept-loss" in refused.json()["detail"]
+        cluster.stop(MASTER)
+        cluster.master.start("--accept-loss")
+        wait_live(cluster, MASTER)
+        assert stories.append(cluster, "after the loss", w=1) == 3
+        assert stories.messages(cluster, MASTER) == [told[1], told[2], "after the loss"]
+        [kept] = (cluster.master.data / "quarantine").iterdir()
+        assert b"entry 3" in kept.read_bytes()

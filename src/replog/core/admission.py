@@ -5,10 +5,13 @@ PURE.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from replog.core.damage import damage_line
 from replog.core.effects import RefusalReason, Refused
 from replog.core.entry import Tick, ticks
 from replog.core.facts import MasterFacts
+from replog.core.messages import Damage
 from replog.core.reign import Phase, Reign
 from replog.core.replicas import Replicas
 from replog.core.write_concern import majority
@@ -30,6 +33,20 @@ def foreign_detail(reign: Reign) -> str:
     return (
         f"{reign.foreign}; if this master lost its disk, bring the log back with: "
         f"replog restore --from URL DATA_DIR"
+    )
+
+
+def damaged_detail(damage: Damage, others: Sequence[str]) -> str:
+    """Return what is damaged, and the ways out (R8, R13)."""
+    way = (
+        f"it is repaired by itself from the first of {', '.join(others)} that holds it: start "
+        f"them, or if they are gone for good"
+        if others
+        else "no other node is configured that could hold it: put a backup in its place, or"
+    )
+    return (
+        f"{damage_line(damage)}; nothing was stored, and {way} start this node with "
+        f"--accept-loss, which goes on with what stands before the damage"
     )
 
 
@@ -77,7 +94,8 @@ class Admission:
         if reign.superseded:
             return Refused(RefusalReason.SUPERSEDED, superseded_detail(reign))
         if facts.damage:
-            return Refused(RefusalReason.DAMAGED, damage_line(facts.damage[0]))
+            others = [peer.url for peer in self._replicas.peers]
+            return Refused(RefusalReason.DAMAGED, damaged_detail(facts.damage[0], others))
         if reign.must_hear_all and reign.phase is not Phase.SERVING:
             missing = [peer.url for peer in self._replicas.peers if not peer.has_spoken]
             if missing:
