@@ -277,12 +277,21 @@ def kill_under_load(cluster: Cluster, *, seed: int, rounds: int, clients: int = 
         _kill_rounds(cluster, random, seed=seed, rounds=rounds, clients=clients, told=told)
 
 
+def _all_kinds_of_victims(cluster: Cluster, random: Random, rounds: int) -> list[tuple[str, ...]]:
+    """Return whom each round kills: the master, a secondary and all at once among them."""
+    kinds = [(MASTER,), (S1,), (S2,), (S1, S2), cluster.nodes]
+    victims = [(MASTER,), (random.choice((S1, S2)),), cluster.nodes]
+    victims += [random.choice(kinds) for _ in range(rounds - len(victims))]
+    random.shuffle(victims)
+    return victims
+
+
 def _kill_rounds(
     cluster: Cluster, random: Random, *, seed: int, rounds: int, clients: int, told: dict[int, str]
 ) -> None:
-    for number in range(rounds):
+    for number, victims in enumerate(_all_kinds_of_victims(cluster, random, rounds)):
         plan = Killing(
-            victims=random.choice([(MASTER,), (S1,), (S2,), (S1, S2), cluster.nodes]),
+            victims=victims,
             w=random.choice(["1", "2", "majority", "all"]),
             after=random.randint(1, 1500),
         )
