@@ -5,6 +5,7 @@ SHELL.
 
 from __future__ import annotations
 
+import itertools
 import json
 import subprocess
 import sys
@@ -33,16 +34,27 @@ def measure(*arguments: str | Path) -> str:
 def test_the_benchmark_runs_through_and_reports_every_figure(tmp_path: Path) -> None:
     report = json.loads(measure("benchmarks", "--smoke", "--json", "--directory", tmp_path))
     assert [line["clients"] for line in report["appends"]["appends"]] == [1, 4]
-    assert all(line["per_second"]["median"] > 0 for line in report["appends"]["appends"])
+    for line in report["appends"]["appends"]:
+        assert line["per_second"]["median"] > 0
+        assert 0 < line["p50_ms"]["median"] <= line["p99_ms"]["median"]
     assert report["producer"]["per_second"]["median"] > 0
     following = report["following"]
     assert (following["followers"], following["followers_wrong"]) == (20, 0)
     assert following["appends_followed_p50_ms"]["median"] > 0
     (large,) = report["large"]
     assert large["entries"] == 2000
-    for figure in ("read_mb_per_second", "catch_up_mb_per_second", "restart_master_s"):
-        assert large[figure]["median"] > 0
-    assert set(large["memory_mb_after"]) == {"master", "secondary-1", "secondary-2"}
+    for figure in (
+        "read_mb_per_second",
+        "read_secondary_mb_per_second",
+        "catch_up_mb_per_second",
+        "restart_master_s",
+        "restart_secondary_s",
+    ):
+        assert large[figure]["median"] > 0, figure
+    for part, when in itertools.product((report["appends"], large), ("before", "after")):
+        memory = part[f"memory_mb_{when}"]
+        assert set(memory) == {"master", "secondary-1", "secondary-2"}
+        assert all(megabytes > 0 for megabytes in memory.values())
     assert list(tmp_path.iterdir()) == [], "something was left behind"
 
 
