@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+
 import pytest
 
 from replog.http.limits import Deadlines
@@ -33,7 +35,10 @@ def test_headers_that_stop_arriving_are_answered_408_and_closed() -> None:
         assert connection.is_closed()
 
 
-def test_a_body_that_stops_arriving_is_answered_408_and_nothing_is_stored() -> None:
+def test_a_body_that_stops_arriving_is_answered_408_and_nothing_is_stored(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, logger="replog.http")
     with _served(body_s=0.1) as served, served.connect() as connection:
         connection.send(b'POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 15\r\n\r\n{"message":')
         answer = connection.answer()
@@ -44,6 +49,8 @@ def test_a_body_that_stops_arriving_is_answered_408_and_nothing_is_stored() -> N
         wait_until(
             lambda: served.app.log_routes.appends.bytes_in_flight == 0, "its bytes are given back"
         )
+    [line] = [text for text in caplog.messages if "refused" in text]
+    assert line.startswith("append refused, nothing stored: The body stopped arriving")
 
 
 def test_a_body_that_drips_has_no_progress() -> None:

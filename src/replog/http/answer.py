@@ -19,6 +19,8 @@ log = logging.getLogger("replog.http")
 JSON_HEADER = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"no-store")
 
+LOGS_PATH = "/logs"
+
 BREAK_OFF = "replog.break_off"
 """What this project's own server takes beside the messages of ASGI, see `break_off`."""
 
@@ -58,6 +60,11 @@ async def break_off(scope: Scope, send: Send) -> None:
     """
     if BREAK_OFF in scope.get("extensions", ()):
         await send({"type": BREAK_OFF})
+
+
+def is_append(scope: Scope) -> bool:
+    """Return whether a request wants something appended."""
+    return bool(scope["method"] == "POST" and scope["path"] == LOGS_PATH)
 
 
 def log_refused_append(scope: Scope, problem: Problem) -> None:

@@ -15,12 +15,12 @@ from starlette.types import Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
 from replog import __version__
-from replog.http.answer import send_problem
+from replog.http.answer import LOGS_PATH, send_problem
 from replog.http.body import ClientGone
 from replog.http.cluster_routes import REPLICATION_PATH, cluster_router
 from replog.http.facade import ServedNode
 from replog.http.limits import Limits
-from replog.http.log_routes import BELOW_LOGS, LOGS_PATH, LogRoutes
+from replog.http.log_routes import BELOW_LOGS, LogRoutes
 from replog.http.operations_routes import operations_router
 from replog.http.problems import PROBLEMS, Problem, ProblemError, not_found
 from replog.http.query import parse_query

@@ -8,7 +8,7 @@ from __future__ import annotations
 from starlette.types import Receive, Scope, Send
 
 from replog.http.acks_routes import AcksRoutes
-from replog.http.answer import log_refused_append, send_problem
+from replog.http.answer import LOGS_PATH, is_append, log_refused_append, send_problem
 from replog.http.append_routes import AppendRoutes
 from replog.http.body import ClientGone
 from replog.http.facade import ServedNode
@@ -19,7 +19,6 @@ from replog.http.problems import PROBLEMS, Problem, ProblemError, not_found
 from replog.http.read_routes import ReadRoutes
 from replog.node.views import Role
 
-LOGS_PATH = "/logs"
 BELOW_LOGS = "/logs/"
 
 _READING = ("GET", "HEAD")
@@ -55,7 +54,7 @@ class LogRoutes:
             return
         # The error is gone, and with its traceback the body that was refused: a client that
         # does not take its answer does not hold it.
-        if method == "POST" and scope["path"] == LOGS_PATH:
+        if is_append(scope):
             log_refused_append(scope, problem)
         await send_problem(scope, receive, send, problem)
 

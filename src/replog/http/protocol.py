@@ -20,13 +20,14 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from replog.http.answer import BREAK_OFF
+from replog.http.answer import BREAK_OFF, is_append, log_refused_append
 from replog.http.body import CLOSE, DISCARDED_BYTES_MAX
 from replog.http.cycle import NodeCycle
 from replog.http.limits import Deadlines
 from replog.http.problems import PROBLEMS, Problem
 
 if TYPE_CHECKING:
+    from starlette.types import Scope
     from uvicorn._types import ASGI3Application
 
 HEADER_BYTES_MAX = 64 * 1024
@@ -285,8 +286,13 @@ class NodeProtocol(HttpToolsProtocol):
         """
         if self.transport.is_closing():
             return
+        problem = Problem(PROBLEMS[name], detail)
+        if self._reading is Reading.BODY and not self.cycle.response_complete:
+            scope: Scope = dict(self.scope)
+            if is_append(scope):
+                log_refused_append(scope, problem)
         if self._may_answer():
-            self.transport.write(self._problem_bytes(Problem(PROBLEMS[name], detail)))
+            self.transport.write(self._problem_bytes(problem))
         running = self._running
         if running is not None and not running.response_complete:
             running.disconnected = True
