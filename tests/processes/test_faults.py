@@ -145,6 +145,16 @@ def fill_up(cluster: Cluster) -> tuple[int, dict[int, str]]:
     raise AssertionError("the disk never filled")
 
 
+def wait_said_in_order(cluster: ProcessCluster, node: str, first: str, last: str) -> None:
+    """Return when the node's last word of the two is `last`, and it said `first` before."""
+
+    def is_said() -> bool:
+        said = cluster.node[node].said()
+        return 0 <= said.find(first) < said.rfind(first) + 1 <= said.rfind(last)
+
+    wait_until(is_said, f"{node} says {first!r}, then {last!r}", explain=cluster.explain)
+
+
 def wait_beats(cluster: Cluster, node: str) -> None:
     """Return when a master was heard, and heard, by each secondary once more."""
 
@@ -187,6 +197,7 @@ def test_a_full_disk_refuses_appends_and_nothing_else_and_resumes_by_itself(
         )
         assert cluster.master.pid == pid
         assert cluster.master.is_running
+        wait_said_in_order(cluster, MASTER, "read-only: ", "appends are taken again")
         stories.check_history(cluster, told | {len(told) + 1: "there is space"})
 
 
@@ -209,4 +220,5 @@ def test_a_full_disk_on_a_secondary_holds_up_only_who_counts_it(tmp_path: Path) 
             ballast.unlink()
             subprocess.run(["mount", "-o", "remount,size=64m", str(tmp_path / S1)], check=True)
         assert waiting.status == 200
+        wait_said_in_order(cluster, S1, "the disk is full: ", "the disk takes batches again")
         stories.check_history(cluster, load.acknowledged.messages | {1001: "on all three"})

@@ -120,11 +120,17 @@ def refusals(cluster: ProcessCluster, node: str) -> list[tuple[str, str]]:
     return [line for line in told(cluster, node) if line[1].startswith("append refused")]
 
 
-def test_an_append_that_the_state_of_the_cluster_refuses_is_a_warning(tmp_path: Path) -> None:
+def test_a_lost_quorum_and_its_return_are_said_though_nobody_appends(tmp_path: Path) -> None:
     with json_cluster(tmp_path, "--quorum", "majority") as cluster:
         cluster.start(MASTER)
         wait_live(cluster, MASTER)
+        said = wait_told(cluster, MASTER, "warning", "read-only: ")
+        assert "1 of 3 nodes are reachable, 2 are required" in said
         answer = stories.try_append(cluster, "x", w=1)
         assert answer.status_code == 503, answer.text
-        said = wait_told(cluster, MASTER, "warning", "append refused: ")
-        assert "2 are required" in said
+        assert "2 are required" in wait_told(cluster, MASTER, "warning", "append refused: ")
+        cluster.start(S1)
+        wait_told(cluster, MASTER, "warning", "appends are taken again")
+        assert stories.append(cluster, "y", w=2) == 1
+        cluster.kill(S1)
+        wait_told(cluster, MASTER, "warning", "read-only: ", times=2)

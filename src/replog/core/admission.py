@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from replog.core.damage import damage_line
-from replog.core.effects import RefusalReason, Refused
+from replog.core.effects import Effect, Level, RefusalReason, Refused, Say
 from replog.core.entry import Tick, ticks
 from replog.core.facts import MasterFacts
 from replog.core.messages import Damage
@@ -71,6 +71,7 @@ class Admission:
         self._requires_quorum = requires_quorum
         self._disk_full = ""
         self._disk_full_until = facts.now
+        self._is_said_to_refuse = False
         self.is_stopping = False
 
     @property
@@ -106,17 +107,35 @@ class Admission:
                 )
         if self._disk_full and facts.now < self._disk_full_until:
             return Refused(RefusalReason.DISK_FULL, self._disk_full)
-        if reign.phase is Phase.SERVING and self._requires_quorum:
-            reachable = self._replicas.reachable()
-            if reachable < self.quorum_required:
-                away = ", ".join(peer.url for peer in self._replicas.peers if not peer.takes_part)
-                return Refused(
-                    RefusalReason.NO_QUORUM,
-                    f"{reachable} of {self.nodes} nodes are reachable, "
-                    f"{self.quorum_required} are required, and nothing was stored; start the "
-                    f"missing nodes ({away}) or mend the way to them: it recovers by itself",
-                )
-        return None
+        missed = self._missed_quorum()
+        return Refused(RefusalReason.NO_QUORUM, missed) if missed else None
+
+    def _missed_quorum(self) -> str:
+        """Return how many nodes are out of reach that a quorum needs; "" where none is."""
+        if not self._requires_quorum or self._reign.phase is not Phase.SERVING:
+            return ""
+        reachable = self._replicas.reachable()
+        if reachable >= self.quorum_required:
+            return ""
+        away = ", ".join(peer.url for peer in self._replicas.peers if not peer.takes_part)
+        return (
+            f"{reachable} of {self.nodes} nodes are reachable, "
+            f"{self.quorum_required} are required, and nothing was stored; start the "
+            f"missing nodes ({away}) or mend the way to them: it recovers by itself"
+        )
+
+    def say_change(self, out: list[Effect]) -> None:
+        """Say once what stops appends and recovers by itself, and that it did (R11).
+
+        Other reasons are said where they are found, and need an operator.
+        """
+        if self.is_stopping:
+            return
+        why = self._disk_full or self._missed_quorum()
+        if bool(why) is not self._is_said_to_refuse:
+            self._is_said_to_refuse = bool(why)
+            text = f"read-only: {why}" if why else "appends are taken again"
+            out.append(Say(Level.WARNING, text))
 
     def disk_was_full(self, reason: str) -> Refused:
         """Refuse appends for a moment; the next one after it tries the disk again.

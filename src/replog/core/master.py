@@ -346,6 +346,7 @@ class Master:
         self.leadership.link_ended(out)
         self.leadership.maybe_open(out)
         self.leadership.maybe_serve(out)
+        self.admission.say_change(out)
         self.appending.answers.late(out)
         self.reading.expire(out)
 

@@ -284,7 +284,9 @@ class Secondary:
         facts.known_committed = max(facts.known_committed, EntryId(min(news, head.last_id)))
         facts.intake.stored()
         facts.durable = head
-        self.is_disk_full = False
+        if self.is_disk_full:
+            self.is_disk_full = False
+            out.append(Say(Level.WARNING, "the disk takes batches again"))
         if facts.phase is LinkPhase.STREAMING:
             # What was taken in on this link follows, by hash, on what was proven common.
             assert facts.link is not None
