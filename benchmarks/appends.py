@@ -12,6 +12,7 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.load import Round, append_for
+from benchmarks.nodes import measured_nodes
 from benchmarks.report import Measured, measured, table
 from tests.support.cluster import ProcessCluster
 from tests.support.connection import append_request
@@ -71,7 +72,7 @@ def measure_appends(
 ) -> AppendReport:
     request = append_request(MESSAGE)
     results: dict[int, list[Round]] = {count: [] for count in clients}
-    with ProcessCluster(directory, imports=True) as cluster:
+    with measured_nodes(directory) as cluster:
         cluster.start_all()
         port = cluster.master.port
         before = memory_mb(cluster)

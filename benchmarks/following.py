@@ -14,8 +14,8 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.follower_load import Arrival, FollowerLoad
+from benchmarks.nodes import measured_nodes
 from benchmarks.report import Measured, measured, table
-from tests.support.cluster import ProcessCluster
 from tests.support.connection import append_request, content_length
 
 MESSAGE = 100 * "x"
@@ -124,7 +124,7 @@ def measure_following(
     followed: list[list[float]] = []
     delays: list[_Delays] = []
     memory_mb = 0.0
-    with ProcessCluster(directory, imports=True) as cluster:
+    with measured_nodes(directory) as cluster:
         cluster.start_all()
         port = cluster.master.port
 

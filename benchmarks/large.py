@@ -14,6 +14,7 @@ from pathlib import Path
 
 from benchmarks.appends import memory_mb, memory_table
 from benchmarks.load import read_all
+from benchmarks.nodes import measured_nodes
 from benchmarks.report import Measured, measured, table
 from replog.core.entry import EntryId, Epoch, LogId
 from replog.core.messages import Batches
@@ -169,7 +170,7 @@ def catch_up(node: Node, *, entries: int, look_every_s: float = 0.005) -> float:
 def measure_large(
     directory: Path, *, entries: int, batch_entries: int, rounds: int, message: str
 ) -> LargeReport:
-    with ProcessCluster(directory, imports=True) as cluster:
+    with measured_nodes(directory) as cluster:
         master, first, second = (cluster.node[name] for name in (MASTER, S1, S2))
         empty = memory_of_empty_nodes(cluster)
         cluster.empty(MASTER)

@@ -9,9 +9,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.nodes import measured_nodes
 from benchmarks.report import Measured, measured, table
 from replog.client import Client, Producer
-from tests.support.cluster import ProcessCluster
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ class Produced:
 
 
 def measure_producer(directory: Path, *, entries: int, rounds: int, message: str) -> ProducerReport:
-    with ProcessCluster(directory, imports=True) as cluster:
+    with measured_nodes(directory) as cluster:
         cluster.start_all()
         with Client([cluster.url(node) for node in cluster.nodes]) as client:
             client.append(message, w="all")  # the connection, and where the master is

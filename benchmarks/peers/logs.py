@@ -12,9 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from benchmarks.large import fill, start
+from benchmarks.nodes import measured_nodes
 from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.systems.system import MESSAGE
-from tests.support.cluster import Node, ProcessCluster
+from tests.support.cluster import Node
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ def master_on(bench: Bench, log: Path) -> Iterator[Node]:
     """Start a master without secondaries on a log."""
     with bench.folder() as folder:
         folder.mkdir()
-        with ProcessCluster(folder, secondaries=0) as cluster:
+        with measured_nodes(folder, secondaries=0) as cluster:
             cluster.master.data = log
             start(cluster.master, until="/readyz")
             yield cluster.master

@@ -11,12 +11,13 @@ import time
 from pathlib import Path
 
 from benchmarks.large import catch_up, start
+from benchmarks.nodes import measured_nodes
 from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.disk import sync
 from benchmarks.peers.figures import Quantity
 from benchmarks.peers.logs import Logs, LogSize
 from benchmarks.peers.systems import ours
-from tests.support.cluster import S1, ProcessCluster
+from tests.support.cluster import S1
 
 ROW = "catch-up"
 ENTRIES = 7_700_000
@@ -39,7 +40,7 @@ def measure(bench: Bench, logs: Logs) -> None:
     log = logs.get(size)
     with bench.folder() as folder:
         folder.mkdir()
-        with ProcessCluster(folder, secondaries=1) as cluster:
+        with measured_nodes(folder, secondaries=1) as cluster:
             master, secondary = cluster.master, cluster.node[S1]
             master.data = log
             start(master, until="/readyz")

@@ -10,12 +10,13 @@ from contextlib import contextmanager
 
 from benchmarks.large import catch_up, start
 from benchmarks.load import HttpExchange
+from benchmarks.nodes import measured_nodes
 from benchmarks.peers.bench import Bench, load, say
 from benchmarks.peers.figures import Quantity
 from benchmarks.peers.logs import Logs, LogSize
 from benchmarks.peers.systems import ours
 from benchmarks.peers.systems.system import MESSAGE, Endpoint
-from tests.support.cluster import S1, S2, ProcessCluster
+from tests.support.cluster import S1, S2
 from tests.support.connection import append_request
 
 ROW = "growth"
@@ -47,7 +48,7 @@ def _cluster_on(bench: Bench, logs: Logs, size: LogSize) -> Iterator[Endpoint]:
     request = append_request(MESSAGE)
     with bench.folder() as folder:
         folder.mkdir()
-        with ProcessCluster(folder) as cluster:
+        with measured_nodes(folder) as cluster:
             logs.copy(size, cluster.master.data)
             start(cluster.master, until="/livez")
             for name in (S1, S2):

@@ -8,11 +8,11 @@ from __future__ import annotations
 import signal
 
 from benchmarks.large import start
+from benchmarks.nodes import measured_nodes
 from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.figures import Quantity
 from benchmarks.peers.logs import Logs, LogSize
 from benchmarks.peers.systems import ours
-from tests.support.cluster import ProcessCluster
 
 ROW = "starts"
 LARGE_ENTRIES = 10_000_000
@@ -36,7 +36,7 @@ def measure(bench: Bench, logs: Logs) -> None:
     for batch_entries in bench.batch_entries:
         for entries in (SMALL_ENTRIES, LARGE_ENTRIES):
             size = LogSize(bench.scaled(entries), batch_entries)
-            with bench.folder() as folder, ProcessCluster(folder, secondaries=0) as cluster:
+            with bench.folder() as folder, measured_nodes(folder, secondaries=0) as cluster:
                 folder.mkdir()
                 node = cluster.master
                 node.data = logs.get(size)

@@ -6,6 +6,7 @@ NETWORK.
 from __future__ import annotations
 
 from benchmarks.load import HttpExchange
+from benchmarks.nodes import measured_nodes
 from benchmarks.peers.bench import Bench, load, say
 from benchmarks.peers.figures import Quantity
 from benchmarks.peers.systems import ours
@@ -24,7 +25,7 @@ def measure(bench: Bench) -> None:
     request = append_request(MESSAGE, query="?w=majority")
     with bench.folder() as folder:
         folder.mkdir()
-        with ProcessCluster(folder) as cluster:
+        with measured_nodes(folder) as cluster:
             cluster.start_all()
             endpoint = Endpoint(cluster.master.port, lambda: HttpExchange(lambda: request))
             load(ours.NAME, endpoint, clients=CLIENTS, seconds=bench.seconds / 4)

@@ -9,6 +9,7 @@ import uvloop
 
 from benchmarks.follower_load import FollowerLoad
 from benchmarks.following import append_paced, percentile
+from benchmarks.nodes import measured_nodes
 from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.figures import Quantity
 from benchmarks.peers.systems import ours
@@ -26,7 +27,7 @@ VISIBLE_P99_MS = Quantity(ROW, "from sent to visible on a secondary's stream, p9
 def measure(bench: Bench) -> None:
     with bench.folder() as folder:
         folder.mkdir()
-        with ProcessCluster(folder) as cluster:
+        with measured_nodes(folder) as cluster:
             cluster.start_all()
             uvloop.run(append_paced(cluster.master.port, rate=RATE, seconds=bench.seconds / 4))
             for number in range(1, bench.rounds + 1):

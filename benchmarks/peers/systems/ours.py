@@ -11,8 +11,8 @@ from pathlib import Path
 
 import replog
 from benchmarks.load import HttpExchange
+from benchmarks.nodes import measured_nodes
 from benchmarks.peers.systems.system import MESSAGE, Endpoint, Portrait
-from tests.support.cluster import ProcessCluster
 from tests.support.connection import append_request
 
 NAME = "replog"
@@ -38,6 +38,6 @@ class Ours:
     def run(self, directory: Path) -> Iterator[Endpoint]:
         request = append_request(MESSAGE)
         directory.mkdir()
-        with ProcessCluster(directory) as cluster:
+        with measured_nodes(directory) as cluster:
             cluster.start_all()
             yield Endpoint(cluster.master.port, lambda: HttpExchange(lambda: request))
