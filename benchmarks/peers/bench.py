@@ -46,9 +46,10 @@ class Bench:
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
-        """Give the path of a folder that does not exist yet; what is made there is removed."""
+        """Give a new folder, which is removed with all that is in it."""
         self._folders += 1
         path = self.directory / str(self._folders)
+        path.mkdir()
         try:
             yield path
         finally:

@@ -57,9 +57,7 @@ class Logs:
 @contextmanager
 def master_on(bench: Bench, log: Path) -> Iterator[Node]:
     """Start a master without secondaries on a log."""
-    with bench.folder() as folder:
-        folder.mkdir()
-        with measured_nodes(folder, secondaries=0) as cluster:
-            cluster.master.data = log
-            start(cluster.master, until="/readyz")
-            yield cluster.master
+    with bench.folder() as folder, measured_nodes(folder, secondaries=0) as cluster:
+        cluster.master.data = log
+        start(cluster.master, until="/readyz")
+        yield cluster.master

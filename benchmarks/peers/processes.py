@@ -21,7 +21,6 @@ class Processes:
     """Processes that live as long as the context; what they say goes to files in `directory`."""
 
     def __init__(self, directory: Path) -> None:
-        directory.mkdir(parents=True, exist_ok=True)
         self.directory = directory
         self._running: dict[str, subprocess.Popen[bytes]] = {}
 

@@ -44,7 +44,6 @@ def measure(bench: Bench) -> None:
                     bench.figures.add(p99_ms(clients), name, result.percentile_ms(99))
                     say(f"round {number}: {name}, {_of(clients)}: {result.per_second:,.0f}/s")
         with bench.folder() as folder:
-            folder.mkdir()
             written = writes_per_second(
                 folder / "file", MESSAGE.encode(), seconds=bench.seconds / 2
             )

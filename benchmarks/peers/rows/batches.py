@@ -48,7 +48,6 @@ def measure(bench: Bench) -> None:
                     bench.figures.add(PRODUCED, name, published)
             say(f"round {number}: {name}: batches and pipelines")
         with bench.folder() as folder:
-            folder.mkdir()
             written = writes_per_second(
                 folder / "file", BATCH_ENTRIES * _line(), seconds=bench.seconds / 2
             )

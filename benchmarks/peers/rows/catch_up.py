@@ -38,21 +38,19 @@ _PIECE_BYTES = 1 << 20
 def measure(bench: Bench, logs: Logs) -> None:
     size = LogSize(bench.scaled(ENTRIES), BATCH_ENTRIES)
     log = logs.get(size)
-    with bench.folder() as folder:
-        folder.mkdir()
-        with measured_nodes(folder, secondaries=1) as cluster:
-            master, secondary = cluster.master, cluster.node[S1]
-            master.data = log
-            start(master, until="/readyz")
-            log_mb = sum(path.stat().st_size for path in master.segment_files()) / 1e6
-            for number in range(1, bench.rounds + 1):
-                to = folder / COPY
-                bench.figures.add(MB_PER_SECOND, COPY, log_mb / _copy_s(master.segment_files(), to))
-                part = catch_up(secondary, entries=size.entries, look_every_s=LOOK_EVERY_S)
-                bench.figures.add(MB_PER_SECOND, ours.NAME, log_mb * part)
-                secondary.end(signal.SIGTERM)
-                cluster.empty(S1)
-                say(f"round {number}: catch-up over {log_mb:,.0f} MB")
+    with bench.folder() as folder, measured_nodes(folder, secondaries=1) as cluster:
+        master, secondary = cluster.master, cluster.node[S1]
+        master.data = log
+        start(master, until="/readyz")
+        log_mb = sum(path.stat().st_size for path in master.segment_files()) / 1e6
+        for number in range(1, bench.rounds + 1):
+            to = folder / COPY
+            bench.figures.add(MB_PER_SECOND, COPY, log_mb / _copy_s(master.segment_files(), to))
+            part = catch_up(secondary, entries=size.entries, look_every_s=LOOK_EVERY_S)
+            bench.figures.add(MB_PER_SECOND, ours.NAME, log_mb * part)
+            secondary.end(signal.SIGTERM)
+            cluster.empty(S1)
+            say(f"round {number}: catch-up over {log_mb:,.0f} MB")
 
 
 def _copy_s(files: list[Path], to: Path) -> float:

@@ -46,11 +46,9 @@ def measure(bench: Bench, logs: Logs) -> None:
 def _cluster_on(bench: Bench, logs: Logs, size: LogSize) -> Iterator[Endpoint]:
     """Start three nodes that all hold a log of `size`."""
     request = append_request(MESSAGE)
-    with bench.folder() as folder:
-        folder.mkdir()
-        with measured_nodes(folder) as cluster:
-            logs.copy(size, cluster.master.data)
-            start(cluster.master, until="/livez")
-            for name in (S1, S2):
-                catch_up(cluster.node[name], entries=size.entries)
-            yield Endpoint(cluster.master.port, lambda: HttpExchange(lambda: request))
+    with bench.folder() as folder, measured_nodes(folder) as cluster:
+        logs.copy(size, cluster.master.data)
+        start(cluster.master, until="/livez")
+        for name in (S1, S2):
+            catch_up(cluster.node[name], entries=size.entries)
+        yield Endpoint(cluster.master.port, lambda: HttpExchange(lambda: request))

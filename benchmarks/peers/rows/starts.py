@@ -37,7 +37,6 @@ def measure(bench: Bench, logs: Logs) -> None:
         for entries in (SMALL_ENTRIES, LARGE_ENTRIES):
             size = LogSize(bench.scaled(entries), batch_entries)
             with bench.folder() as folder, measured_nodes(folder, secondaries=0) as cluster:
-                folder.mkdir()
                 node = cluster.master
                 node.data = logs.get(size)
                 for _ in range(bench.rounds):

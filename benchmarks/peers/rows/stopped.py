@@ -23,22 +23,20 @@ ONE_STOPPED = Quantity(ROW, f"w=majority, one secondary stopped, {CLIENTS} clien
 
 def measure(bench: Bench) -> None:
     request = append_request(MESSAGE, query="?w=majority")
-    with bench.folder() as folder:
-        folder.mkdir()
-        with measured_nodes(folder) as cluster:
-            cluster.start_all()
-            endpoint = Endpoint(cluster.master.port, lambda: HttpExchange(lambda: request))
-            load(ours.NAME, endpoint, clients=CLIENTS, seconds=bench.seconds / 4)
-            for number in range(1, bench.rounds + 1):
-                result = load(ours.NAME, endpoint, clients=CLIENTS, seconds=bench.seconds)
-                bench.figures.add(ALL_UP, ours.NAME, result.per_second)
-                cluster.stop(S2)
-                result = load(ours.NAME, endpoint, clients=CLIENTS, seconds=bench.seconds)
-                bench.figures.add(ONE_STOPPED, ours.NAME, result.per_second)
-                cluster.start(S2)
-                wait_live(cluster, S2)
-                _wait_level(cluster)
-                say(f"round {number}: one secondary stopped")
+    with bench.folder() as folder, measured_nodes(folder) as cluster:
+        cluster.start_all()
+        endpoint = Endpoint(cluster.master.port, lambda: HttpExchange(lambda: request))
+        load(ours.NAME, endpoint, clients=CLIENTS, seconds=bench.seconds / 4)
+        for number in range(1, bench.rounds + 1):
+            result = load(ours.NAME, endpoint, clients=CLIENTS, seconds=bench.seconds)
+            bench.figures.add(ALL_UP, ours.NAME, result.per_second)
+            cluster.stop(S2)
+            result = load(ours.NAME, endpoint, clients=CLIENTS, seconds=bench.seconds)
+            bench.figures.add(ONE_STOPPED, ours.NAME, result.per_second)
+            cluster.start(S2)
+            wait_live(cluster, S2)
+            _wait_level(cluster)
+            say(f"round {number}: one secondary stopped")
 
 
 def _wait_level(cluster: ProcessCluster) -> None:

@@ -25,14 +25,12 @@ VISIBLE_P99_MS = Quantity(ROW, "from sent to visible on a secondary's stream, p9
 
 
 def measure(bench: Bench) -> None:
-    with bench.folder() as folder:
-        folder.mkdir()
-        with measured_nodes(folder) as cluster:
-            cluster.start_all()
-            uvloop.run(append_paced(cluster.master.port, rate=RATE, seconds=bench.seconds / 4))
-            for number in range(1, bench.rounds + 1):
-                _one_round(bench, cluster)
-                say(f"round {number}: visible on a secondary")
+    with bench.folder() as folder, measured_nodes(folder) as cluster:
+        cluster.start_all()
+        uvloop.run(append_paced(cluster.master.port, rate=RATE, seconds=bench.seconds / 4))
+        for number in range(1, bench.rounds + 1):
+            _one_round(bench, cluster)
+            say(f"round {number}: visible on a secondary")
 
 
 def _one_round(bench: Bench, cluster: ProcessCluster) -> None:

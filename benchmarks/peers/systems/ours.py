@@ -37,7 +37,6 @@ class Ours:
     @contextmanager
     def run(self, directory: Path) -> Iterator[Endpoint]:
         request = append_request(MESSAGE)
-        directory.mkdir()
         with measured_nodes(directory) as cluster:
             cluster.start_all()
             yield Endpoint(cluster.master.port, lambda: HttpExchange(lambda: request))
