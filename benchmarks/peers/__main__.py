@@ -8,7 +8,7 @@ from __future__ import annotations
 import signal
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from types import FrameType
 
@@ -26,36 +26,11 @@ from benchmarks.peers.results import (
     read_results,
     today,
 )
-from benchmarks.peers.rows import (
-    appends,
-    batches,
-    catch_up,
-    growth,
-    history,
-    lookups,
-    starts,
-    stopped,
-    visible,
-)
+from benchmarks.peers.rows.table import ROW_BY_NAME
 from benchmarks.peers.systems import nginx
 from benchmarks.peers.systems.ours import Ours
 
 ENDED_BY_SIGNAL = 128 + signal.SIGINT
-
-
-def measures(logs: Logs) -> dict[str, Callable[[Bench], None]]:
-    """Return what measures each row."""
-    return {
-        appends.ROW: appends.measure,
-        batches.ROW: batches.measure,
-        visible.ROW: visible.measure,
-        stopped.ROW: stopped.measure,
-        history.ROW: lambda bench: history.measure(bench, logs),
-        lookups.ROW: lambda bench: lookups.measure(bench, logs),
-        catch_up.ROW: lambda bench: catch_up.measure(bench, logs),
-        starts.ROW: lambda bench: starts.measure(bench, logs),
-        growth.ROW: lambda bench: growth.measure(bench, logs),
-    }
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -70,6 +45,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         with tempfile.TemporaryDirectory(prefix="replog-peers-", dir=options.directory) as name:
             bench = Bench(
                 directory=Path(name),
+                logs=Logs(Path(name)),
                 rounds=options.rounds,
                 seconds=options.seconds,
                 clients=options.clients,
@@ -104,10 +80,9 @@ def run(bench: Bench, options: Options, missing: Sequence[str]) -> Results:
     results = results or Results(machine)
     results.machine = machine
     results.see(versions(bench), missing)
-    measure = measures(Logs(bench))
     for row in options.only:
         before = Processors.now()
-        measure[row](bench)
+        ROW_BY_NAME[row].measure(bench)
         after = Processors.now()
         others, elapsed_s = after.others_percent_since(before), after.at - before.at
         results.add(

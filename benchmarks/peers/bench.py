@@ -11,12 +11,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
 from benchmarks.load import Round, closed_loop
 from benchmarks.peers.figures import Figures
 from benchmarks.peers.systems.system import HOST, Endpoint, System
+
+if TYPE_CHECKING:
+    from benchmarks.peers.logs import Logs
 
 
 @dataclass(slots=True)
@@ -25,6 +29,7 @@ class Bench:
 
     Attributes:
         directory: where folders are made; it is removed with all that is in it.
+        logs: those that are made once for all rows.
         seconds: of one round of one system.
         clients: the numbers of clients for single appends.
         entries: of the largest logs; the others are in proportion.
@@ -34,6 +39,7 @@ class Bench:
     """
 
     directory: Path
+    logs: Logs
     rounds: int
     seconds: float
     clients: Sequence[int]

@@ -44,10 +44,6 @@ class Figures:
         """Return the samples in the order of the rounds, none where it was not measured."""
         return self.samples.get(quantity, {}).get(system, [])
 
-    def replace(self, other: Figures) -> None:
-        """Take the quantities of `other` in place of what is here of them."""
-        self.samples.update(other.samples)
-
     def rows(self) -> list[str]:
         return list(dict.fromkeys(quantity.row for quantity in self.samples))
 

@@ -37,14 +37,14 @@ class LogSize:
 class Logs:
     """Logs by size, each in the data directory of a master that does not run."""
 
-    bench: Bench
+    directory: Path
     _made: dict[LogSize, Path] = field(default_factory=dict)
 
     def get(self, size: LogSize) -> Path:
         path = self._made.get(size)
         if path is None:
             say(f"makes a log of {size.text}")
-            path = self.bench.directory / f"log-{size.entries}-{size.batch_entries}"
+            path = self.directory / f"log-{size.entries}-{size.batch_entries}"
             fill(path, entries=size.entries, batch_entries=size.batch_entries, message=MESSAGE)
             self._made[size] = path
         return path
@@ -55,9 +55,9 @@ class Logs:
 
 
 @contextmanager
-def master_on(bench: Bench, log: Path) -> Iterator[Node]:
-    """Start a master without secondaries on a log."""
+def master_on(bench: Bench, size: LogSize) -> Iterator[Node]:
+    """Start a master without secondaries on a log of `size`."""
     with bench.folder() as folder, measured_nodes(folder, secondaries=0) as cluster:
-        cluster.master.data = log
+        cluster.master.data = bench.logs.get(size)
         start(cluster.master, until="/readyz")
         yield cluster.master

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.peers.report import TITLES
+from benchmarks.peers.rows.table import ROW_BY_NAME
 from benchmarks.peers.systems import nginx
 from benchmarks.peers.systems.baseline import Baseline
 from benchmarks.peers.systems.etcd import Etcd
@@ -66,7 +66,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
     add("--seconds", type=float, default=2.5, help="of one round of one system")
     add("--clients", type=int, nargs="+", default=[1, 32, 256], help="that append")
     add("--entries", type=int, default=10_000_000, help="of the largest logs; others in proportion")
-    add("--only", default=",".join(TITLES), metavar="ROW[,ROW]", help="default: %(default)s")
+    add("--only", default=",".join(ROW_BY_NAME), metavar="ROW[,ROW]", help="default: %(default)s")
     add("--peers", metavar="PEER[,PEER]", help=f"none, or of: {','.join(PEERS)} (default: all)")
     add("--directory", help="where data goes (default: the temporary folder)")
     add("--keep", type=Path, metavar="FILE", help="results are kept there; adds to those in it")
@@ -90,7 +90,7 @@ def parse(arguments: Sequence[str] | None) -> Options:
         clients=given.clients,
         entries=given.entries,
         batch_entries=BATCH_ENTRIES[:1] if given.smoke else BATCH_ENTRIES,
-        only=_names(parser, given.only, TITLES),
+        only=_names(parser, given.only, ROW_BY_NAME),
         peers=_names(
             parser, {None: ",".join(PEERS), "none": ""}.get(given.peers, given.peers), PEERS
         ),

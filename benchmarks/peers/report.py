@@ -11,17 +11,9 @@ from benchmarks.peers.figures import Figures, Quantity
 from benchmarks.peers.goals import Goal, Verdict, all_goals, judge
 from benchmarks.peers.plot import Bar, Panel, draw
 from benchmarks.peers.results import Results, Version
-from benchmarks.peers.rows import (
-    appends,
-    batches,
-    catch_up,
-    growth,
-    history,
-    lookups,
-    starts,
-    stopped,
-    visible,
-)
+from benchmarks.peers.rows import appends
+from benchmarks.peers.rows.row import Row
+from benchmarks.peers.rows.table import ROW_BY_NAME, ROWS
 from benchmarks.peers.systems import ours
 from benchmarks.report import table
 
@@ -30,28 +22,6 @@ PICTURE = "benchmarks-peers.svg"
 PLOTTED_CLIENTS = (1, 32, 256)
 DISTURBED_PERCENT = 15
 """How much of the processors others may take before the document warns of it."""
-
-TITLES = {
-    appends.ROW: (
-        "Single appends",
-        "100 bytes, one request at a time for each client; each round starts on empty folders.",
-    ),
-    batches.ROW: ("Many entries at once", batches.SETTINGS),
-    history.ROW: ("The whole log: `GET /logs` over 1 million entries", history.SETTINGS),
-    lookups.ROW: ("Reads at random", "From one node that holds 1 million entries."),
-    visible.ROW: (
-        "Append to visible",
-        f"{visible.RATE:g} appends/s; the stream's reader is a process of its own.",
-    ),
-    catch_up.ROW: ("An empty secondary", catch_up.SETTINGS),
-    starts.ROW: (
-        "Start of a master",
-        "From the start of the process until `/readyz` answers 200, imports included.",
-    ),
-    stopped.ROW: ("One secondary stopped", "The same cluster, with it and without it by turns."),
-    growth.ROW: ("As the log grows", "Two clusters of three, which run all the time, by turns."),
-}
-"""Heading and what has to be known, by row, in the order of the document."""
 
 
 def goals_text(results: Results) -> str:
@@ -63,7 +33,7 @@ def goals_text(results: Results) -> str:
 def figures_text(row: str, results: Results) -> str:
     """Return what one row came to as a plain table."""
     figures = results.figures().of_row(row)
-    return table(TITLES[row][0], ["", *figures.systems()], _figure_rows(figures))
+    return table(ROW_BY_NAME[row].title, ["", *figures.systems()], _figure_rows(figures))
 
 
 def document(results: Results) -> str:
@@ -73,7 +43,7 @@ def document(results: Results) -> str:
             *_opening(results),
             *_goals(results),
             *_picture(results),
-            *(line for row in TITLES for line in _row(row, results)),
+            *(line for row in ROWS for line in _row(row, results)),
             *_promises(results.versions),
             *_settings(results),
         ]
@@ -170,18 +140,17 @@ def _picture(results: Results) -> list[str]:
     return [f"![Single appends a second, by system and number of clients]({PICTURE})", ""]
 
 
-def _row(row: str, results: Results) -> list[str]:
-    figures = results.figures().of_row(row)
+def _row(row: Row, results: Results) -> list[str]:
+    figures = results.figures().of_row(row.name)
     if not figures.samples:
         return []
-    title, text = TITLES[row]
-    (run,) = [one for one in results.runs if one.row == row]
+    (run,) = [one for one in results.runs if one.row == row.name]
     when = (
         f"{run.day}, {run.rounds} rounds of {run.seconds:g} s, {run.elapsed_s:.0f} s in all; "
         f"others and the kernel took {run.others_percent:.0f} % of the processors meanwhile."
     )
     rows = _markdown(["", *figures.systems()], _figure_rows(figures))
-    return [f"## {title}", "", f"{text} {when}", "", *rows, ""]
+    return [f"## {row.title}", "", f"{row.text} {when}", "", *rows, ""]
 
 
 def _figure_rows(figures: Figures) -> list[list[str]]:

@@ -15,8 +15,9 @@ from benchmarks.peers.figures import Figures, Quantity
 from benchmarks.peers.goals import Goal, Reference, all_goals, judge
 from benchmarks.peers.install import command_line
 from benchmarks.peers.plot import Bar, Panel, draw
-from benchmarks.peers.report import TITLES, document, goals_text
+from benchmarks.peers.report import document, goals_text
 from benchmarks.peers.results import Results, RowRun, encode_results, read_results
+from benchmarks.peers.rows.table import ROW_BY_NAME
 from benchmarks.peers.systems import etcd, ours
 from benchmarks.report import measured
 
@@ -60,7 +61,7 @@ def test_a_goal_is_met_or_missed_by_the_median_of_its_rounds(
 
 
 def test_every_row_has_a_goal_and_every_goal_a_row() -> None:
-    assert list(dict.fromkeys(goal.quantity.row for goal in all_goals())) == list(TITLES)
+    assert list(dict.fromkeys(goal.quantity.row for goal in all_goals())) == list(ROW_BY_NAME)
 
 
 def test_a_row_measured_again_takes_the_place_of_the_earlier_one(

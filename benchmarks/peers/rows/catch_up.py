@@ -15,7 +15,7 @@ from benchmarks.nodes import measured_nodes
 from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.disk import sync
 from benchmarks.peers.figures import Quantity
-from benchmarks.peers.logs import Logs, LogSize
+from benchmarks.peers.logs import LogSize
 from benchmarks.peers.systems import ours
 from tests.support.cluster import S1
 
@@ -35,9 +35,9 @@ MB_PER_SECOND = Quantity(ROW, f"1 GB in batches of {BATCH_ENTRIES}, MB/s of file
 _PIECE_BYTES = 1 << 20
 
 
-def measure(bench: Bench, logs: Logs) -> None:
+def measure(bench: Bench) -> None:
     size = LogSize(bench.scaled(ENTRIES), BATCH_ENTRIES)
-    log = logs.get(size)
+    log = bench.logs.get(size)
     with bench.folder() as folder, measured_nodes(folder, secondaries=1) as cluster:
         master, secondary = cluster.master, cluster.node[S1]
         master.data = log

@@ -13,7 +13,7 @@ from benchmarks.load import HttpExchange
 from benchmarks.nodes import measured_nodes
 from benchmarks.peers.bench import Bench, load, say
 from benchmarks.peers.figures import Quantity
-from benchmarks.peers.logs import Logs, LogSize
+from benchmarks.peers.logs import LogSize
 from benchmarks.peers.systems import ours
 from benchmarks.peers.systems.system import MESSAGE, Endpoint
 from tests.support.cluster import S1, S2
@@ -29,10 +29,10 @@ LONG = Quantity(ROW, f"on top of 10 million entries, {CLIENTS} clients, appends/
 SHORT = Quantity(ROW, f"on top of 10 thousand entries, {CLIENTS} clients, appends/s")
 
 
-def measure(bench: Bench, logs: Logs) -> None:
+def measure(bench: Bench) -> None:
     short = LogSize(bench.scaled(SHORT_ENTRIES), BATCH_ENTRIES)
     long = LogSize(bench.scaled(LONG_ENTRIES), BATCH_ENTRIES)
-    with _cluster_on(bench, logs, short) as one, _cluster_on(bench, logs, long) as other:
+    with _cluster_on(bench, short) as one, _cluster_on(bench, long) as other:
         for number in range(bench.rounds + 1):
             for quantity, endpoint in ((SHORT, one), (LONG, other)):
                 seconds = bench.seconds if number else bench.seconds / 4
@@ -43,11 +43,11 @@ def measure(bench: Bench, logs: Logs) -> None:
 
 
 @contextmanager
-def _cluster_on(bench: Bench, logs: Logs, size: LogSize) -> Iterator[Endpoint]:
+def _cluster_on(bench: Bench, size: LogSize) -> Iterator[Endpoint]:
     """Start three nodes that all hold a log of `size`."""
     request = append_request(MESSAGE)
     with bench.folder() as folder, measured_nodes(folder) as cluster:
-        logs.copy(size, cluster.master.data)
+        bench.logs.copy(size, cluster.master.data)
         start(cluster.master, until="/livez")
         for name in (S1, S2):
             catch_up(cluster.node[name], entries=size.entries)

@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from benchmarks.load import read_all
 from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.figures import Quantity
-from benchmarks.peers.logs import Logs, LogSize, master_on
+from benchmarks.peers.logs import LogSize, master_on
 from benchmarks.peers.memory import forget_highest, highest_mb
 from benchmarks.peers.systems import nginx, ours
 from benchmarks.peers.systems.system import HOST
@@ -46,14 +46,14 @@ def _came(batch_entries: int) -> str:
     return "one by one" if batch_entries == 1 else f"batches of {batch_entries:,}"
 
 
-def measure(bench: Bench, logs: Logs) -> None:
+def measure(bench: Bench) -> None:
     for batch_entries in bench.batch_entries:
         short = LogSize(bench.scaled(ENTRIES_OF_SHORT_LOG), batch_entries)
-        with master_on(bench, logs.get(short)) as node:
+        with master_on(bench, short) as node:
             _add_peak(bench, short_peak_mb(batch_entries), node)
         size = LogSize(bench.scaled(ENTRIES), batch_entries)
         with ExitStack() as stack:
-            node = stack.enter_context(master_on(bench, logs.get(size)))
+            node = stack.enter_context(master_on(bench, size))
             _add_peak(bench, peak_mb(batch_entries), node)
             sources = {ours.NAME: (node.port, "/logs")}
             if bench.has_nginx:

@@ -11,7 +11,7 @@ import random
 from benchmarks.load import HttpExchange
 from benchmarks.peers.bench import Bench, load, say
 from benchmarks.peers.figures import Quantity
-from benchmarks.peers.logs import Logs, LogSize, master_on
+from benchmarks.peers.logs import LogSize, master_on
 from benchmarks.peers.systems import ours
 from benchmarks.peers.systems.system import Endpoint
 
@@ -28,13 +28,13 @@ _PLACES = 20_000
 _SEED = 1
 
 
-def measure(bench: Bench, logs: Logs) -> None:
+def measure(bench: Bench) -> None:
     size = LogSize(bench.scaled(ENTRIES), BATCH_ENTRIES)
     chosen = random.Random(_SEED)  # noqa: S311 - the same places in each run
     places = [chosen.randint(1, size.entries) for _ in range(_PLACES)]
     entries = [_get(f"/logs/{place}") for place in places]
     pages = [_get(f"/logs?from={place}&limit={PAGE_ENTRIES}") for place in places]
-    with master_on(bench, logs.get(size)) as node:
+    with master_on(bench, size) as node:
         for number in range(bench.rounds + 1):
             for quantity, endpoint in (
                 (ENTRY_READS, _in_turn(node.port, entries)),

@@ -11,7 +11,7 @@ from benchmarks.large import start
 from benchmarks.nodes import measured_nodes
 from benchmarks.peers.bench import Bench, say
 from benchmarks.peers.figures import Quantity
-from benchmarks.peers.logs import Logs, LogSize
+from benchmarks.peers.logs import LogSize
 from benchmarks.peers.systems import ours
 
 ROW = "starts"
@@ -32,13 +32,13 @@ def _log(entries: int, batch_entries: int) -> str:
     return f"{entries // 1_000_000} million entries, {came}"
 
 
-def measure(bench: Bench, logs: Logs) -> None:
+def measure(bench: Bench) -> None:
     for batch_entries in bench.batch_entries:
         for entries in (SMALL_ENTRIES, LARGE_ENTRIES):
             size = LogSize(bench.scaled(entries), batch_entries)
             with bench.folder() as folder, measured_nodes(folder, secondaries=0) as cluster:
                 node = cluster.master
-                node.data = logs.get(size)
+                node.data = bench.logs.get(size)
                 for _ in range(bench.rounds):
                     took = start(node, until="/readyz")
                     bench.figures.add(ready_s(entries, batch_entries), ours.NAME, took)
