@@ -44,6 +44,8 @@ class _Publisher(asyncio.Protocol):
             self.ended.set_exception(exc or ConnectionResetError("JetStream hung up"))
 
     def data_received(self, data: bytes) -> None:
+        if self.ended.done():
+            return  # it was refused, which has been told
         received = self._rest + data
         stop = received.rfind(b"}\r\n") + 3
         if stop == 2:

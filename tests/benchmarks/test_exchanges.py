@@ -5,12 +5,14 @@ PURE.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
 import pytest
 
 from benchmarks.load import Exchange, HttpExchange
+from benchmarks.peers.pipelined import _Publisher
 from benchmarks.peers.systems.nats import PublishExchange
 from benchmarks.peers.systems.redis import AppendExchange
 
@@ -71,3 +73,14 @@ def test_an_answer_ends_where_it_is_whole_however_it_is_cut(case: Case) -> None:
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES.keys())
 def test_only_what_says_that_it_is_done_is_good(case: Case) -> None:
     assert case.exchange().is_good(case.answer) is case.is_good
+
+
+def test_a_pipeline_ends_with_the_first_refusal_of_many() -> None:
+    async def story() -> None:
+        publisher = _Publisher(seconds=1.0)
+        for _ in range(2):
+            publisher.data_received(CASES["nats, refused"].answer.replace(b',"seq":0', b""))
+        with pytest.raises(ConnectionError, match="JetStream refused"):
+            await publisher.ended
+
+    asyncio.run(story())
