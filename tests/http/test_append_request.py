@@ -117,6 +117,30 @@ def test_the_detail_of_a_bad_timeout_names_what_was_sent(sent: str, said: str) -
         parse_append(f'{{"message":"m","timeout":{sent}}}'.encode(), b"", LIMITS)
 
 
+MUST_BE = "must be a whole number from 1 to the number of nodes"
+
+
+@pytest.mark.parametrize(
+    ("w", "query", "says"),
+    [
+        ('"2"', b"", f'"w" is "2", and {MUST_BE}, "majority" or "all": 2 without quotes.'),
+        ('"two"', b"", f'"w" is "two", and {MUST_BE}, "majority" or "all".'),
+        ("0", b"", f'"w" is 0, and {MUST_BE}, "majority" or "all".'),
+        (None, b"w=%222%22", f'w is ""2"", and {MUST_BE}, majority or all: 2 without quotes.'),
+        (None, b"w=020", f'w is "020", and {MUST_BE}, majority or all.'),
+        ("2", b"w=3", "The body says w 2, and the query w 3. Give it once."),
+        ("2", b"writeConcern=2", "is given as w and as writeConcern. Give it once, as w."),
+    ],
+)
+def test_the_detail_of_a_bad_write_concern_says_what_is_wrong_with_it(
+    w: str | None, query: bytes, says: str
+) -> None:
+    body = '{"message":"m"}' if w is None else f'{{"message":"m","w":{w}}}'
+    with pytest.raises(ProblemError) as caught:
+        parse_append(body.encode(), query, LIMITS)
+    assert caught.value.problem.detail.endswith(says)
+
+
 LONG = b" " * 65_536
 """Before a body that is read member by member."""
 

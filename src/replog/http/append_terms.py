@@ -28,7 +28,10 @@ EXPECT_HEADER = b"if-match"
 TIMEOUT_S_MAX = 1e9
 """About 31 years; a longer one is the same to whoever waits, and would overflow ticks."""
 
+_NODES = "a whole number from 1 to the number of nodes"
+
 _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
+_QUOTED_NUMBER = re.compile(rf'"({_WHOLE_NUMBER.pattern})"')
 _QUOTED_KEY = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
 _ESCAPED = re.compile(r"\\(.)")
 _IF_MATCH = re.compile(r'"(0|[1-9][0-9]{0,14})"|(0|[1-9][0-9]{0,14})')
@@ -118,14 +121,18 @@ def agreed_concern(
     if not spellings:
         return None
     if len(spellings) > 1:
-        raise _bad_concern(f"The write concern is given as {' and as '.join(spellings)}.")
+        raise _bad_concern(
+            f"The write concern is given as {' and as '.join(spellings)}. Give it once, as w."
+        )
     name = spellings[0]
     in_body = _concern_of_field(fields[name], name) if name in fields else None
     in_query = _concern_of_parameter(parameters[name], name) if name in parameters else None
     if in_body is None:
         return in_query
     if in_query is not None and in_query != in_body:
-        raise _bad_concern(f"The body says {name} {in_body}, and the query {name} {in_query}.")
+        raise _bad_concern(
+            f"The body says {name} {in_body}, and the query {name} {in_query}. Give it once."
+        )
     return in_body
 
 
@@ -139,7 +146,10 @@ def _concern_of_field(value: object, name: str) -> WriteConcern:
     got = quoted(value) if isinstance(value, str) else kind_of(value)
     if isinstance(value, int | float) and not isinstance(value, bool):
         got = str(value)[:60]
-    raise _bad_concern(f'The field "{name}" is {got}.')
+    raise _bad_concern(
+        f'The field "{name}" is {got}, and must be {_NODES}, "majority" or "all"'
+        f"{_without_quotes(got)}."
+    )
 
 
 def _concern_of_parameter(text: str, name: str) -> WriteConcern:
@@ -148,16 +158,21 @@ def _concern_of_parameter(text: str, name: str) -> WriteConcern:
     if text == "majority":
         return "majority"
     if _WHOLE_NUMBER.fullmatch(text) is None:
-        raise _bad_concern(f"The parameter {name} is {quoted(text)}.")
+        raise _bad_concern(
+            f"The parameter {name} is {quoted(text)}, and must be {_NODES}, majority or all"
+            f"{_without_quotes(text)}."
+        )
     return int(text)
 
 
-def _bad_concern(what: str) -> ProblemError:
-    return refusal(
-        "bad-write-concern",
-        f'{what} Give it once, as w: a whole number from 1 to the number of nodes, "majority" '
-        'or "all".',
-    )
+def _without_quotes(given: str) -> str:
+    """Return the advice for what would be a number, had it no quotes around it."""
+    number_in_quotes = _QUOTED_NUMBER.fullmatch(given)
+    return f": {number_in_quotes[1]} without quotes" if number_in_quotes else ""
+
+
+def _bad_concern(detail: str) -> ProblemError:
+    return refusal("bad-write-concern", detail)
 
 
 # --- timeout -------------------------------------------------------------------------------
