@@ -92,7 +92,7 @@ def test_pending_is_said_also_when_the_node_stops_before_it_tells_who(node: Scri
 
 @pytest.mark.parametrize(
     ("status", "code"),
-    [(400, 2), (404, 3), (405, 2), (412, 6), (413, 2), (500, 1), (503, 1), (507, 1)],
+    [(400, 2), (404, 3), (405, 2), (412, 6), (413, 2), (503, 1), (507, 1)],
 )
 def test_a_refusal_is_told_in_the_words_of_the_node(
     node: ScriptedNode, status: int, code: int
@@ -112,6 +112,28 @@ def test_a_connection_that_breaks_leaves_the_outcome_open_and_says_so(node: Scri
         "the entry may be stored or not; look before you append it again:\n"
         f"  replog get --url {node.url}\n"
     )
+
+
+LOST = Answer(b"{", size=100)
+LOOK = "the entry may be stored or not; look before you append it again:\n  replog get --url "
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (Answer(PROBLEM, status=500), "No quorum: Bring nodes back. (HTTP 500)"),
+        (Answer(b"<html>", status=502), "answered 502, and not as a node does: is this a node?"),
+        (Answer(b"<html>"), "answered 200, and not as a node does: is this a node?"),
+        (Answer(b"{}"), "answered 200, and not as a node does: is this a node?"),
+    ],
+)
+def test_an_answer_that_leaves_the_outcome_open_is_quoted_and_that_is_said(
+    node: ScriptedNode, answer: Answer, said: str
+) -> None:
+    node.answers = [answer]
+    result = append(node, "x")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.endswith(f"{said}; {LOOK}{node.url}\n")
 
 
 def test_no_node_there_is_its_own_exit_code() -> None:
@@ -176,6 +198,42 @@ def test_with_a_key_what_stays_in_doubt_may_be_appended_again(
     assert result.stderr.endswith(
         f'append it again with --key "k" --url {node.url}: it is stored once\n'
     )
+
+
+def test_a_node_that_always_meets_a_defect_is_quoted_at_last(
+    node: ScriptedNode, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(append_call, "RETRY_FOR_S", 0.01)
+    node.answers = [Answer(PROBLEM, status=500)] * 100
+    result = append(node, "x", "--key", "k")
+    assert len(node.asked) > 1
+    assert (result.exit_code, result.stdout) == (1, "")
+    again, said = result.stderr.splitlines()
+    assert again.endswith("; sending again, with the same key: it is stored once")
+    assert said == (
+        "replog: No quorum: Bring nodes back. (HTTP 500); the entry may be stored or not; "
+        f'append it again with --key "k" --url {node.url}: it is stored once'
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "status", "code", "is_proof"),
+    [
+        ("too-large", 413, 2, False),
+        ("not-the-master", 405, 2, False),
+        ("precondition-failed", 412, 6, True),
+        ("idempotency-key-reused", 422, 2, True),
+    ],
+)
+def test_a_refusal_after_a_lost_answer_ends_the_doubt_only_where_the_key_was_looked_for(
+    node: ScriptedNode, name: str, status: int, code: int, *, is_proof: bool
+) -> None:
+    refusal = json.dumps({"type": f"/problems/{name}", "title": "No", "detail": "Do this."})
+    node.answers = [LOST, Answer(refusal.encode(), status=status)]
+    result = append(node, "x", "--key", "k")
+    assert (result.exit_code, result.stdout) == (code, "")
+    assert f"No: Do this. (HTTP {status})" in result.stderr
+    assert ("may be stored" in result.stderr) is not is_proof
 
 
 @pytest.mark.parametrize("key", ["", "x" * 256, "ä" * 128])

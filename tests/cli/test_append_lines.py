@@ -136,6 +136,17 @@ def test_lines_without_an_answer_are_in_doubt_and_named(node: ScriptedNode) -> N
     )
 
 
+def test_lines_that_met_a_defect_of_the_node_are_in_doubt_too(node: ScriptedNode) -> None:
+    node.answers = [problem(500)]
+    result = append(node, stdin="a\nb\n")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == (
+        "replog: lines 1 to 2: No: Do this. (HTTP 500); the lines may be stored or not\n"
+        "  no line was stored before it; lines 1 to 2 were under way and may be stored: look "
+        f"before you append it again:\n  replog get --url {node.url}\n"
+    )
+
+
 def test_a_batch_whose_answer_got_lost_is_sent_again_with_its_key_and_that_is_said(
     node: ScriptedNode, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,12 +13,13 @@ from dataclasses import dataclass, replace
 
 import msgspec
 
-from replog.cli.node import AskedNode, as_object
-from replog.cli.output import CommandError, ExitCode, fail
+from replog.cli.node import AskedNode, object_in
+from replog.cli.output import InDoubtError
 from replog.client import WriteConcern
+from replog.client.asking import LOOKED_FOR_THE_KEY
 from replog.client.ops import Answer, Call, Failed, Flow, Pause, Request, call
 from replog.client.pile import encode
-from replog.client.policy import Again, Patience, Surroundings, judge
+from replog.client.policy import Again, Final, Patience, Surroundings, Verdict, judge
 from replog.client.wire import JSON, NDJSON, Terms, batch_request
 
 RETRY_FOR_S = 30.0
@@ -57,6 +58,18 @@ class Appended:
     body: bytes
 
 
+@dataclass(frozen=True, slots=True)
+class _Ended:
+    """What an append came to.
+
+    Attributes:
+        is_in_doubt: where it is no good answer, the append may be stored all the same (P3).
+    """
+
+    outcome: Answer | Failed
+    is_in_doubt: bool
+
+
 def append_message(
     node: AskedNode, message: str, wanted: AppendWanted, on_lost: Callable[[str], None]
 ) -> Appended:
@@ -68,7 +81,7 @@ def append_message(
         on_lost: called with the reason when it has to be sent again, once.
 
     Raises:
-        InDoubtError: the connection broke off before the answer; the entry may be stored.
+        InDoubtError: no answer says what became of it; the entry may be stored.
         CommandError: refused, or no node was reached; nothing was stored.
         KeyboardInterrupt: no answer came; the entry may be stored.
     """
@@ -81,12 +94,12 @@ def append_message(
     }
     given = {name: value for name, value in fields.items() if value is not None}
     request = Request("POST", "/logs", (("Content-Type", JSON),), msgspec.json.encode(given))
-    outcome: Answer | Failed
     if wanted.key is None:
         outcome = node.run(call(Call(node.url, request, None)))
+        ended = _Ended(outcome, _may_be_stored(judge(outcome)))
     else:
-        outcome = node.run(_until_answered(node.url, request, is_known=False, on_lost=on_lost))
-    return _appended(node, outcome, doubt=DOUBT_OF_ONE)
+        ended = node.run(_until_answered(node.url, request, is_known=False, on_lost=on_lost))
+    return _appended(node, ended, doubt=DOUBT_OF_ONE)
 
 
 class BatchAppender:
@@ -130,36 +143,41 @@ def _until_answered(
     *,
     is_known: bool,
     on_lost: Callable[[str], None],
-) -> Flow[Answer | Failed]:
+) -> Flow[_Ended]:
     """Send a request that carries a key until it is answered with more than "later".
+
+    A doubt stays until the node proves that nothing is stored, as in the client: where it gives
+    up, the last outcome that left one is what it tells.
 
     Args:
         is_known: a node answered there before, so that it is worth waiting for it.
     """
     surroundings = Surroundings(time.monotonic, random.random, lambda: uuid.uuid4().hex)
     patience = Patience(surroundings, retry_for_s=RETRY_FOR_S)
-    in_doubt: Failed | None = None
+    doubtful: Answer | Failed | None = None
     is_told = False
     while True:
         outcome = yield from call(Call(url, request, None))
         verdict = judge(outcome)
+        if _may_be_stored(verdict):
+            doubtful = outcome
         if not isinstance(verdict, Again):
-            return outcome
-        if verdict.may_be_stored:
-            in_doubt = (
-                outcome
-                if isinstance(outcome, Failed)
-                else Failed(url, str(verdict.error), has_left=True)
-            )
+            is_proof = isinstance(verdict, Final) and isinstance(verdict.error, LOOKED_FOR_THE_KEY)
+            return _Ended(outcome, doubtful is not None and not is_proof)
         pause_s = None
-        if is_known or in_doubt is not None:
+        if is_known or doubtful is not None:
             pause_s = patience.pause_s(at_least_s=verdict.after_s)
         if pause_s is None:
-            return in_doubt or outcome
+            return _Ended(doubtful or outcome, doubtful is not None)
         if not is_told:
             on_lost(str(verdict.error))
             is_told = True
         yield Pause(pause_s)
+
+
+def _may_be_stored(verdict: Verdict) -> bool:
+    """Whether the request that was judged was taken, or may have been."""
+    return isinstance(verdict, Answer) or (isinstance(verdict, Again) and verdict.may_be_stored)
 
 
 def how_to_see(node: AskedNode, *, after: int = 0) -> str:
@@ -179,27 +197,38 @@ def as_write_concern(given: int | str | None) -> WriteConcern | None:
     return "majority" if given == "majority" else "all"
 
 
-def _appended(node: AskedNode, outcome: Answer | Failed, *, doubt: str) -> Appended:
-    if isinstance(outcome, Failed) or outcome.status not in {200, 202}:
-        error: CommandError = node.refused(outcome, doubt=doubt)
-        raise error
-    body = as_object(outcome.body)
+def _appended(node: AskedNode, ended: _Ended, *, doubt: str) -> Appended:
+    outcome = ended.outcome
+    appended = _decoded(outcome) if isinstance(outcome, Answer) else None
+    if appended is not None:
+        return appended
+    error = node.refused(outcome, doubt=doubt)
+    if ended.is_in_doubt and not isinstance(error, InDoubtError):
+        raise InDoubtError(f"{error}; {doubt}", error.code)
+    raise error
+
+
+def _decoded(answer: Answer) -> Appended | None:
+    """Return what a good answer of a node says; None where it is none."""
+    if answer.status not in {200, 202}:
+        return None
+    body = object_in(answer.body) or {}
     log = body.get("log")
     first = log.get("id") if isinstance(log, dict) else body.get("first")
     last = body.get("last", first)
     if not (isinstance(first, int) and isinstance(last, int)):
-        fail(f"{node.url} does not answer as a node of a replicated log", ExitCode.ENVIRONMENT)
+        return None
     acks, required = body.get("acks"), body.get("required")
     urls = tuple(str(url) for url in acks) if isinstance(acks, list) else ()
-    held, _, nodes = outcome.headers.get("log-acks", "").partition("/")
+    held, _, nodes = answer.headers.get("log-acks", "").partition("/")
     return Appended(
         first=first,
         last=last,
-        is_pending=outcome.status == 202,
-        is_replayed=outcome.headers.get("idempotency-replayed") == "true",
+        is_pending=answer.status == 202,
+        is_replayed=answer.headers.get("idempotency-replayed") == "true",
         acks=urls,
         held=int(held) if held.isdigit() else len(urls),
         nodes=int(nodes) if nodes.isdigit() else None,
         required=required if isinstance(required, int) else None,
-        body=outcome.body,
+        body=answer.body,
     )

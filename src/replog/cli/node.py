@@ -171,10 +171,16 @@ def _is_url_of_a_node(url: str) -> bool:
 
 
 def as_object(content: bytes) -> dict[str, object]:
+    value = object_in(content)
+    if value is None:
+        fail("the answer is no JSON object: is this a node?", ExitCode.ENVIRONMENT)
+    return value
+
+
+def object_in(content: bytes) -> dict[str, object] | None:
+    """Return the JSON object that an answer is; None where it is none."""
     try:
         value: object = json.loads(content)
     except ValueError:
-        value = None
-    if not isinstance(value, dict):
-        fail("the answer is no JSON object: is this a node?", ExitCode.ENVIRONMENT)
-    return value
+        return None
+    return value if isinstance(value, dict) else None

@@ -42,7 +42,7 @@ class CommandError(Exception):
 
 
 class InDoubtError(CommandError):
-    """No answer came to an append: its entry may be stored (P3)."""
+    """No answer says what became of an append: its entry may be stored (P3)."""
 
 
 @dataclass(frozen=True, slots=True)
