@@ -167,6 +167,17 @@ def test_a_url_that_is_none_is_usage_and_one_line_shows_one(command: list[str], 
     )
 
 
+@pytest.mark.parametrize(
+    ("url", "shown"), [("http://a\x01b", "http://a\\x01b"), ("http://a\u200b", "http://a\\u200b")]
+)
+def test_what_cannot_be_printed_in_a_url_is_usage_and_shown_as_an_escape(
+    url: str, shown: str
+) -> None:
+    result = CliRunner().invoke(app, ["append", "x", "--url", url])
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr.startswith(f'replog: --url: got "{shown}", which is no URL of a node: ')
+
+
 def test_a_node_may_stand_under_a_path(node: ScriptedNode) -> None:
     node.stored(1)
     assert CliRunner().invoke(app, ["append", "x", "--url", f"{node.url}/log/"]).exit_code == 0

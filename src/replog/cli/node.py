@@ -8,14 +8,14 @@ from __future__ import annotations
 import json
 from types import TracebackType
 from typing import Self, TypeVar
-from urllib.parse import urlsplit
 
 from replog.cli.options import DEFAULT_URL
-from replog.cli.output import CommandError, ExitCode, InDoubtError, fail
+from replog.cli.output import CommandError, ExitCode, InDoubtError, fail, printable
 from replog.client import Client, ClientError, NotANodeError, ProblemError, UnreachableError
 from replog.client.calls import Calls
 from replog.client.ops import Answer, Call, Failed, Flow, Request, call
 from replog.client.policy import judge, problem_in
+from replog.client.urls import url_of
 from replog.client.wire import committed_of
 
 CONNECT_TIMEOUT_S = 5.0
@@ -53,10 +53,12 @@ class AskedNode:
     """A node, asked once each time: what fails is told at once, with its exit code."""
 
     def __init__(self, url: str, *, timeout_s: float = CONNECT_TIMEOUT_S) -> None:
-        if not _is_url_of_a_node(url):
-            text = f'--url: got "{url}", which is no URL of a node: one looks like {DEFAULT_URL}'
+        asked = url_of(url)
+        if asked is None:
+            shown = printable(url)
+            text = f'--url: got "{shown}", which is no URL of a node: one looks like {DEFAULT_URL}'
             fail(text, ExitCode.USAGE)
-        self.url = url.rstrip("/")
+        self.url = asked
         self._timeout_s = timeout_s
         self._client = Client(self.url, retry_for=0, connect_timeout=timeout_s)
 
@@ -157,17 +159,6 @@ class AskedNode:
             "cluster, `replog serve` one node; --url names another one"
         )
         return CommandError(text, ExitCode.NO_NODE_REACHABLE)
-
-
-def _is_url_of_a_node(url: str) -> bool:
-    """A path is allowed: a proxy may show a node under one."""
-    try:
-        parts = urlsplit(url)
-        is_host = bool(parts.hostname) and parts.port != 0  # raises ValueError where it is none
-    except ValueError:
-        return False
-    is_more = parts.query or parts.fragment or any(map(str.isspace, url))
-    return is_host and parts.scheme in {"http", "https"} and not is_more
 
 
 def as_object(content: bytes) -> dict[str, object]:
