@@ -14,6 +14,8 @@ import time
 from collections.abc import Mapping
 from typing import TextIO
 
+from replog.core.text import printable
+
 _COLOURS = {logging.DEBUG: "2", logging.WARNING: "33", logging.ERROR: "31", logging.CRITICAL: "31"}
 
 
@@ -31,7 +33,8 @@ class PlainFormatter(logging.Formatter):
         colour = _COLOURS.get(record.levelno)
         if self._is_coloured and colour:
             level = f"\x1b[{colour}m{level}\x1b[0m"
-        line = f"{clock}.{int(record.msecs):03d} {level} {self._node}  {_one_line(record)}"
+        said = printable(record.getMessage())  # it may carry what a client sent
+        line = f"{clock}.{int(record.msecs):03d} {level} {self._node}  {said}"
         return f"{line}\n{trace}" if (trace := _trace(self, record)) else line
 
 
@@ -71,14 +74,6 @@ class JsonFormatter(logging.Formatter):
                 members.setdefault(name, value)
         # ASCII, so that a lone surrogate in a message cannot break the writer.
         return json.dumps(members, separators=(",", ":"), default=str)
-
-
-def _one_line(record: logging.LogRecord) -> str:
-    """A message may carry what a client sent: no line ends, no terminal escapes."""
-    text = record.getMessage()
-    if text.isprintable():
-        return text
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
 def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:

@@ -19,7 +19,8 @@ from replog.cli.options import (
     UrlOption,
     chosen,
 )
-from replog.cli.output import ExitCode, count, note, print_table, printable, style_of
+from replog.cli.output import ExitCode, count, note, print_table, style_of
+from replog.core.text import printable
 
 if TYPE_CHECKING:
     from replog.cli.comparison import Comparison

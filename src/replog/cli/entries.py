@@ -15,7 +15,7 @@ import msgspec
 
 from replog.cli.node import AskedNode
 from replog.cli.options import Format, at_url
-from replog.cli.output import CommandError, ExitCode, printable, require_reader
+from replog.cli.output import CommandError, ExitCode, require_reader
 from replog.client import Entry
 from replog.client.ops import (
     Answer,
@@ -34,6 +34,7 @@ from replog.client.ops import (
     open_stream,
 )
 from replog.client.wire import NDJSON, Lines, path_of
+from replog.core.text import printable
 
 SILENCE_S = 60.0
 

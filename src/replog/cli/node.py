@@ -10,13 +10,14 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from replog.cli.options import DEFAULT_URL
-from replog.cli.output import CommandError, ExitCode, InDoubtError, fail, printable
+from replog.cli.output import CommandError, ExitCode, InDoubtError, fail
 from replog.client import Client, ClientError, NotANodeError, ProblemError, UnreachableError
 from replog.client.calls import Calls
 from replog.client.ops import Answer, Call, Failed, Flow, Request, call
 from replog.client.policy import judge, problem_in
 from replog.client.urls import url_of
 from replog.client.wire import committed_of
+from replog.core.text import printable
 
 CONNECT_TIMEOUT_S = 5.0
 ANSWER_WITHIN_S = 30.0
