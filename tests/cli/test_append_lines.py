@@ -19,9 +19,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typer.testing import CliRunner, Result
 
-from replog.cli import append_call, append_lines
+from replog.cli import append_call, append_lines, progress
 from replog.cli.append_lines import BAR_WIDTH, BATCH_BYTES_MAX, BATCH_LINES_MAX, Input, bar
 from replog.cli.main import app
+from replog.cli.node import AskedNode
+from replog.cli.options import Format
 from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
 from tests.support.waiting import wait_until
 
@@ -238,7 +240,7 @@ def test_a_file_has_a_bar_and_a_pipe_has_none(tmp_path: Path) -> None:
 
 
 def test_on_a_terminal_a_line_says_how_far_it_is(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    node: ScriptedNode, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Terminal(io.StringIO):
         def isatty(self) -> bool:
@@ -246,13 +248,13 @@ def test_on_a_terminal_a_line_says_how_far_it_is(
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    monkeypatch.setattr(append_lines, "PROGRESS_INTERVAL_S", 0.0)
+    monkeypatch.setattr(progress, "INTERVAL_S", 0.0)
     path = tmp_path / "lines"
     path.write_bytes(b"x\n" * 3)
-    with path.open("rb") as file:
-        given_file = Input(file)
-        list(given_file.batches())
-        append_lines.Progress().show(3, 17, given_file)
+    node.stored_batch(15, 17)
+    wanted = append_call.AppendWanted(None, None)
+    with path.open("rb") as file, AskedNode(node.url) as asked:
+        append_lines._Appending(asked, wanted, Format.RAW).run(Input(file))
     shown = terminal.getvalue()
     assert shown.startswith(f"\r  {'━' * BAR_WIDTH} 100%   3 lines   id 17   ")
-    assert shown.endswith("/s\x1b[K")
+    assert shown.endswith("/s\x1b[K\r\x1b[K")

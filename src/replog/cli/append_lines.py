@@ -28,13 +28,13 @@ from replog.cli.output import (
     note,
     style_of,
 )
+from replog.cli.progress import ProgressLine
 
 BATCH_LINES_MAX = 1000
 BATCH_BYTES_MAX = 1 << 20
 LINE_BYTES_MAX = 16 << 20
 """More than a node takes in any configuration worth having: input without line ends."""
 
-PROGRESS_INTERVAL_S = 0.2
 BAR_WIDTH = 24
 
 Batch: TypeAlias = list[bytes]
@@ -126,7 +126,7 @@ class _Appending:
         self._node = node
         self._form = form
         self._batches = BatchAppender(node, wanted, self._lost)
-        self._progress = Progress()
+        self._progress = ProgressLine()
         self._started = time.monotonic()
         self._lines = 0
         self._pending = 0
@@ -137,7 +137,7 @@ class _Appending:
         try:
             for batch in given.batches():
                 self._append(batch)
-                self._progress.show(self._lines, self._last_id, given)
+                self._progress.show(lambda: self._so_far(given))
         except KeyboardInterrupt:
             self._progress.end()
             note(f"stopped: {self._stored_so_far()}")
@@ -182,6 +182,10 @@ class _Appending:
         elif self._form is Format.RAW or not sys.stdout.isatty():
             print("\n".join(map(str, range(answer.first, answer.last + 1))), flush=True)
 
+    def _so_far(self, given: Input) -> str:
+        rate = self._lines / (time.monotonic() - self._started)
+        return f"{bar(given)}{count(self._lines, 'line')}   id {self._last_id}   {rate:,.0f}/s"
+
     def _lost(self, reason: str) -> None:
         self._progress.end()
         sign = style_of(sys.stderr).yellow("…")
@@ -223,25 +227,6 @@ class _Appending:
 
 def _span(first: int, size: int) -> str:
     return f"line {first}" if size == 1 else f"lines {first} to {first + size - 1}"
-
-
-class Progress:
-    """A line that is written over again on a terminal, and nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._started = self._shown = time.monotonic()
-
-    def show(self, lines: int, last_id: int, given: Input) -> None:
-        now = time.monotonic()
-        if sys.stderr.isatty() and now - self._shown >= PROGRESS_INTERVAL_S:
-            self._shown = now
-            rate = lines / (now - self._started)
-            text = f"{count(lines, 'line')}   id {last_id}   {rate:,.0f}/s"
-            print(f"\r  {bar(given)}{text}\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def end(self) -> None:
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def bar(given: Input) -> str:

@@ -7,18 +7,16 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from replog.cli.options import Format, JsonOption, OutputOption, chosen
 from replog.cli.output import ExitCode, fail, style_of
+from replog.cli.progress import ProgressLine
 
 if TYPE_CHECKING:
     from replog.node.restore import RestoreProgress
-
-PROGRESS_INTERVAL_S = 0.2
 
 
 def restore(
@@ -51,9 +49,15 @@ def restore(
         [url] = SECONDARIES.parse(source)
     except ValueError:
         fail(f'--from: got "{source}", expected a URL like http://127.0.0.1:8001', ExitCode.USAGE)
-    head = asyncio.run(restoring.restore(url, data_dir, force=force, progress=_Progress().show))
-    if sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+    line = ProgressLine()
+
+    def show(progress: RestoreProgress) -> None:
+        line.show(lambda: f"{progress.last_id} of {progress.of_id} from {progress.url}")
+
+    try:
+        head = asyncio.run(restoring.restore(url, data_dir, force=force, progress=show))
+    finally:
+        line.end()
     if form.is_json:
         print(json.dumps({"head": {"last_id": head.last_id, "hash": head.hash.hex()}}))
     elif form is Format.TABLE and sys.stdout.isatty():
@@ -61,17 +65,3 @@ def restore(
         print(f"{sign} {data_dir} holds the log up to id {head.last_id}: start the master on it")
     else:
         print(head.last_id)
-
-
-class _Progress:
-    """A line that is written over again on a terminal, and nothing elsewhere."""
-
-    def __init__(self) -> None:
-        self._shown = 0.0
-
-    def show(self, progress: RestoreProgress) -> None:
-        now = time.monotonic()
-        if sys.stderr.isatty() and now - self._shown >= PROGRESS_INTERVAL_S:
-            self._shown = now
-            text = f"\r  {progress.last_id} of {progress.of_id} from {progress.url}\x1b[K"
-            print(text, end="", file=sys.stderr, flush=True)
