@@ -54,7 +54,7 @@ class LocalCluster:
         self._is_temporary = directory is None
         made = tempfile.mkdtemp(prefix="replog-") if directory is None else directory
         self.directory = Path(made)
-        ports = _free_ports(secondaries + 1)
+        ports = free_ports(secondaries + 1)
         names = ["master", *(f"secondary-{number}" for number in range(1, secondaries + 1))]
         self._ports = dict(zip(names, ports, strict=True))
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
@@ -188,7 +188,8 @@ class LocalCluster:
             process.stdin.close()
 
 
-def _free_ports(count: int) -> list[int]:
+def free_ports(count: int) -> list[int]:
+    """Return ports of this machine that nobody listens on right now."""
     ports: list[int] = []
     while len(ports) < count:
         port = random.choice(PORTS)  # noqa: S311 - not for secrets

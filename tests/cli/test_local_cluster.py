@@ -38,8 +38,8 @@ from replog.http import server
 from replog.node.node import STOP_WITHIN_S
 from replog.replication.link import CLOSE_WITHIN_S
 from replog.storage.filesystem import PosixFilesystem
+from replog.testing import free_ports
 from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
-from tests.support.cluster import free_ports
 from tests.support.waiting import DEADLINE_S
 
 

@@ -17,7 +17,8 @@ from replog.core.entry import LogId, NodeId
 from replog.core.errors import StorageError
 from replog.storage.filesystem import PosixFilesystem
 from replog.storage.node_state import NodeState, store_node_state
-from tests.support.cluster import clean_environment, free_ports
+from replog.testing import free_ports
+from tests.support.cluster import clean_environment
 from tests.support.waiting import DEADLINE_S
 
 REFILLS = "Move the directory away and start this node again: it fills an empty one from its master"

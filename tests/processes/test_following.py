@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from replog.testing import free_ports
 from tests.support.cluster import (
     MASTER,
     S1,
@@ -21,7 +22,6 @@ from tests.support.cluster import (
     answers,
     call,
     clean_environment,
-    free_ports,
     wait_live,
 )
 from tests.support.following import Following, Stream, opened

@@ -16,7 +16,8 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from tests.support.cluster import Node, answers, call, clean_environment, free_ports
+from replog.testing import free_ports
+from tests.support.cluster import Node, answers, call, clean_environment
 from tests.support.tools import needs
 from tests.support.waiting import DEADLINE_S, wait_until
 

@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.support.cluster import MASTER, S1, S2, Node, ProcessCluster, answers, call, free_ports
+from replog.testing import free_ports
+from tests.support.cluster import MASTER, S1, S2, Node, ProcessCluster, answers, call
 from tests.support.waiting import wait_until
 
 AWAY = "http://127.0.0.1:9"

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import answers, clean_environment, free_ports
+from replog.testing import free_ports
+from tests.support.cluster import answers, clean_environment
 from tests.support.waiting import DEADLINE_S, wait_until
 
 REPLOG = f"exec {sys.executable} -m replog"

@@ -18,7 +18,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.cluster import answers, call, clean_environment, free_ports
+from replog.testing import free_ports
+from tests.support.cluster import answers, call, clean_environment
 from tests.support.waiting import DEADLINE_S, wait_until
 
 

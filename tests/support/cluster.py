@@ -7,10 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-import random
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -21,6 +19,7 @@ from typing import Protocol, Self
 
 import httpx2
 
+from replog.testing import free_ports
 from tests.support.launching import Process, launch
 from tests.support.waiting import DEADLINE_S, wait_until
 
@@ -29,8 +28,6 @@ S1 = "secondary-1"
 S2 = "secondary-2"
 
 SOURCE = Path(__file__).parents[2] / "src"
-PORTS = range(15_000, 32_000)
-"""Below the ports that the kernel hands to outgoing connections, which could take ours."""
 
 
 class Cluster(Protocol):
@@ -74,22 +71,6 @@ def resident_bytes(status: str) -> int:
     """Return the resident memory that the text of Linux's /proc/PID/status tells."""
     [kib] = [line.split()[1] for line in status.splitlines() if line.startswith("VmRSS:")]
     return 1024 * int(kib)
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens on right now."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.choice(PORTS)
-        with socket.socket() as trial:
-            trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
-                trial.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-        if port not in ports:
-            ports.append(port)
-    return ports
 
 
 def replog(

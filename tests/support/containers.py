@@ -16,12 +16,12 @@ from tempfile import TemporaryDirectory
 from types import TracebackType
 from typing import Self
 
+from replog.testing import free_ports
 from tests.support.cluster import (
     MASTER,
     S1,
     S2,
     clean_environment,
-    free_ports,
     replog,
     resident_bytes,
     wait_live,

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import random
-import socket
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +26,7 @@ from replog.replication.dial import LINK_PATH
 from replog.replication.wire import FRAME_BYTES_MAX
 from replog.storage.batch import encode_message
 from replog.storage.filesystem import Filesystem
+from replog.testing import free_ports
 from tests.support.waiting import DEADLINE_S
 
 
@@ -38,15 +37,6 @@ async def until(condition: Callable[[], bool], what: str) -> None:
         if time.monotonic() > end:
             raise AssertionError(f"not within {DEADLINE_S:g} s: {what}")
         await asyncio.sleep(0.005)
-
-
-def free_port() -> int:
-    """Return a port below those that the kernel hands to outgoing connections."""
-    while True:
-        port = random.randrange(15_000, 32_000)
-        with socket.socket() as listener, contextlib.suppress(OSError):
-            listener.bind(("127.0.0.1", port))
-            return port
 
 
 class _Server(uvicorn.Server):
@@ -158,7 +148,11 @@ class Nodes:
 
     def port(self, name: str) -> int:
         """Return the port of a node, the same one at every start."""
-        return self._ports.setdefault(name, free_port())
+        while name not in self._ports:
+            [port] = free_ports(1)
+            if port not in self._ports.values():  # that of a node which does not run yet
+                self._ports[name] = port
+        return self._ports[name]
 
     def url(self, name: str) -> str:
         return f"http://127.0.0.1:{self.port(name)}"

@@ -15,7 +15,8 @@ from pathlib import Path
 from benchmarks.load import HttpExchange
 from benchmarks.peers.processes import Processes
 from benchmarks.peers.systems.system import HOST, MESSAGE, Endpoint, Portrait
-from tests.support.cluster import clean_environment, free_ports
+from replog.testing import free_ports
+from tests.support.cluster import clean_environment
 from tests.support.connection import append_request
 
 NAME = "baseline"

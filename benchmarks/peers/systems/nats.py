@@ -17,7 +17,7 @@ import msgspec
 from benchmarks.peers.install import path_of, said_version
 from benchmarks.peers.processes import Processes
 from benchmarks.peers.systems.system import HOST, MESSAGE, Endpoint, Portrait
-from tests.support.cluster import free_ports
+from replog.testing import free_ports
 
 NAME = "JetStream"
 PROGRAM = "nats-server"
