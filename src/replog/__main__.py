@@ -5,13 +5,20 @@ SHELL. `pip install replog` brings the client alone; commands and nodes are extr
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
+from types import FrameType
 
+SERVERS = frozenset({"serve", "up"})
 EXTRA_OF_COMMANDS = frozenset({"typer", "click", "rich"})
 
 
 def main() -> None:
     """Run the command line of this process."""
+    is_server = not SERVERS.isdisjoint(sys.argv[1:2])
+    if is_server:  # it has its own way to end once it has imported what it needs, after 0.2 s
+        signal.signal(signal.SIGTERM, _end)
     try:
         from replog.cli.main import main as run  # noqa: PLC0415 - it may not be there
 
@@ -23,6 +30,14 @@ def main() -> None:
         extra = "cli" if missing in EXTRA_OF_COMMANDS else "server"
         print(f"replog: {missing} is not installed: pip install 'replog[{extra}]'", file=sys.stderr)  # noqa: T201
         sys.exit(1)
+    except KeyboardInterrupt:  # while it imports: later the command says what that means
+        sys.exit(0 if is_server else 128 + signal.SIGINT)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    """End at once: a stop is no failure, and nothing was begun."""
+    del number, frame
+    os._exit(0)
 
 
 if __name__ == "__main__":

@@ -180,6 +180,45 @@ def test_a_stop_does_not_wait_for_a_read_that_hangs(tmp_path: Path) -> None:
     assert "stopped at" in said.splitlines()[-1]
 
 
+IMPORTING = """
+import signal, time
+signal.signal(signal.SIGINT, signal.default_int_handler)
+print("importing", flush=True)
+time.sleep(600)
+"""
+"""In place of a module that takes long to import; Ctrl-C reaches it also in the background."""
+
+
+@pytest.mark.parametrize(
+    ("command", "number", "status"),
+    [
+        ("serve", signal.SIGTERM, 0),
+        ("serve", signal.SIGINT, 0),
+        ("up", signal.SIGTERM, 0),
+        ("get", signal.SIGINT, 130),
+        ("get", signal.SIGTERM, -signal.SIGTERM),
+    ],
+)
+def test_a_signal_while_a_command_still_imports_ends_it_as_later(
+    tmp_path: Path, command: str, number: signal.Signals, status: int
+) -> None:
+    (tmp_path / "typer.py").write_text(IMPORTING)
+    environment = clean_environment()
+    environment["PYTHONPATH"] = f"{tmp_path}:{environment['PYTHONPATH']}"
+    with subprocess.Popen(
+        [sys.executable, "-m", "replog", command],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment,
+    ) as process:  # fmt: skip
+        try:
+            assert process.stdout is not None
+            assert process.stdout.readline() == "importing\n"
+            process.send_signal(number)
+            _, said = process.communicate(timeout=DEADLINE_S)
+        finally:
+            process.kill()
+    assert (process.returncode, said) == (status, "")
+
+
 def test_a_signal_during_the_start_ends_it_too_without_a_traceback(tmp_path: Path) -> None:
     node = Node("one", tmp_path, free_ports(1)[0], role="secondary")
     node.start()
