@@ -104,6 +104,7 @@ class _Launcher:
         self._socket.sendall(json.dumps(wish).encode() + b"\n")
         while (pid := self._hear()) is None:
             pass
+        self._statuses.pop(pid, None)  # of an earlier process, where the kernel gave its id again
         return _Forked(pid, self)
 
     def status(self, pid: int, *, timeout_s: float | None) -> int | None:
