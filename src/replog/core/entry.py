@@ -5,9 +5,8 @@ PURE.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import NewType
-
-import msgspec
 
 EntryId = NewType("EntryId", int)
 """The place of an entry: 1, 2, 3 … without gaps; 0 is "before the first"."""
@@ -53,14 +52,16 @@ def node_of(owner: NodeId) -> NodeId:
     return NodeId(owner.partition("/")[0])
 
 
-class Position(msgspec.Struct, frozen=True, gc=False, order=True):
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
     """How far a log goes: by epoch first, then by id (Raft's "more up to date")."""
 
     epoch: Epoch
     last_id: EntryId
 
 
-class Head(msgspec.Struct, frozen=True, gc=False):
+@dataclass(frozen=True, slots=True)
+class Head:
     """The end of a batch: its position, and the hash of every byte up to there."""
 
     epoch: Epoch

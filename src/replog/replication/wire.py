@@ -11,7 +11,7 @@ segment file as they are, to the end of the frame.
 
     {"type":"batches","epoch":1,"after":{…},"head":{…},"committed_id":5}\\n<payload>
 
-The forms below are the protocol, the dataclasses of `core.messages` its meaning: they are
+The forms below are the protocol, the structs of `core.messages` its meaning: they are
 kept apart so that a renamed field of the core cannot change the protocol. Unknown members
 are ignored, so that a later version can add some; an unknown type is a `WireError`.
 """
