@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
-from msgspec.structs import replace
 
 from replog.core.entry import EntryId
 from replog.storage.batch import BadBatch, verify_run

@@ -10,8 +10,8 @@ from replog.core.entry import EntryId, Epoch
 from replog.core.errors import DamagedLogError
 from replog.storage import times
 from replog.storage.batch import encode_message, parse_time
-from replog.storage.lines import format_time
 from replog.storage.log import Log
+from replog.storage.timestamps import format_time
 from tests.simulator.disk import SimFilesystem
 from tests.simulator.file import SimFile
 from tests.storage.logs import (

@@ -11,7 +11,7 @@ from replog.core.effects import Pending, Stored
 from replog.core.entry import TICK_S, Tick
 from replog.core.master import Master
 from replog.node.views import Holder, Receipt
-from replog.storage.lines import format_time
+from replog.storage.timestamps import format_time
 
 
 def receipt(core: Master, outcome: Stored | Pending, *, required: int, made_at: bytes) -> Receipt:

@@ -23,13 +23,12 @@ from replog.storage.lines import (
     LimitError,
     encode_message,
     entry_line,
-    format_time,
     header_line,
-    parse_time,
     trailer_until_hash,
 )
 from replog.storage.run import BadPlace, Run, Scan, hash_after, scan_run, verify_run
 from replog.storage.span import BadBatch, BatchSpan, entry_lines, looks_complete, spans
+from replog.storage.timestamps import format_time, parse_time
 
 __all__ = [
     "BATCH_BYTES_MAX",

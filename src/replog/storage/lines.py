@@ -9,8 +9,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
-from functools import lru_cache
 from types import MappingProxyType
 from typing import Final, NoReturn, cast
 
@@ -18,6 +16,7 @@ import msgspec
 
 from replog.core.entry import EntryId, Epoch, Head, LogId
 from replog.core.errors import FormatError, ReplogError
+from replog.storage.timestamps import TIME_OF_DAY
 
 FORMAT = 1
 
@@ -40,18 +39,17 @@ HASH_AND_END_BYTES = 64 + len(LINE_END)
 
 _NUMBER = rb"(0|[1-9][0-9]{0,15})"
 _HASH = rb"([0-9a-f]{64})"
-_TIME_OF_DAY = rb"T(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]\.[0-9]{3}Z"
 
 PLAIN_TRAILER = re.compile(
     rb'\{"batch":\{"first":' + _NUMBER + rb',"last":' + _NUMBER + rb',"epoch":' + _NUMBER
-    + rb',"commit":' + _NUMBER + rb',"time":"(.{10}' + _TIME_OF_DAY + rb')"'
+    + rb',"commit":' + _NUMBER + rb',"time":"(.{10}' + TIME_OF_DAY + rb')"'
     + rb'(?:,"keys":(\{[ -\[\]-~]+\}))?(,"seal":true)?'
     + rb',"prev":"(.{64})","hash":"(.{64})"\}\}\n'
 )  # fmt: skip
 """A trailer that carries nothing special but keys in printable ASCII: nearly all of them.
 
 The day and both hashes are still to be compared: with dots for them it costs a fifth of the
-exact pattern. The keys are still to be read: see `plain_keys`.
+exact pattern. The keys are `plain_keys`'s to read.
 """
 
 _TRAILER_START = re.compile(
@@ -64,13 +62,11 @@ _ANY_HEADER = re.compile(
     rb'\{"segment":\{"format":' + _NUMBER + rb',"log_id":"([0-9A-Za-z._:-]{1,64})","first":'
     + _NUMBER + rb'(,.*)?,"prev":"' + _HASH + rb'"\}\}\n'
 )  # fmt: skip
-_TIME = re.compile(rb"[0-9]{4}-[0-9]{2}-[0-9]{2}" + _TIME_OF_DAY)
 _KEYS = b',"keys":'
 _SEAL = b',"seal":true'
 _LOG_ID = re.compile(r"[0-9A-Za-z._:-]{1,64}")
 _TRAILER_FIXED = frozenset(("first", "last", "epoch", "commit", "time", "prev", "hash"))
 _HEADER_FIXED = frozenset(("format", "log_id", "first", "prev"))
-_UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 TRAILER_GROUPS_HASH: Final = 9
 """The group of `PLAIN_TRAILER` that is the batch's own hash."""
@@ -185,29 +181,6 @@ def _encode_keys(keys: Mapping[EntryId, str]) -> bytes:
     return _encode_json({str(entry_id): keys[entry_id] for entry_id in sorted(keys)})
 
 
-@lru_cache(maxsize=8)
-def _second(second: int) -> bytes:
-    return (_UNIX_EPOCH + timedelta(seconds=second)).strftime("%Y-%m-%dT%H:%M:%S.").encode()
-
-
-def format_time(time_ms: int) -> bytes:
-    """Return milliseconds since 1970 as RFC 3339 in UTC, 24 bytes ending in `.123Z`."""
-    second, milliseconds = divmod(time_ms, 1000)
-    return b"%b%03dZ" % (_second(second), milliseconds)
-
-
-def parse_time(time: bytes) -> int:
-    """Return the milliseconds since 1970 of a time as `format_time` writes it.
-
-    Raises:
-        ValueError: there is no such day or time of day, or the form is another.
-    """
-    if not _TIME.fullmatch(time):
-        raise ValueError(f"not of the form 2026-11-22T22:10:00.123Z: {time!r}")
-    since = datetime.fromisoformat(time[:-1].decode()).replace(tzinfo=UTC) - _UNIX_EPOCH
-    return since // timedelta(milliseconds=1)
-
-
 # --- reading ------------------------------------------------------------------------------
 
 
@@ -297,21 +270,6 @@ def refuse_unknown(line: Header | Trailer) -> None:
             f"the batch from id {line.first_id} on needs {', '.join(line.unknown_musts)} to be "
             "understood, which this version does not; use a newer version"
         )
-
-
-@lru_cache(maxsize=64)
-def is_day(date: bytes) -> bool:
-    """Say whether `date` (2026-11-22) is a day of the calendar."""
-    try:
-        parse_time(date + b"T00:00:00.000Z")
-    except ValueError:
-        return False
-    return True
-
-
-def is_time(time: bytes) -> bool:
-    """Say whether `time` has the one form that format 1 knows. Such times sort as bytes."""
-    return _TIME.fullmatch(time) is not None and is_day(time[:10])
 
 
 def _usual_members(rest: bytes) -> dict[str, object] | None:

@@ -22,7 +22,6 @@ from replog.storage.lines import (
     Header,
     LineError,
     Trailer,
-    is_time,
     parse_header,
     plain_keys,
     refuse_unknown,
@@ -35,6 +34,7 @@ from replog.storage.span import (
     looks_complete,
     trailer_after,
 )
+from replog.storage.timestamps import is_time
 
 _JOINED_BYTES_MAX = 4096
 """Up to here copying a batch behind the hash before it is faster than hashing twice."""

@@ -12,15 +12,11 @@ from functools import lru_cache
 
 from replog.core.entry import EntryId
 from replog.storage.contents import Contents
-from replog.storage.lines import (
-    TRAILER_BEGINNING,
-    Trailer,
-    format_time,
-    parse_time,
-)
+from replog.storage.lines import TRAILER_BEGINNING, Trailer
 from replog.storage.lookup import Opened, again, missing
 from replog.storage.segment import Segment
 from replog.storage.span import NEXT_TRAILER, TRAILER_LINE
+from replog.storage.timestamps import format_time, parse_time
 
 TIME_MS_MAX = 253_402_300_799_999
 """The last millisecond that the form of the format can write: the year 9999 ends."""
