@@ -198,7 +198,7 @@ class Clients:
         self.reads = {r: read for r, read in self.reads.items() if read.node != node.name}
 
     def _deadline(self, timeout: int | None) -> int | None:
-        return None if timeout is None else self.world.clock.now // UNITS_PER_TICK + timeout
+        return None if timeout is None else self.world.clock.now + timeout * UNITS_PER_TICK
 
     def _next(self) -> RequestId:
         self._requests += 1
@@ -276,7 +276,7 @@ class Clients:
         if not excused:
             urls = {each.url: each.name for each in world.nodes}
             world.judge.pending_answered(outcome, urls, holders)
-        now = world.clock.now // UNITS_PER_TICK
+        now = world.clock.now
         is_late = asked.deadline is not None and now >= asked.deadline
         promise("P2", is_late or node.is_ending, f"{asked} was told {outcome} at {now}")
         promise("P2", outcome.required == asked.required, f"{asked} was told {outcome}")

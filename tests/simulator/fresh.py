@@ -44,7 +44,6 @@ class FreshJudge:
         if answer.lag is not None:
             then = self.committed_at(now, ticks_ago=answer.lag)
             promise("P4", shown >= then, f"{what}; {then} was committed by then")
-        waited = now // UNITS_PER_TICK - read.asked_at // UNITS_PER_TICK
         if read.timeout is not None and read.asks_more:
             until = read.asked_at + (read.timeout + 2) * UNITS_PER_TICK + tick_max
             promise("P4", now <= until, f"{what}: after its timeout")
@@ -58,5 +57,6 @@ class FreshJudge:
             return
         promise("P4", read.asks_more, f"{what}: a plain read is never refused")
         if not read.is_linearizable and read.max_lag is None:
-            is_late = read.timeout is not None and waited >= read.timeout
+            waited = now - read.asked_at
+            is_late = read.timeout is not None and waited >= read.timeout * UNITS_PER_TICK
             promise("P4", is_late or is_ending, f"{what}: before its timeout")

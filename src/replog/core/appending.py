@@ -17,7 +17,7 @@ from replog.core.effects import (
     RefusalReason,
     Refused,
 )
-from replog.core.entry import EntryId, Tick
+from replog.core.entry import EntryId, end_of_wait
 from replog.core.events import (
     AcksAwaited,
     AppendRequested,
@@ -77,7 +77,7 @@ class Appending:
             event.messages,
             encoded_size(event.messages, event.keys),
             copies,
-            self._deadline(event.timeout),
+            end_of_wait(self._facts.now, event.timeout),
             event.keys,
             event.expect,
         )
@@ -95,7 +95,7 @@ class Appending:
         copies = self._copies(event.request, event.concern, refused, out)
         if copies is None:
             return
-        deadline = self._deadline(event.timeout)
+        deadline = end_of_wait(self._facts.now, event.timeout)
         waiting = WaitingAppend(event.request, event.id, event.id, copies, deadline)
         self.answers.wait(waiting, out)
 
@@ -131,9 +131,6 @@ class Appending:
         if keys and refused is not None and refused.reason in _READABLE:
             return None
         return refused
-
-    def _deadline(self, timeout: Tick | None) -> Tick | None:
-        return None if timeout is None else Tick(self._facts.now + timeout)
 
     def abandon(self, request: RequestId, out: list[Effect]) -> None:
         """The client hung up. What has an id stays stored; what has none is dropped."""

@@ -42,6 +42,16 @@ def ticks(seconds: float) -> Tick:
     return Tick(-int(-seconds // TICK_S))
 
 
+def end_of_wait(now: Tick, *spans: Tick | None) -> Tick | None:
+    """Return when the shortest of waits that begin now is over; None where none ends.
+
+    One tick more than its span: `now` may be almost a tick old, and a wait is never cut
+    short. One of 0 ticks is over at once.
+    """
+    ends = (Tick(now + span + 1) if span else now for span in spans if span is not None)
+    return min(ends, default=None)
+
+
 def epoch_owner(node_id: NodeId, reign: ReignId) -> NodeId:
     """Return whose an epoch is that `node_id` opens in the run `reign` (R8)."""
     return NodeId(f"{node_id}/{reign}") if reign else node_id

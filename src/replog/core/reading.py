@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from replog.core.admission import Admission
 from replog.core.effects import AnswerRead, Effect, RefusalReason, Send
-from replog.core.entry import NO_ENTRY, EntryId, Tick
+from replog.core.entry import NO_ENTRY, EntryId, Tick, end_of_wait
 from replog.core.events import ReadRequested, RequestId
 from replog.core.facts import LinkPhase, MasterFacts, SecondaryFacts
 from replog.core.health import Health, PeerHealth
@@ -16,11 +16,6 @@ from replog.core.reads import FreshRead, FreshReads, WaitingReads
 from replog.core.reign import Phase, Reign
 
 _NO_LAG = Tick(0)
-
-
-def _deadline(now: Tick, *spans: Tick | None) -> Tick | None:
-    """Return the first of the ends of `spans` that begin now; None where none ends."""
-    return min((Tick(now + span) for span in spans if span is not None), default=None)
 
 
 class MasterReading:
@@ -51,7 +46,7 @@ class MasterReading:
         if event.min_id <= self._facts.good_id or not is_met:
             self._answer(event.request, out, is_met=is_met)
             return
-        deadline = _deadline(self._facts.now, event.timeout)
+        deadline = end_of_wait(self._facts.now, event.timeout)
         self._fresh.add(FreshRead(event.request, event.min_id, None, deadline))
         self.expire(out)
 
@@ -133,7 +128,7 @@ class SecondaryReading:
             event.request,
             max(target, event.min_id),
             self._ask(out) if asks_master else None,
-            _deadline(facts.now, event.timeout, event.max_lag if is_late else None),
+            end_of_wait(facts.now, event.timeout, event.max_lag if is_late else None),
             event.max_lag,
         )
         self._fresh.add(read)
