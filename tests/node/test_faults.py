@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import gc
 import logging
+import os
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from replog.core.effects import Effect, Pending, RefusalReason, Refused
+from replog.core.effects import AppendOutcome, Effect, Pending, RefusalReason, Refused, Stored
 from replog.core.entry import EntryId
 from replog.core.errors import DamagedLogError
 from replog.core.events import AppendRequested, Event
@@ -294,5 +296,37 @@ def test_a_secondary_that_was_restarted_alone_still_names_its_master(tmp_path: P
             await nodes.stop("s1")
             s1 = await nodes.secondary("s1")
             assert s1.node.master_url == nodes.url("master")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("is_loaded", [False, True], ids=["unread", "read before"])
+def test_a_key_that_cannot_be_looked_for_is_refused_and_ends_no_master(
+    tmp_path: Path, *, is_loaded: bool
+) -> None:
+    """A process that has too many files open opens no segment; that says nothing of the log."""
+
+    async def story() -> None:
+        disk = FaultyFilesystem()
+        async with Nodes(tmp_path) as nodes:
+            master = await nodes.master(filesystem=disk)
+            await master.stored("one")
+
+            async def keyed() -> AppendOutcome:
+                return await master.node.append((encode_message("two"),), keys=("k",))
+
+            if is_loaded:
+                assert isinstance(await keyed(), Stored)
+            disk.opens_none = True
+            for _ in range(2):
+                outcome = await asyncio.wait_for(keyed(), DEADLINE_S)
+                assert isinstance(outcome, Refused)
+                assert os.strerror(errno.EMFILE) in outcome.detail
+            await master.stored("without a key")
+            disk.opens_none = False
+            outcome = await asyncio.wait_for(keyed(), DEADLINE_S)
+            assert isinstance(outcome, Stored)
+            assert outcome.is_replayed == is_loaded
+            assert not master.node.fatal.is_set()
 
     asyncio.run(story())

@@ -50,6 +50,7 @@ class FaultyFilesystem(PosixFilesystem):
 
     Attributes:
         refuses: parts of paths of files for which there is no space.
+        opens_none: no segment can be opened for reading: the process has too many files open.
     """
 
     def __init__(self) -> None:
@@ -59,6 +60,7 @@ class FaultyFilesystem(PosixFilesystem):
         self.failed_syncs = 0
         self.refuses: Sequence[str] = ()
         self.refused = 0
+        self.opens_none = False
 
     def open(  # type: ignore[override]
         self, path: str, *, writable: bool, create: bool = False
@@ -66,5 +68,8 @@ class FaultyFilesystem(PosixFilesystem):
         if create and any(part in path for part in self.refuses):
             self.refused += 1
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+        if self.opens_none and not writable and path.endswith(".ndjson"):
+            self.refused += 1
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)
         file = super().open(path, writable=writable, create=create)
         return FaultyFile(file, self) if path.endswith(".ndjson") else file

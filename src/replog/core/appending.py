@@ -134,9 +134,7 @@ class Appending:
 
     def abandon(self, request: RequestId, out: list[Effect]) -> None:
         """The client hung up. What has an id stays stored; what has none is dropped."""
-        dropped = self._appends.abandon(request)
-        if dropped is None:
-            dropped = self._confirming.pop(request, None)
+        dropped = self._appends.abandon(request) or self._confirming.pop(request, None)
         if dropped is not None:
             self._end_keys(dropped.keys, out)
             return
@@ -173,6 +171,9 @@ class Appending:
         if refused is None or refused.reason in _READABLE or self._window.is_loading:
             self._maybe_load(out)
             return
+        self._refuse_unloaded(refused, out)
+
+    def _refuse_unloaded(self, refused: Refused, out: list[Effect]) -> None:
         waiting, self._unloaded = self._unloaded, {}
         out += [AnswerAppend(queued.request, refused) for queued in waiting.values()]
 
@@ -193,6 +194,8 @@ class Appending:
             return  # It tells of a log of before an adoption.
         if event.keys is None:
             self._window.is_loading = False  # R13: read again, unless damage is still known.
+            if event.problem:
+                self._refuse_unloaded(_unread(event.problem), out)
             return
         self._window.load(event.keys)
         waiting, self._unloaded = self._unloaded, {}
@@ -208,9 +211,7 @@ class Appending:
             return  # Its client hung up.
         found = event.found
         if found is None:
-            refused = self._admission.blocked() or Refused(
-                RefusalReason.DAMAGED, "damage hides whether the key is stored; try again"
-            )
+            refused = self._admission.blocked() or _unread(event.problem)
             out.append(AnswerAppend(queued.request, refused))
         elif not any(found):
             self._appends.add(queued)  # Another key of the same hash.
@@ -378,6 +379,13 @@ def _moved_on(queued: QueuedAppend, last_id: EntryId) -> Refused:
         f"nothing was stored"
     )
     return Refused(RefusalReason.PRECONDITION_FAILED, detail, last_id=last_id)
+
+
+def _unread(problem: str) -> Refused:
+    """Return that nobody can say now whether a key is stored."""
+    if problem:
+        return Refused(RefusalReason.DISK_FULL, f"the log's keys cannot be read: {problem}")
+    return Refused(RefusalReason.DAMAGED, "damage hides whether the key is stored; try again")
 
 
 def _reused(entry_id: EntryId, queued: QueuedAppend) -> Refused:

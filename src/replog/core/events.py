@@ -188,11 +188,13 @@ class AppendRequested(msgspec.Struct, frozen=True, gc=False):
 class KeysLoaded(msgspec.Struct, frozen=True, gc=False):
     """Answer to `LoadKeys`: the ids in its range that have a key, ascending, with that.
 
-    `keys` is None where damage hides some of them; `DamageFound` has said so before.
+    `keys` is None where damage hides some of them, which `DamageFound` has said before, or
+    where they could not be read, for which `problem` is the reason.
     """
 
     keys: tuple[tuple[EntryId, str], ...] | None
     number: int = 0
+    problem: str = ""
 
 
 class KeysConfirmed(msgspec.Struct, frozen=True, gc=False):
@@ -200,7 +202,8 @@ class KeysConfirmed(msgspec.Struct, frozen=True, gc=False):
 
     Attributes:
         found: for each message the id under which its key is stored; 0 where it is not, or
-            the message has no key. None where damage hides it, which was said before.
+            the message has no key. None where damage hides it, which was said before, or
+            where it could not be read, for which `problem` is the reason.
         is_same: the entries from the first found one on are the messages, one for one, and
             end where the last found key stands.
     """
@@ -209,6 +212,7 @@ class KeysConfirmed(msgspec.Struct, frozen=True, gc=False):
     found: tuple[EntryId, ...] | None
     is_same: bool
     number: int = 0
+    problem: str = ""
 
 
 class AcksAwaited(msgspec.Struct, frozen=True, gc=False):

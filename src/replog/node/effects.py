@@ -67,6 +67,9 @@ LEVELS = {
 
 T = TypeVar("T")
 
+Unread = ReplogError | OSError
+"""Why the log could not be read."""
+
 
 class Performer:
     """Does the effects of one core.
@@ -131,27 +134,21 @@ class Performer:
                     open_link.close(reason)
             case LookUp(link, heads):
                 self._in_thread(
-                    link,
                     partial(self._contains, heads),
                     lambda present: self._handle(LookedUp(link, heads, present)),
+                    unread=partial(self._cannot_read, link),
                 )
-            case AnswerProbe():
-                around = partial(self._disk_log.around, effect.id)
-                self._in_thread(effect.link, around, partial(self._around, effect))
-            case AnswerFetch():
+            case AnswerProbe(link, id):
+                around = partial(self._disk_log.around, id)
+                unread = partial(self._cannot_read, link)
+                self._in_thread(around, partial(self._around, effect), unread=unread)
+            case AnswerFetch(link):
                 fetch, fetched = partial(self._fetch, effect), partial(self._fetched, effect)
-                self._in_thread(effect.link, fetch, fetched)
-            case LoadKeys(first_id, last_id, number):
-                load = partial(self._disk_log.keys.between, first_id, last_id)
-                self._look_for_keys(load, lambda keys: self._handle(KeysLoaded(keys, number)))
+                self._in_thread(fetch, fetched, unread=partial(self._cannot_read, link))
+            case LoadKeys():
+                self._load_keys(effect)
             case ConfirmKeys():
-                confirm = partial(
-                    self._disk_log.keys.confirm,
-                    keys=effect.keys,
-                    messages=effect.messages,
-                    candidates=effect.candidates,
-                )
-                self._look_for_keys(confirm, partial(self._keys_confirmed, effect))
+                self._confirm_keys(effect)
             case _:
                 assert_never(effect)
 
@@ -164,17 +161,12 @@ class Performer:
     # --- what is read from the log ------------------------------------------------------
 
     def _in_thread(
-        self,
-        link: LinkId,
-        read: Callable[[], T],
-        then: Callable[[T], None],
-        *,
-        damaged: Callable[[], None] | None = None,
+        self, read: Callable[[], T], then: Callable[[T], None], *, unread: Callable[[Unread], None]
     ) -> None:
         """Run `read` in a thread, then `then` on the loop with what it returned.
 
-        Where the log cannot be read there is no answer: the link is ended, and the next one
-        begins from a hello. Where that is damage, `damaged` may answer instead.
+        Where the log cannot be read, `unread` takes the reason; the core has heard of damage
+        before. A read that fails says nothing about what is written: the node goes on.
         """
 
         def done(reading: asyncio.Future[T]) -> None:
@@ -183,46 +175,44 @@ class Performer:
             error = reading.exception()
             if error is None:
                 then(reading.result())
-                return
-            is_damage = isinstance(error, DamagedLogError)
-            if is_damage:
-                self.tell_damage()
-            if is_damage and damaged is not None:
-                damaged()
             elif isinstance(error, (ReplogError, OSError)):
-                self._cannot_read(link, error)
+                if isinstance(error, DamagedLogError):
+                    self.tell_damage()
+                else:
+                    _log.error("cannot read the log: %s", error)
+                unread(error)
             else:
                 _log.error("a defect in the program", exc_info=error)
                 self._failed(f"{type(error).__name__}: {error}")
 
         self._loop.run_in_executor(self._threads, read).add_done_callback(done)
 
-    def _look_for_keys(self, look: Callable[[], T], then: Callable[[T | None], None]) -> None:
-        """Run `look` in a thread, then `then` with what it returned; None where that is damaged."""
+    def _load_keys(self, effect: LoadKeys) -> None:
+        number = effect.number
+        self._in_thread(
+            partial(self._disk_log.keys.between, effect.first_id, effect.last_id),
+            lambda keys: self._handle(KeysLoaded(keys, number)),
+            unread=lambda error: self._handle(KeysLoaded(None, number, _problem(error))),
+        )
 
-        def done(looking: asyncio.Future[T]) -> None:
-            if looking.cancelled():
-                return
-            error = looking.exception()
-            if error is None:
-                then(looking.result())
-            elif isinstance(error, DamagedLogError):
-                self.tell_damage()
-                then(None)
-            else:
-                _log.error("the keys of the log cannot be read", exc_info=error)
-                self._failed(f"the keys of the log cannot be read: {error}")
+    def _confirm_keys(self, effect: ConfirmKeys) -> None:
+        request, number = effect.request, effect.number
+        confirm = partial(
+            self._disk_log.keys.confirm,
+            keys=effect.keys,
+            messages=effect.messages,
+            candidates=effect.candidates,
+        )
+        self._in_thread(
+            confirm,
+            lambda answer: self._handle(KeysConfirmed(request, *answer, number)),
+            unread=lambda error: self._handle(
+                KeysConfirmed(request, None, is_same=False, number=number, problem=_problem(error))
+            ),
+        )
 
-        self._loop.run_in_executor(self._threads, look).add_done_callback(done)
-
-    def _keys_confirmed(
-        self, effect: ConfirmKeys, answer: tuple[tuple[EntryId, ...], bool] | None
-    ) -> None:
-        found, is_same = (None, False) if answer is None else answer
-        self._handle(KeysConfirmed(effect.request, found, is_same, effect.number))
-
-    def _cannot_read(self, link: LinkId, error: Exception) -> None:
-        _log.error("cannot read the log: %s", error)
+    def _cannot_read(self, link: LinkId, error: Unread) -> None:
+        """There is no answer: the link is ended, and the next one begins from a hello."""
         if (open_link := self.links.get(link)) is not None:
             open_link.close(f"the log cannot be read: {error}")
 
@@ -269,8 +259,8 @@ class Performer:
             self._batches_read(effect, recent)
             return
         read = partial(log.read_batches, effect.after, through=through, size_max=size_max)
-        then, damaged = partial(self._batches_read, effect), partial(self._none_read, effect)
-        self._in_thread(effect.link, read, then, damaged=damaged)
+        then, unread = partial(self._batches_read, effect), partial(self._batches_unread, effect)
+        self._in_thread(read, then, unread=unread)
 
     def _batches_read(self, effect: SendBatches, batches: tuple[Head, bytes] | None) -> None:
         link = self.links.get(effect.link)
@@ -289,6 +279,12 @@ class Performer:
         message = Batches(effect.epoch, effect.after, head, effect.committed_id, payload)
         size = link.send(message)
         self._handle(BatchesSent(effect.link, head, size, effect.committed_id, effect.after))
+
+    def _batches_unread(self, effect: SendBatches, error: Unread) -> None:
+        if isinstance(error, DamagedLogError):
+            self._none_read(effect)
+        else:
+            self._cannot_read(effect.link, error)
 
     def _none_read(self, effect: SendBatches) -> None:
         """Answer that nothing could be read; `DamageFound` has said why (R13)."""
@@ -321,3 +317,8 @@ class Performer:
             link.send(one)
         after = batches[-1].head if batches else effect.after
         link.send(FetchEnd(after, found))
+
+
+def _problem(error: Unread) -> str:
+    """Return what a key could not be looked for over; "" for damage, which was told."""
+    return "" if isinstance(error, DamagedLogError) else str(error)
