@@ -23,6 +23,7 @@ from replog.core.entry import EntryId
 from replog.core.write_concern import WriteConcern
 from replog.node.node import Node, start_node
 from replog.replication.dial import LINK_PATH
+from replog.replication.endpoint import FrameProtocol
 from replog.replication.wire import FRAME_BYTES_MAX
 from replog.storage.batch import encode_message
 from replog.storage.filesystem import Filesystem
@@ -39,7 +40,7 @@ async def until(condition: Callable[[], bool], what: str) -> None:
         await asyncio.sleep(0.005)
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """A server that leaves the signal handlers of the test process alone."""
 
     @contextlib.contextmanager
@@ -53,7 +54,7 @@ class RunningNode:
     def __init__(self, settings: Settings, node: Node) -> None:
         self.settings = settings
         self.node = node
-        self._server: _Server | None = None
+        self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
 
     @property
@@ -68,14 +69,14 @@ class RunningNode:
             Starlette(routes=[WebSocketRoute(LINK_PATH, replication)]),
             host="127.0.0.1",
             port=self.settings.port,
-            ws="websockets-sansio",
+            ws=FrameProtocol,
             ws_max_size=FRAME_BYTES_MAX,
             ws_ping_interval=None,
             ws_per_message_deflate=False,
             lifespan="off",
             log_config=None,
         )
-        self._server = _Server(config)
+        self._server = Server(config)
         self._serving = asyncio.ensure_future(self._server.serve())
         server = self._server
         await until(lambda: server.started, "the server listens")

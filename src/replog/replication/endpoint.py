@@ -23,7 +23,9 @@ FRAMES = "replog.frames"
 it sends by ASGI alone."""
 
 _READ_AHEAD_FRAMES = 16
-"""What arrives while this many frames wait for the link stays with the kernel."""
+_READ_AHEAD_FRAME_BYTES = 256 * 1024
+"""What arrives while so many frames wait for the link, or one that is longer, stays with the
+kernel: 4 MiB and one frame are about what a peer can make this node hold (P10)."""
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
@@ -39,9 +41,12 @@ class FrameProtocol(WebSocketsSansIOProtocol):
 
     def send_receive_event_to_app(self) -> None:
         was_paused, self.read_paused = self.read_paused, True
+        is_long = sum(map(len, self.frames)) > _READ_AHEAD_FRAME_BYTES
         super().send_receive_event_to_app()
         self.read_paused = was_paused
-        if not was_paused and self.queue.qsize() >= _READ_AHEAD_FRAMES:
+        if was_paused or self.close_sent:
+            return  # behind a close all is read and dropped, until the peer has closed as well
+        if is_long or self.queue.qsize() >= _READ_AHEAD_FRAMES:
             self.read_paused = True
             self.transport.pause_reading()
 
