@@ -86,6 +86,20 @@ def test_an_append_behind_another_job_or_a_large_one_is_the_threads(tmp_path: Pa
     asyncio.run(story())
 
 
+def test_many_short_entries_are_the_threads_though_they_have_few_bytes(tmp_path: Path) -> None:
+    """An entry of one byte costs what a longer one does: 0.4 ms for a thousand of them."""
+
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        messages = (b'""',) * 10_000
+        bench.writer.submit(Persist(EntryId(4), messages, Epoch(1), EntryId(3)))
+        assert bench.events == []
+        await until(lambda: kinds(bench.events) == [Written, Persisted], "they are stored")
+        assert await bench.writer.finish(lambda: None, within_s=5.0)
+
+    asyncio.run(story())
+
+
 def test_while_syncs_are_slow_the_event_loop_writes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
