@@ -14,11 +14,11 @@ from replog.storage.batch import (
     encode_batch,
     encode_message,
     entry_line,
-    entry_lines,
-    looks_complete,
     scan_run,
     spans,
 )
+from replog.storage.pages import without_trailers
+from replog.storage.span import looks_complete
 from tests.support import format1
 from tests.support.small_log import APPENDS, LOG, SMALL, START_MS, Append, make, scan, verify
 
@@ -145,12 +145,12 @@ def test_spans_refuse_what_is_no_batch() -> None:
         list(spans(b'{"batch":{}}\n'))
 
 
-def test_entry_lines_keep_messages_that_look_like_other_lines() -> None:
+def test_messages_that_look_like_other_lines_stay_among_the_entries() -> None:
     texts = ('{"batch":{', '\n{"segment":{"x', '{"batch":{"first":1}}\n')
     payload, _ = make([Append(texts), Append(("z",))])
     expected = [
         entry_line(EntryId(number), encode_message(text))
         for number, text in enumerate([*texts, "z"], 1)
     ]
-    assert entry_lines(payload) == b"".join(expected)
-    assert entry_lines(b"") == b""
+    assert without_trailers(payload[payload.index(b"\n") + 1 :]) == b"".join(expected)
+    assert without_trailers(b"") == b""

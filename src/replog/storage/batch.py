@@ -27,7 +27,7 @@ from replog.storage.lines import (
     trailer_until_hash,
 )
 from replog.storage.run import BadPlace, Run, Scan, hash_after, scan_run, verify_run
-from replog.storage.span import BadBatch, BatchSpan, entry_lines, looks_complete, spans
+from replog.storage.span import BadBatch, BatchSpan, spans
 from replog.storage.timestamps import format_time, parse_time
 
 __all__ = [
@@ -42,22 +42,16 @@ __all__ = [
     "LimitError",
     "Run",
     "Scan",
-    "batch_bytes_bound",
     "encode_batch",
     "encode_message",
     "entry_line",
-    "entry_lines",
     "format_time",
     "header_line",
-    "looks_complete",
     "parse_time",
     "scan_run",
     "spans",
     "verify_run",
 ]
-
-_LINE_BYTES_MAX = len('{"id":,"message":}\n') + 16
-_TRAILER_AND_HEADER_BYTES_MAX = 1024
 
 
 class EncodedBatch(msgspec.Struct, frozen=True, gc=False):
@@ -116,8 +110,3 @@ def encode_batch(
     digest = hash_after(after.hash, hashed, 0, len(hashed))
     payload = b"%b%b%b" % (hashed, hexlify(digest), LINE_END)
     return EncodedBatch(payload, Head(epoch, last_id, digest), time)
-
-
-def batch_bytes_bound(messages_bytes: int, count: int) -> int:
-    """Return what a batch of `count` encoded messages without keys has at most, in bytes."""
-    return messages_bytes + count * _LINE_BYTES_MAX + _TRAILER_AND_HEADER_BYTES_MAX

@@ -1,4 +1,4 @@
-"""Finding the batches in bytes of format 1, and the entry lines among the others.
+"""Finding the batches in bytes of format 1.
 
 PURE. Nothing is hashed or checked here: `run` does that. Offsets count from the beginning
 of the given bytes.
@@ -29,7 +29,6 @@ from replog.storage.lines import (
 NEXT_TRAILER = b"\n" + TRAILER_BEGINNING
 _HASH_DIGITS = re.compile(rb"[0-9a-f]{64}")
 TRAILER_LINE = re.compile(re.escape(TRAILER_BEGINNING) + rb"[^\n]*\n")
-_OTHER_LINES = re.compile(rb'^\{"(?:batch|segment)":\{.*\n', re.MULTILINE)
 
 
 class BadBatch(ReplogError):
@@ -173,11 +172,6 @@ def spans(payload: bytes, start: int = 0) -> Iterator[BatchSpan]:
             trailer.keys,
         )
         start = stop
-
-
-def entry_lines(payload: bytes) -> bytes:
-    """Return verified whole lines without the header and trailer lines among them."""
-    return _OTHER_LINES.sub(b"", payload)
 
 
 def looks_complete(payload: bytes, start: int = 0) -> bool:
