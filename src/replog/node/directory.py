@@ -28,7 +28,7 @@ def _state_path(directory: str) -> str:
 
 
 class DataDirectory:
-    """One open data directory. After `open_directory` only the writing thread changes it.
+    """One open data directory. After `open_directory` only `Writer` changes it.
 
     Attributes:
         state: what node.json says; replaced whole, so that any thread may read it.

@@ -1,6 +1,6 @@
 """What of the log may be served: its good segments, its head, its damage.
 
-DISK. Shared by the one writer thread and any number of readers.
+DISK. Shared by who writes, one thread at a time, and any number of readers.
 """
 
 from __future__ import annotations

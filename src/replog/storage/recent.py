@@ -1,6 +1,6 @@
 """The batches appended last, kept so that sending them on costs no system call.
 
-PURE. The writer thread adds; any thread looks up (one dict operation each).
+PURE. One thread at a time adds; any thread looks up (one dict operation each).
 """
 
 from __future__ import annotations
