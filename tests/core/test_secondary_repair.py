@@ -5,12 +5,16 @@ PURE.
 
 from __future__ import annotations
 
+import pytest
+
 from replog.core import effects as do
 from replog.core import events as ev
+from replog.core.damage import with_found
 from replog.core.entry import GENESIS, EntryId, Epoch, Tick
 from replog.core.events import LinkId, RequestId
 from replog.core.messages import (
     Batches,
+    Damage,
     Fetch,
     FetchEnd,
     Heartbeat,
@@ -52,6 +56,35 @@ def test_exactly_the_damaged_range_is_asked_for_and_handed_to_the_disk() -> None
     assert effects == [do.Repair(damage(2, 3), (frame([LOG[1]]), frame([LOG[2]])))]
     effects = desk.step(ev.DamageRepaired(damage(2, 3), LOG[3].head))
     assert sent(effects) == [Report(LOG[3].head, EntryId(0))]
+
+
+def test_ranges_that_turn_out_to_be_one_are_asked_for_as_one() -> None:
+    desk = Desk(1, damage=(damage(2, 2), damage(3, 3)))
+    desk.stream()
+    desk.receive(frame([LOG[1]]), FetchEnd(LOG[1].head, found=True))
+    failed = ev.RepairFailed(damage(2, 2), "it does not close the chain")
+    effects = desk.step(ev.DamageFound(damage(2, 3)), failed)
+    assert sent(effects) == [Report(LOG[0].head, EntryId(0), (damage(2, 3),))]
+    assert sent(desk.receive(StreamStart(LOG[0].head))) == [Fetch(LOG[0].head, EntryId(3))]
+    desk.receive(frame([LOG[1], LOG[2]]), FetchEnd(LOG[2].head, found=True))
+    effects = desk.step(ev.DamageRepaired(damage(2, 3), LOG[3].head))
+    assert sent(effects) == [Report(LOG[3].head, EntryId(0))]
+
+
+@pytest.mark.parametrize(
+    ("found", "ranges"),
+    [
+        (damage(2, 2), None),
+        (damage(1, 1), [damage(1, 1), damage(2, 2), damage(4, 4)]),
+        (damage(3, 3), [damage(2, 2), damage(3, 3), damage(4, 4)]),
+        (damage(2, 3), [damage(2, 3), damage(4, 4)]),
+        (damage(2, 4), [damage(2, 4)]),
+        (damage(2, None), [damage(2, None)]),
+        (damage(3, None), [damage(2, 2), damage(3, None)]),
+    ],
+)
+def test_a_range_takes_the_place_of_its_parts(found: Damage, ranges: list[Damage] | None) -> None:
+    assert with_found([damage(2, 2), damage(4, 4)], found) == ranges
 
 
 def test_a_master_that_cannot_give_the_range_is_asked_now_and_then_and_it_is_said_once() -> None:

@@ -34,6 +34,7 @@ from replog.core.events import (
     DamageFound,
     DamageRepaired,
     EpochStored,
+    Event,
     Persisted,
     PersistFailed,
     PersistRefused,
@@ -220,14 +221,14 @@ class SimWriter:
         except SyncFailedError:
             raise
         except (BadBatch, StorageError) as error:
-            yield self._world.event_time()
-            self._node.deliver(RepairFailed(effect.damage, str(error)))
+            told: Event = RepairFailed(effect.damage, str(error))
         else:
             self._world.repaired(self._node)
-            yield self._world.event_time()
-            for damage in self._directory.log.damage:
-                self._node.deliver(DamageFound(damage))
-            self._node.deliver(DamageRepaired(effect.damage, head))
+            told = DamageRepaired(effect.damage, head)
+        yield self._world.event_time()
+        for damage in self._directory.log.damage:
+            self._node.deliver(DamageFound(damage))
+        self._node.deliver(told)
 
     def note_durable(self) -> None:
         """Note how far the log is durable, where that moved."""

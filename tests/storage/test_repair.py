@@ -337,6 +337,28 @@ def test_rot_in_two_segments_is_found_and_repaired_whatever_is_found_first() -> 
         whole_again(disk, log)
 
 
+@BOTH
+@pytest.mark.parametrize("at", [3, 7])
+def test_ranges_that_turn_out_to_be_one_are_named_as_one_and_repaired(
+    is_master: bool, at: int
+) -> None:
+    """The end of a segment rots after the beginning of the next one was found, or was not."""
+    disk = disk_with(original().files)
+    log = open_log(disk, is_master=is_master)
+    assert original().batches[at].path != original().batches[at + 1].path
+    rot(disk, at + 1)
+    read_what_is_good(log)
+    before = rot(disk, at)
+    while not any(damage.before == before for damage in log.damage):
+        log.scrub_next()
+    with pytest.raises(BadBatch):
+        log.repair(log.damage[0], payload_for(log.damage[0]))
+    (found,) = log.damage
+    assert found.before == before == log.head
+    repaired(log)
+    whole_again(disk, log)
+
+
 @pytest.mark.parametrize("at", range(11))
 def test_the_scrubber_finds_rot_in_what_has_been_verified_before(at: int) -> None:
     disk = disk_with(original().files)

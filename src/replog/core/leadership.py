@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from replog.core.admission import DISK_FULL_PAUSE, foreign_detail, superseded_detail
 from replog.core.adoption import Adoption, announce, choose_donor, extending, reach
-from replog.core.damage import damage_line
+from replog.core.damage import damage_line, with_found
 from replog.core.effects import (
     Effect,
     Level,
@@ -272,11 +272,10 @@ class Leadership:
 
     def damage_found(self, damage: Damage, out: list[Effect]) -> None:
         """A read or the scrubber found a range that does not verify any more (R13)."""
-        known = self._facts.damage
-        if any(other.before == damage.before for other in known):
+        ranges = with_found(self._facts.damage, damage)
+        if ranges is None:
             return
-        known.append(damage)
-        known.sort(key=lambda other: other.first_id)
+        self._facts.damage = ranges
         out.append(Say(Level.ERROR, damage_line(damage)))
         self.maybe_serve(out)
 

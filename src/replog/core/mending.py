@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from replog.core.damage import damage_line
+from replog.core.damage import damage_line, with_found
 from replog.core.effects import Effect, Level, Repair, Say, Send
 from replog.core.entry import GENESIS, EntryId, Head, Tick, ticks
 from replog.core.events import LinkId
@@ -44,10 +44,10 @@ class Mending:
 
     def found(self, damage: Damage, out: list[Effect]) -> bool:
         """Note a range; False where it was known."""
-        if any(other.before == damage.before for other in self.damage):
+        ranges = with_found(self.damage, damage)
+        if ranges is None:
             return False
-        self.damage.append(damage)
-        self.damage.sort(key=lambda other: other.first_id)
+        self.damage = ranges
         out.append(Say(Level.ERROR, damage_line(damage)))
         return True
 

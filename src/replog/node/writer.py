@@ -374,10 +374,12 @@ class Writer:
         except SyncFailedError:
             raise
         except (BadBatch, StorageError) as error:
-            return (RepairFailed(job.damage, str(error)),)
+            told: Event = RepairFailed(job.damage, str(error))
+        else:
+            told = DamageRepaired(job.damage, head)
         # What the repair brought to light comes first: nothing may be served, answered
         # or taken in between as if the log were whole (R13).
-        return (*map(DamageFound, self._log.damage), DamageRepaired(job.damage, head))
+        return (*map(DamageFound, self._log.damage), told)
 
     def _tell(self, *events: Event) -> None:
         self._loop.call_soon_threadsafe(self._post, *events)

@@ -27,14 +27,9 @@ from replog.storage.quarantine import CutReport
 from replog.storage.reader import EntryReader
 from replog.storage.received import pieces_of
 from replog.storage.recent import RecentBatches
-from replog.storage.recovery import (
-    Recovered,
-    expect_no_log,
-    open_marks,
-    recover,
-    remove_repair_leftovers,
-)
+from replog.storage.recovery import expect_no_log, open_marks, recover, remove_repair_leftovers
 from replog.storage.scrub import Scrubber
+from replog.storage.span import BadBatch
 from replog.storage.syncing import refused_by_disk
 from replog.storage.writer import Piece, Writer
 
@@ -302,9 +297,13 @@ class Log:
         """
         self.note_durable()
         suspects = frozenset((damage.segment, *(known.segment for known in self.damage)))
-        contents, marks = self._contents, self._marks
+        contents = self._contents
         with self._writer.failing(f"the log was not repaired behind {damage.before}"):
-            plan = repairing.plan_repair(contents, marks, damage, payload, suspects)
+            try:
+                plan = repairing.plan_repair(contents, self._marks, damage, payload, suspects)
+            except BadBatch:
+                self._recover(suspects)  # perhaps more is damaged than was known: see `damage`
+                raise
             repairing.carry_out(contents, plan)
         with self._writer.failing("the repaired log could not be read again"):
             self._recover(suspects)
@@ -381,13 +380,10 @@ class Log:
             suspects=suspects,
         )
         self.cuts = (*self.cuts, *recovered.cuts)
-        self._take(recovered)
-
-    def _take(self, recovered: Recovered) -> None:
         damage = tuple(gap.damage for gap in recovered.gaps)
         self._recent.clear()
         self._told_committed = recovered.told_committed
-        self._contents.replace(recovered.segments, recovered.end.head, damage)
+        contents.replace(recovered.segments, recovered.end.head, damage)
         self._start_writer(recovered.end)
 
     def _start_writer(self, end: Place) -> None:
