@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterator
 from functools import cache
 from itertools import count
@@ -10,11 +11,12 @@ from random import Random
 import pytest
 
 from replog.core.entry import EntryId, Head
-from replog.core.errors import DamagedLogError, StorageError
+from replog.core.errors import DamagedLogError, DiskFullError, StorageError
 from replog.core.messages import Damage
 from replog.storage.log import Log
 from replog.storage.span import BadBatch
 from tests.simulator.disk import NodeDied, SimFilesystem
+from tests.storage.faults import FaultyFilesystem, never, nth
 from tests.storage.logs import (
     DIRECTORY,
     QUARANTINE,
@@ -335,6 +337,31 @@ def test_rot_in_two_segments_is_found_and_repaired_whatever_is_found_first() -> 
         read_what_is_good(log)
         repaired(log)
         whole_again(disk, log)
+
+
+def test_a_repair_that_finds_no_space_leaves_no_copies_and_can_be_made_later() -> None:
+    disk = disk_with(original().files)
+    filesystem = FaultyFilesystem(disk)
+    log = open_log(filesystem)
+    rot(disk, 4)
+    read_what_is_good(log)
+    rot(disk, 3)
+    log.scrub_next()
+    with pytest.raises(BadBatch):
+        log.repair(log.damage[0], payload_for(log.damage[0]))
+    (damage,) = log.damage
+    rotten = files_of(disk)
+    for kind in ("create", "write"):
+        for number in range(1, 5):
+            filesystem.choose = nth(kind, number, errno.ENOSPC)
+            with pytest.raises(DiskFullError):
+                log.repair(damage, payload_for(damage))
+            assert files_of(disk) == rotten
+            assert files_of(disk, QUARANTINE) == {}
+    filesystem.choose = never
+    repaired(log)
+    whole_again(disk, log)
+    assert len(files_of(disk, QUARANTINE)) == 2, "of either segment"
 
 
 @BOTH

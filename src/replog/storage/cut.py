@@ -14,7 +14,7 @@ from replog.storage.contents import Contents
 from replog.storage.lookup import end_of
 from replog.storage.marks import NO_MARK, DurableMark, Marks
 from replog.storage.place import BEGINNING, Place
-from replog.storage.quarantine import QuarantinedBytes, quarantine
+from replog.storage.quarantine import FileRange, QuarantinedBytes, quarantine_all
 from replog.storage.scan import Found, read_last_trailer
 from replog.storage.segment import Segment
 from replog.storage.survey import list_segments
@@ -87,29 +87,14 @@ def _time_at(contents: Contents, segment: Segment, offset: int) -> bytes:
 def copy_away(contents: Contents, plan: CutPlan) -> tuple[QuarantinedBytes, ...]:
     """Copy what a cut takes into the quarantine, durably; nothing is removed yet.
 
-    Raises:
-        OSError: the disk refused; no copy was left behind, so it can be tried again.
-        SyncFailedError: the node must end.
+    Raises: OSError, SyncFailedError; as `quarantine_all`.
     """
-    moved: list[QuarantinedBytes] = []
-    parts = [(found, 0) for found in plan.removed]
+    parts = [FileRange(found.name, 0, found.size) for found in plan.removed]
     if plan.shortened is not None:
-        parts.insert(0, (plan.shortened, plan.end.offset))
-    try:
-        for found, offset in parts:
-            moved += quarantine(
-                contents.filesystem,
-                contents.layout,
-                found.name,
-                offset=offset,
-                stop=found.size,
-                reason="not-in-the-masters-log",
-            )
-    except OSError:
-        for copy in moved:
-            contents.filesystem.remove(copy.path)
-        raise
-    return tuple(moved)
+        parts.insert(0, FileRange(plan.shortened.name, plan.end.offset, plan.shortened.size))
+    return quarantine_all(
+        contents.filesystem, contents.layout, parts, reason="not-in-the-masters-log"
+    )
 
 
 def carry_out(contents: Contents, marks: Marks, writer: Writer, plan: CutPlan) -> None:

@@ -5,6 +5,7 @@ DISK.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from replog.core.entry import Head
@@ -14,6 +15,15 @@ from replog.storage.salvage import read_what_can_be_read
 from replog.storage.syncing import make_names, sync_file, sync_names
 
 _COPY_BYTES = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FileRange:
+    """Bytes `[start, stop)` of the segment's file `name`."""
+
+    name: str
+    start: int
+    stop: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +49,28 @@ class CutReport:
     head: Head
     reason: str
     quarantined: tuple[QuarantinedBytes, ...]
+
+
+def quarantine_all(
+    filesystem: Filesystem, layout: Layout, ranges: Iterable[FileRange], *, reason: str
+) -> tuple[QuarantinedBytes, ...]:
+    """Copy each of `ranges` as `quarantine` does, or none.
+
+    Raises:
+        OSError: the disk refused; no copy was left behind, so it can be tried again.
+        SyncFailedError: the node must end.
+    """
+    moved: list[QuarantinedBytes] = []
+    try:
+        for part in ranges:
+            moved += quarantine(
+                filesystem, layout, part.name, offset=part.start, stop=part.stop, reason=reason
+            )
+    except OSError:
+        for copy in moved:
+            filesystem.remove(copy.path)
+        raise
+    return tuple(moved)
 
 
 def quarantine(

@@ -20,7 +20,7 @@ from replog.storage.layout import repair_name, segment_name
 from replog.storage.lines import HEADER_BEGINNING
 from replog.storage.marks import Marks
 from replog.storage.place import BEGINNING, STRETCH_BYTES, Place
-from replog.storage.quarantine import quarantine
+from replog.storage.quarantine import FileRange, quarantine_all
 from replog.storage.run import scan_run
 from replog.storage.scan import Found, GoodRun
 from replog.storage.span import BadBatch
@@ -42,15 +42,6 @@ class _Part:
 
 
 @dataclass(frozen=True, slots=True)
-class _Keep:
-    """Bytes of an old file that stay: `[start, stop)`."""
-
-    name: str
-    start: int
-    stop: int
-
-
-@dataclass(frozen=True, slots=True)
 class RepairPlan:
     """What a repair does to the files.
 
@@ -60,9 +51,9 @@ class RepairPlan:
         made: each new file: what stays of the old one before and behind its part.
     """
 
-    replaced: tuple[_Keep, ...]
+    replaced: tuple[FileRange, ...]
     removed: tuple[str, ...]
-    made: tuple[tuple[_Part, _Keep, _Keep], ...]
+    made: tuple[tuple[_Part, FileRange, FileRange], ...]
 
 
 def plan_repair(
@@ -174,7 +165,7 @@ def _plan(
         raise BadBatch(0, "its segments do not end where those of this log do")
     if stop_offset and last.name != stop_name:
         raise BadBatch(0, "its segments do not begin where those of this log do")
-    replaced: list[_Keep] = []
+    replaced: list[FileRange] = []
     for found in files:
         if stop_name is not None and found.name > stop_name:
             continue
@@ -183,7 +174,7 @@ def _plan(
         begin = first.start.offset if found.name == first.name else 0
         end = stop_offset if found.name == stop_name else found.size
         if begin < end:
-            replaced.append(_Keep(found.name, begin, end))
+            replaced.append(FileRange(found.name, begin, end))
     new_names = {part.name for part in parts}
     last_id = last.stop.head.last_id
     removed = tuple(
@@ -196,23 +187,23 @@ def _plan(
     )
     made = []
     for part in parts:
-        before = _Keep(part.name, 0, part.start.offset)
-        behind = _Keep(part.name, 0, 0)
+        before = FileRange(part.name, 0, part.start.offset)
+        behind = FileRange(part.name, 0, 0)
         if part is last and part.name == stop_name:
-            behind = _Keep(part.name, stop_offset, by_name[part.name].size)
+            behind = FileRange(part.name, stop_offset, by_name[part.name].size)
         elif part is last and stop is None and part.name in by_name:
             behind = _rest(contents, by_name[part.name], part)
         made.append((part, before, behind))
     return RepairPlan(tuple(replaced), removed, tuple(made))
 
 
-def _rest(contents: Contents, found: Found, part: _Part) -> _Keep:
+def _rest(contents: Contents, found: Found, part: _Part) -> FileRange:
     """Return what stays behind the end of the repair: bytes that speak of later entries.
 
     Good bytes stand at the same offsets on all nodes, so what is behind them here may be
     more of the log, to be repaired from yet another node.
     """
-    nothing = _Keep(part.name, 0, 0)
+    nothing = FileRange(part.name, 0, 0)
     if part.seals or found.size <= part.stop.offset:
         return nothing
     file = contents.filesystem.open(contents.layout.segment(found.name), writable=False)
@@ -225,7 +216,7 @@ def _rest(contents: Contents, found: Found, part: _Part) -> _Keep:
     last_id = part.stop.head.last_id
     if claimed_id(rest, after=last_id, known=last_id) == last_id:
         return nothing
-    return _Keep(part.name, part.stop.offset, found.size)
+    return FileRange(part.name, part.stop.offset, found.size)
 
 
 def carry_out(contents: Contents, plan: RepairPlan) -> None:
@@ -239,10 +230,7 @@ def carry_out(contents: Contents, plan: RepairPlan) -> None:
     try:
         for part, before, behind in plan.made:
             _make(contents, part, before, behind)
-        for bad in plan.replaced:
-            quarantine(
-                filesystem, layout, bad.name, offset=bad.start, stop=bad.stop, reason="damaged"
-            )
+        quarantine_all(filesystem, layout, plan.replaced, reason="damaged")
     except OSError:
         for part, _, _ in plan.made:
             _discard(contents, part)
@@ -262,7 +250,7 @@ def _discard(contents: Contents, part: _Part) -> None:
         contents.filesystem.remove(path)
 
 
-def _make(contents: Contents, part: _Part, before: _Keep, behind: _Keep) -> None:
+def _make(contents: Contents, part: _Part, before: FileRange, behind: FileRange) -> None:
     path = contents.layout.segment(repair_name(part.name))
     _discard(contents, part)
     target = contents.filesystem.open(path, writable=True, create=True)
@@ -275,7 +263,7 @@ def _make(contents: Contents, part: _Part, before: _Keep, behind: _Keep) -> None
         target.close()
 
 
-def _copy(contents: Contents, keep: _Keep, target: File, offset: int) -> None:
+def _copy(contents: Contents, keep: FileRange, target: File, offset: int) -> None:
     if keep.start >= keep.stop:
         return
     path = contents.layout.segment(keep.name)
