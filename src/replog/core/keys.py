@@ -141,6 +141,8 @@ class KeyWindow:
 
 def keys_of(first_id: EntryId, keys: tuple[str | None, ...]) -> tuple[tuple[EntryId, str], ...]:
     """Return the keys of a run of entries from `first_id` on, with the ids that have one."""
+    if len(keys) == 1 and keys[0] is not None:  # nearly every append with a key
+        return ((first_id, keys[0]),)
     ids = range(first_id, first_id + len(keys))
     pairs = zip(map(EntryId, ids), keys, strict=True)
     return tuple([(entry_id, key) for entry_id, key in pairs if key is not None])

@@ -173,7 +173,7 @@ def trailer_until_hash(
 
 def _encode_keys(keys: Mapping[EntryId, str]) -> bytes:
     for entry_id, key in keys.items():
-        if len(key.encode()) > KEY_BYTES_MAX:
+        if 4 * len(key) > KEY_BYTES_MAX and len(key.encode()) > KEY_BYTES_MAX:
             raise LimitError(
                 f"the idempotency key of entry {entry_id} has {len(key.encode())} bytes of UTF-8, "
                 f"{KEY_BYTES_MAX} is the most; use a shorter one"
