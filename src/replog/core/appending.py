@@ -150,6 +150,9 @@ class Appending:
             self._unloaded[queued.request] = queued
             self._maybe_load(out)
             return
+        if window.begin_new(queued.keys):
+            self._appends.add(queued)
+            return
         holder = window.holder_of(queued.keys)
         if holder is not None:
             window.hold(holder, queued)
@@ -304,12 +307,16 @@ class Appending:
 
     def persisted(self, out: list[Effect]) -> None:
         """The running batch is durable here: its appends wait for the other nodes."""
-        keyed = self._appends.take_running_keyed()
+        window, keyed = self._window, self._appends.take_running_keyed()
         if keyed:
-            self._window.stored(self._appends.running_keys, last_id=self._facts.durable.last_id)
+            keys = self._appends.running_keys
+            window.stored(keys, last_id=self._facts.durable.last_id)
+            if not window.has_held:
+                window.end([key for _, key in keys])
+                keyed = []
         self._appends.batch_durable()
         for queued, waiting in keyed:
-            for held in self._window.end(queued.keys):
+            for held in window.end(queued.keys):
                 if _is_same(held, queued):
                     self.answers.wait(_replay(held, waiting), out)
                 else:

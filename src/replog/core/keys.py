@@ -100,6 +100,23 @@ class KeyWindow:
 
     # --- what is on its way -------------------------------------------------------------
 
+    @property
+    def has_held(self) -> bool:
+        """Whether anybody waits for the append that has its key."""
+        return bool(self._held_by)
+
+    def begin_new(self, keys: tuple[str | None, ...]) -> bool:
+        """Begin the only one of `keys`, which nobody has and which is not stored.
+
+        So it is with nearly every append. Where this returns False, nothing was begun, and
+        `holder_of` and `candidates` tell more.
+        """
+        key = keys[0] if len(keys) == 1 else None
+        if key is None or key in self._in_flight or hash(key) in self._ids:
+            return False
+        self._in_flight[key] = {}
+        return True
+
     def holder_of(self, keys: Iterable[str | None]) -> str | None:
         """Return one of `keys` that an unanswered append has already, None if none has."""
         for key in keys:
