@@ -27,6 +27,7 @@ from replog.core.events import (
 )
 from replog.core.facts import MasterFacts
 from replog.core.keys import KeyWindow, first_found
+from replog.core.refusals import moved_on, reused, unread
 from replog.core.reign import Phase, Reign
 from replog.core.replicas import Replicas
 from replog.core.waiters import QueuedAppend, WaitingAppend
@@ -198,7 +199,7 @@ class Appending:
         if event.keys is None:
             self._window.is_loading = False  # R13: read again, unless damage is still known.
             if event.problem:
-                self._refuse_unloaded(_unread(event.problem), out)
+                self._refuse_unloaded(unread(event.problem), out)
             return
         self._window.load(event.keys)
         waiting, self._unloaded = self._unloaded, {}
@@ -214,7 +215,7 @@ class Appending:
             return  # Its client hung up.
         found = event.found
         if found is None:
-            refused = self._admission.blocked() or _unread(event.problem)
+            refused = self._admission.blocked() or unread(event.problem)
             out.append(AnswerAppend(queued.request, refused))
         elif not any(found):
             self._appends.add(queued)  # Another key of the same hash.
@@ -235,7 +236,7 @@ class Appending:
             )
             self.answers.wait(waiting, out)
         else:
-            out.append(AnswerAppend(queued.request, _reused(first_found(found), queued)))
+            out.append(AnswerAppend(queued.request, reused(first_found(found), queued)))
         self._end_keys(queued.keys, out)
 
     def _end_keys(self, keys: tuple[str | None, ...], out: list[Effect]) -> None:
@@ -268,7 +269,7 @@ class Appending:
         if facts.is_persisting or self._reign.phase is not Phase.SERVING:
             return
         for queued in self._appends.take_unmet(facts.durable.last_id):
-            out.append(AnswerAppend(queued.request, _moved_on(queued, facts.durable.last_id)))
+            out.append(AnswerAppend(queued.request, moved_on(queued, facts.durable.last_id)))
             self._end_keys(queued.keys, out)
         if not self._appends.queue:
             return
@@ -378,28 +379,3 @@ def _replay(held: QueuedAppend, waiting: WaitingAppend) -> WaitingAppend:
         held.deadline,
         is_replayed=True,
     )
-
-
-def _moved_on(queued: QueuedAppend, last_id: EntryId) -> Refused:
-    detail = (
-        f"the append is to follow on entry {queued.expect}, and the log ends at {last_id}; "
-        f"nothing was stored"
-    )
-    return Refused(RefusalReason.PRECONDITION_FAILED, detail, last_id=last_id)
-
-
-def _unread(problem: str) -> Refused:
-    """Return that nobody can say now whether a key is stored."""
-    if problem:
-        return Refused(RefusalReason.DISK_FULL, f"the log's keys cannot be read: {problem}")
-    return Refused(RefusalReason.DAMAGED, "damage hides whether the key is stored; try again")
-
-
-def _reused(entry_id: EntryId, queued: QueuedAppend) -> Refused:
-    several = len(queued.messages) > 1
-    what = "these entries together" if several else "this message"
-    detail = (
-        f"entry {entry_id} has the idempotency key already, and was not stored for {what}; "
-        f"nothing was stored. Send a new request under a new key"
-    )
-    return Refused(RefusalReason.KEY_REUSED, detail, id=entry_id)

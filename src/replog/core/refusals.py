@@ -1,0 +1,37 @@
+"""What an append is told that is refused for what it asks: nothing of it was stored.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from replog.core.effects import RefusalReason, Refused
+from replog.core.entry import EntryId
+from replog.core.waiters import QueuedAppend
+
+
+def moved_on(queued: QueuedAppend, last_id: EntryId) -> Refused:
+    """Return that an append is to follow on an entry which is not the last one."""
+    detail = (
+        f"the append is to follow on entry {queued.expect}, and the log ends at {last_id}; "
+        f"nothing was stored"
+    )
+    return Refused(RefusalReason.PRECONDITION_FAILED, detail, last_id=last_id)
+
+
+def unread(problem: str) -> Refused:
+    """Return that nobody can say now whether a key is stored."""
+    if problem:
+        return Refused(RefusalReason.DISK_FULL, f"the log's keys cannot be read: {problem}")
+    return Refused(RefusalReason.DAMAGED, "damage hides whether the key is stored; try again")
+
+
+def reused(entry_id: EntryId, queued: QueuedAppend) -> Refused:
+    """Return that an append has a key which stands for something else."""
+    several = len(queued.messages) > 1
+    what = "these entries together" if several else "this message"
+    detail = (
+        f"entry {entry_id} has the idempotency key already, and was not stored for {what}; "
+        f"nothing was stored. Send a new request under a new key"
+    )
+    return Refused(RefusalReason.KEY_REUSED, detail, id=entry_id)
