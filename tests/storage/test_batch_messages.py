@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from replog.storage.batch import encode_message
-from replog.storage.run import _STRICT_ENTRY
+from replog.storage.entries import STRICT_ENTRY, are_canonical
 
 SHORT_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t"}
 SHORT_ESCAPES |= {"\n": "\\n", "\f": "\\f", "\r": "\\r"}
@@ -80,5 +80,28 @@ def test_the_strict_pattern_takes_a_message_exactly_if_it_is_canonical(inside: s
         assert isinstance(decoded, str)
         is_canonical = canonical(decoded) == quoted.encode()
     line = b'{"id":1,"message":' + quoted.encode() + b"}\n"
-    match = _STRICT_ENTRY.match(line)
+    match = STRICT_ENTRY.match(line)
     assert (match is not None and match.end() == len(line)) == is_canonical
+    assert are_canonical(line + line.replace(b"1", b"2", 1), 1, 2) == is_canonical
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b'{"id":1,"message":"a"}\n{"id":3,"message":"b"}\n',
+        b'{"id":1,"message":"a"}\n{"id":02,"message":"b"}\n',
+        b'{"id":1,"message":"a"}\n{"id":2,"message":"b"}',
+        b'{"id":1,"message":"a"}\n{"id":2,"message":"b"}\n\n',
+        b'{"id":1,"message":"a"}\n{"id":2, "message":"b"}\n',
+        b'{"id":1,"message":"a"}\n{"message":"b","id":2}\n',
+        b'{"id":1,"message":"a"}\n{"id":2,"message":"b","x":1}\n',
+        b'{"id":1,"message":"a"}\n{"id":2,"id":2,"message":"b"}\n',
+        b'{"id":1,"message":"a"}\n{"id":2,"message":1}\n',
+        b'{"id":1,"message":"a"}\n{"id":2,"message":"\xed\xa0\x80"}\n',
+        b'{"id":1,"message":"a"}\n',
+        b"",
+    ],
+)
+def test_lines_that_are_not_surely_the_entries_are_left_to_the_patterns(lines: bytes) -> None:
+    assert are_canonical(b'{"id":1,"message":"a"}\n{"id":2,"message":"b"}\n', 1, 2)
+    assert not are_canonical(lines, 1, 2)

@@ -6,12 +6,12 @@ given bytes.
 
 from __future__ import annotations
 
-import re
 from binascii import hexlify
 from dataclasses import dataclass
 from hashlib import sha256
 
 from replog.core.entry import GENESIS, EntryId, Head, LogId
+from replog.storage.entries import ENTRY, entries_fault
 from replog.storage.lines import (
     BATCH_BYTES_MAX,
     HASH_AND_END_BYTES,
@@ -38,14 +38,6 @@ from replog.storage.timestamps import is_time
 
 _JOINED_BYTES_MAX = 4096
 """Up to here copying a batch behind the hash before it is faster than hashing twice."""
-
-
-_ENTRY = re.compile(rb'^\{"id":([1-9][0-9]{0,15}),"message":".*"\}\n', re.MULTILINE)
-_STRICT_ENTRY = re.compile(
-    rb'^\{"id":([1-9][0-9]{0,15}),"message":"[^"\\\x00-\x1f]*+'
-    rb'(?:\\(?:["\\bfnrt]|u00(?:0[0-7bef]|1[0-9a-f]))[^"\\\x00-\x1f]*+)*+"\}\n',
-    re.MULTILINE,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +201,6 @@ class _Walk:
         self.log_id = log_id
         self.time = last_time
         self.strict = strict
-        self.entry = _STRICT_ENTRY if strict else _ENTRY
         self.batches: list[BatchSpan] = []
         self.seals = False
         self.stop = 0
@@ -242,9 +233,9 @@ class _Walk:
         another, good or bad, is left to `_take`.
         """
         payload, size, find = self.payload, len(self.payload), self.payload.find
-        trailer_at, entry_at, append = PLAIN_TRAILER.match, self.entry.match, self.batches.append
+        trailer_at, entry_at, append = PLAIN_TRAILER.match, ENTRY.match, self.batches.append
         epoch, day, prev = b"%d" % self.epoch, self.time[:10], hexlify(self.hash)
-        quick = not self.strict
+        strict = self.strict
         while self.stop < size:
             start, before = self.stop, find(NEXT_TRAILER, self.stop)
             trailer = trailer_at(payload, before + 1) if before != -1 else None
@@ -275,11 +266,11 @@ class _Walk:
             prev = hexlify(digest)
             if prev != digits:
                 return
-            if quick and last_id == first_id:  # `_entries_fault`, without its call
+            if not strict and last_id == first_id:  # `entries_fault`, without its call
                 entry = entry_at(payload, start, entries_stop)
                 if entry is None or entry.end() != entries_stop or entry[1] != first:
                     return
-            elif self._entries_fault(start, entries_stop, first_id, last_id):
+            elif entries_fault(payload, start, entries_stop, first_id, last_id, strict=strict):
                 return
             append(
                 BatchSpan(
@@ -315,7 +306,8 @@ class _Walk:
         if trailer.unknown_musts:
             refuse_unknown(trailer)
         self._check_trailer(trailer)
-        fault = self._entries_fault(entries_start, entries_stop, trailer.first_id, trailer.last_id)
+        ids = trailer.first_id, trailer.last_id
+        fault = entries_fault(self.payload, entries_start, entries_stop, *ids, strict=self.strict)
         if fault:
             raise LineError(fault)
         self.batches.append(
@@ -372,24 +364,3 @@ class _Walk:
             raise LineError(f"its time is before {self.time.decode()}, the one before")
         if not is_time(trailer.time):
             raise LineError("its time is none")
-
-    def _entries_fault(self, start: int, stop: int, first_id: int, last_id: int) -> str:
-        """Return what is wrong with the entry lines, "" if they are all there and right."""
-        payload = self.payload
-        if self.strict:
-            try:
-                payload[start:stop].decode()
-            except UnicodeDecodeError as error:
-                return f"its entries are not UTF-8 ({error.reason})"
-        if first_id == last_id:
-            match = self.entry.match(payload, start, stop)
-            if match is None or match.end() != stop or match[1] != b"%d" % first_id:
-                return f"its lines are not the one entry {first_id}"
-            return ""
-        count = last_id - first_id + 1
-        ids = self.entry.findall(payload, start, stop)
-        if len(ids) != count or payload.count(b"\n", start, stop) != count:
-            return f"its lines are not {count} entries"
-        if list(map(int, ids)) != list(range(first_id, last_id + 1)):
-            return f"its ids are not {first_id} to {last_id}, one by one"
-        return ""
