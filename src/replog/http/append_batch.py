@@ -27,7 +27,7 @@ from replog.http.json_body import (
 )
 from replog.http.limits import Limits
 from replog.http.problems import ProblemError, refusal
-from replog.storage.batch import encode_message
+from replog.storage.batch import encode_messages
 
 ENTRY_FIELDS = ("message", "key")
 
@@ -263,7 +263,7 @@ def _entry_of(batch: Batch, line: int, members: Mapping[str, object]) -> _Entry:
 def _encoded(batch: Batch, entries: Sequence[_Entry], limits: Limits) -> tuple[bytes, ...]:
     """Return the messages as the log holds them, each within its limit."""
     try:
-        messages = tuple([encode_message(entry.message) for entry in entries])
+        messages = encode_messages([entry.message for entry in entries])
     except UnicodeEncodeError:
         messages = ()
     if messages and max(map(len, messages)) - 2 <= limits.message_bytes_max:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NoReturn, cast
 
@@ -122,6 +122,11 @@ def encode_message(text: str) -> bytes:
         ValueError: `text` holds a lone surrogate, which UTF-8 cannot write.
     """
     return _encode_json(text)
+
+
+def encode_messages(texts: Iterable[str]) -> tuple[bytes, ...]:
+    """Return each of `texts` as `encode_message` does. Raises: ValueError."""
+    return tuple(map(_encode_json, texts))
 
 
 def entry_line(id: EntryId, message: bytes) -> bytes:
