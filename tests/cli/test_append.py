@@ -110,12 +110,15 @@ def test_a_connection_that_breaks_leaves_the_outcome_open_and_says_so(node: Scri
     assert "broke off" in result.stderr
     assert result.stderr.endswith(
         "the entry may be stored or not; look before you append it again:\n"
-        f"  replog get --url {node.url}\n"
+        f"  replog get --last 10 --url {node.url}\n"
     )
 
 
 LOST = Answer(b"{", size=100)
-LOOK = "the entry may be stored or not; look before you append it again:\n  replog get --url "
+LOOK = (
+    "the entry may be stored or not; look before you append it again:\n"
+    "  replog get --last 10 --url "
+)
 
 
 @pytest.mark.parametrize(

@@ -145,7 +145,7 @@ def test_lines_that_met_a_defect_of_the_node_are_in_doubt_too(node: ScriptedNode
     assert result.stderr == (
         "replog: lines 1 to 2: No: Do this. (HTTP 500); the lines may be stored or not\n"
         "  no line was stored before it; lines 1 to 2 were under way and may be stored: look "
-        f"before you append it again:\n  replog get --url {node.url}\n"
+        f"before you append it again:\n  replog get --last 10 --url {node.url}\n"
     )
 
 

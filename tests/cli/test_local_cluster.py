@@ -109,6 +109,7 @@ def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
     assert f"port {port} on 127.0.0.1 cannot be taken" in result.stderr
+    assert f" hand: kill $(lsof -t {tmp_path}/master/lock)), or " in result.stderr
     assert result.stderr.endswith(": replog up --port PORT --data-dir DIR\n")
     assert list(tmp_path.iterdir()) == []
 

@@ -186,7 +186,7 @@ def how_to_see(node: AskedNode, *, after: int = 0) -> str:
     Args:
         after: the last id that is known to stand before the entry; 0 for none.
     """
-    first = f" --from {after + 1}" if after else ""
+    first = f" --from {after + 1}" if after else " --last 10"
     return f"look before you append it again:\n  replog get{first} --url {node.url}"
 
 

@@ -121,7 +121,8 @@ def listen(nodes: Sequence[PlannedNode]) -> dict[str, socket.socket]:
             fail(
                 f"port {node.port} on {HOST} cannot be taken ({error.strerror}): stop what "
                 "listens there (another cluster, or a node of this one that was started by "
-                "hand), or start this one beside it: "
+                f"hand: kill $(lsof -t {shlex.quote(os.path.join(node.data_dir, LOCK_FILE))})), "
+                "or start this one beside it: "
                 f"{own_command()} up --port PORT --data-dir DIR",
                 ExitCode.ENVIRONMENT,
             )
