@@ -52,6 +52,17 @@ def test_top_that_is_piped_is_one_table_with_a_rate(node: ScriptedNode) -> None:
     assert 0 <= int(row[-1]) <= 100  # ten in 0.1 s, and what the machine takes beside it
 
 
+def test_top_shows_how_far_behind_each_secondary_is(node: ScriptedNode) -> None:
+    with scripted_node() as gone:
+        pass
+    row = {"url": gone.url, "health": "HEALTHY", "link": "streaming", "last_id": 7, "lag": 3}
+    node.answers = [health(10, secondaries=[row]), health(10, secondaries=[row])]
+    result = run(node, "top", "--interval", "0.1")
+    head, own, other = (line.split("\t") for line in result.stdout.splitlines())
+    told = dict(zip(head, other, strict=True))
+    assert (own[0], told["NODE"], told["LAG"]) == (node.url, gone.url, "3")
+
+
 def test_top_does_not_know_the_rate_of_a_node_that_has_no_id(node: ScriptedNode) -> None:
     node.answers = [Answer(b'{"role":"master"}'), health(5)]
     assert run(node, "top", "--interval", "0.1", "-o", "raw").stdout.endswith("\t-\n")

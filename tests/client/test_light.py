@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 
 import pytest
 
+from tests.house.source import ROOT, SOURCE
 from tests.support.cluster import clean_environment
 
 SERVER = ("fastapi", "starlette", "uvicorn", "uvloop", "httptools", "websockets")
@@ -75,3 +77,17 @@ def test_a_missing_module_of_our_own_keeps_its_traceback() -> None:
 def test_a_name_that_is_none_is_no_attribute_of_the_package() -> None:
     done = run("import replog; print(hasattr(replog, 'Clint'), hasattr(replog, '__wrapped__'))")
     assert done.stdout == "False False\n"
+
+
+def test_what_is_declared_is_the_client_alone_with_its_types() -> None:
+    def names(path: str) -> set[str]:
+        lines = (ROOT / path).read_text().splitlines()
+        return {line for line in lines if line and not line.startswith("#")}
+
+    tool = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["setuptools"]
+    assert tool["dynamic"]["dependencies"] == {"file": ["requirements/client.in"]}
+    assert names("requirements/client.in") == {"httpx2", "msgspec"}
+    assert set(tool["dynamic"]["optional-dependencies"]) == {"cli", "server"}
+    assert names("requirements/server.in").isdisjoint(names("requirements/client.in"))
+    assert "py.typed" in tool["package-data"]["replog"]
+    assert (SOURCE / "replog" / "py.typed").is_file()

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
 import subprocess
 import sys
 import threading
@@ -9,10 +11,12 @@ from collections.abc import Callable, Iterator, Sized
 from contextlib import ExitStack, contextmanager
 from itertools import islice
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 from replog.client import (
+    AsyncClient,
     Client,
     Entry,
     KeyReusedError,
@@ -281,3 +285,29 @@ def test_a_cluster_ends_with_its_process_however_that_dies(tmp_path: Path) -> No
     url = done.stdout.strip()
     assert url, done.stderr
     wait_until(lambda: not answers(f"{url}/livez"), "the nodes end")
+
+
+def test_calls_one_after_the_other_share_a_connection(
+    alone: ProcessCluster, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    connect = Mock(wraps=socket.create_connection)
+    monkeypatch.setattr(socket, "create_connection", connect)
+    with Client(alone.urls) as client:
+        for number in range(20):
+            client.get(client.append(str(number)).id)
+        list(client.read(page=5))
+    assert connect.call_count == 1
+
+
+def test_tasks_share_an_awaited_client(cluster: ProcessCluster) -> None:
+    async def story() -> list[int]:
+        async with AsyncClient(cluster.urls) as client:
+
+            async def one(number: int) -> int:
+                stored = await client.append(str(number), w="majority")
+                assert (await client.get(stored.id)).message == str(number)
+                return stored.id
+
+            return await asyncio.gather(*map(one, range(100)))
+
+    assert sorted(asyncio.run(story())) == list(range(1, 101))

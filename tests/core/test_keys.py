@@ -6,11 +6,12 @@ PURE.
 from __future__ import annotations
 
 import time
+import tracemalloc
 
 import pytest
 
 from replog.core import events as ev
-from replog.core.effects import Pending, RefusalReason, Refused, Stored
+from replog.core.effects import LoadKeys, Pending, RefusalReason, Refused, Stored
 from replog.core.entry import EntryId
 from replog.core.events import RequestId
 from replog.core.keys import KeyWindow
@@ -354,3 +355,32 @@ def test_a_window_that_has_moved_on_for_long_costs_what_a_new_one_costs() -> Non
 
     costs = [pass_by(first) for first in range(1, 66_000, 1000)]
     assert sum(costs[-20:]) < 5 * sum(costs[:20])
+
+
+def test_the_window_is_read_with_the_first_key_and_no_further_back_than_it_reaches() -> None:
+    world = serving_world()
+    for number in range(5):
+        world.append(str(number))
+    world.settle()
+    world.master.appending._window.entries = 2
+
+    def loads(keys: tuple[str | None, ...], request: int) -> list[LoadKeys]:
+        asked = ev.AppendRequested(RequestId(request), (b"x",), 1, None, keys, None)
+        return [one for one in world.master.step(asked) if isinstance(one, LoadKeys)]
+
+    assert loads((), 900) == []
+    [load] = loads(("k",), 901)
+    assert (load.first_id, load.last_id) == (4, 5)
+
+
+def test_a_full_window_takes_what_the_documents_say_for_each_key() -> None:
+    window = KeyWindow()
+    window.load([])
+    tracemalloc.start()
+    try:
+        for number in range(1, 250_001):
+            window.stored([(EntryId(number), f"key {number}")], last_id=EntryId(number))
+        held, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert held < 300 * 100_000

@@ -8,11 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
 from pathlib import Path
 
 import httpx2
 
+from replog.core.entry import TICK_S
 from tests.support import stories
 from tests.support.cluster import MASTER, S1, S2, ProcessCluster, call, replog, wait_live
 from tests.support.waiting import DEADLINE_S, wait_until
@@ -135,6 +138,7 @@ def test_a_receipt_waits_until_a_secondary_is_back_and_all_hold_the_same(tmp_pat
         assert (unmet["met"], unmet["required"], len(unmet["acks"])) == (False, 3, 2)
         with ThreadPoolExecutor(1) as threads:
             waiting = threads.submit(call, "GET", f"{url}?w=all&wait={DEADLINE_S}")
+            began = time.time()
             cluster.start(S2)
             receipt = waiting.result(DEADLINE_S).json()
         assert receipt["met"]
@@ -144,6 +148,9 @@ def test_a_receipt_waits_until_a_secondary_is_back_and_all_hold_the_same(tmp_pat
         assert len({one["head"] for one in receipt["acks"]}) == 1
         assert len({one["node_id"] for one in receipt["acks"]}) == 3
         assert all(one["last_id"] == 1 for one in receipt["acks"])
+        since = [datetime.fromisoformat(one["since"]).timestamp() for one in receipt["acks"]]
+        assert max(since[:2]) < began + TICK_S
+        assert began - TICK_S < since[2] < time.time() + TICK_S
         elsewhere = call("GET", f"{cluster.url(S1)}/logs/1/acks")
         assert elsewhere.status_code == 421
         assert elsewhere.json()["master"] == cluster.url(MASTER)

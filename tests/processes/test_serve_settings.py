@@ -11,6 +11,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import httpx2
+
 from replog.testing import free_ports
 from tests.support.cluster import MASTER, S1, S2, Node, ProcessCluster, answers, call
 from tests.support.waiting import wait_until
@@ -42,6 +44,26 @@ def test_the_default_write_concern_is_for_appends_that_give_none(tmp_path: Path)
     with master(tmp_path, "--secondary", AWAY, "--write-concern", "1") as node:
         answer = call("POST", f"{node.url}/logs", body='{"message":"m"}')
         assert (answer.status_code, answer.headers["log-acks"]) == (200, "1/2")
+
+
+def test_the_limits_of_a_batch_and_the_window_of_keys_are_those_that_are_set(
+    tmp_path: Path,
+) -> None:
+    limits = ("--batch-entries-max", "2", "--batch-bytes-max", "100", "--key-window", "2")
+    with master(tmp_path, *limits) as node:
+
+        def post(body: str, query: str = "") -> httpx2.Response:
+            return call("POST", f"{node.url}/logs{query}", body=body)
+
+        def keyed_id() -> int:
+            told: int = post('{"message":"x"}', "?key=k").json()["log"]["id"]
+            return told
+
+        assert post('[{"message":"a"},{"message":"b"},{"message":"c"}]').status_code == 413
+        assert post('[{"message":"%s"}]' % (100 * "x")).status_code == 413
+        assert (keyed_id(), keyed_id()) == (1, 1)
+        assert post('[{"message":"a"},{"message":"b"}]').json()["last"] == 3
+        assert keyed_id() == 4, "it left the window"
 
 
 def test_a_longer_message_than_the_limit_is_refused(tmp_path: Path) -> None:

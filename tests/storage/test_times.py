@@ -165,3 +165,16 @@ def test_rot_is_never_taken_for_a_time() -> None:
     assert log.first_since(asked) == batch.span.first_id  # behind what is good
     with pytest.raises(DamagedLogError, match="damaged range"):
         log.time_of(batch.span.first_id)
+
+
+def test_the_last_keys_are_found_without_reading_the_segments_before_them() -> None:
+    disk = CountedDisk()
+    log = open_log(disk, segment_bytes_max=200_000)
+    for place in range(400):
+        append(log, "x" * 5_000, time_ms=TIME_MS + place)
+    log.sync()
+    log.close()
+    log = open_log(disk)
+    disk.read.clear()
+    assert list(log.keys.between(EntryId(399), EntryId(400))) == []
+    assert len({name for name, _ in disk.read}) == 1
