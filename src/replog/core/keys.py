@@ -60,13 +60,8 @@ class KeyWindow:
     def stored(self, keys: Iterable[tuple[EntryId, str]], *, last_id: EntryId) -> None:
         """Add the keys of a batch that is durable; what left the window is dropped (P10)."""
         first_id = self.first_id(last_id)
-        ids = self._ids
         for entry_id, key in keys:
-            number = hash(key)
-            if number in ids:
-                self._add(entry_id, key, first_id=first_id)
-            else:
-                ids[number] = (entry_id,)
+            self._add(entry_id, key, first_id=first_id)
         # The oldest is at hand in an `OrderedDict` only: a plain one walks the place of each
         # that was taken out before it.
         while self._ids:
@@ -89,7 +84,7 @@ class KeyWindow:
     ) -> tuple[tuple[EntryId, ...], ...] | None:
         """Return for each of `keys` the ids in the window whose key it may be, ascending.
 
-        None where there is none for any of them: nearly every append is a new one.
+        None where there is none for any of them.
         """
         found = [() if key is None else self._ids.get(hash(key), ()) for key in keys]
         if not any(found):
