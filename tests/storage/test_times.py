@@ -122,13 +122,19 @@ def test_long_messages_and_long_trailers_are_passed_over_whole() -> None:
             assert opened.time_of(batch.span.last_id) == batch.span.time
 
 
-def test_a_time_is_found_without_reading_the_segments_beside_it() -> None:
+def counted_segments() -> CountedDisk:
+    """Return a disk with a log of 400 entries in many segments."""
     disk = CountedDisk()
     log = open_log(disk, segment_bytes_max=200_000)
     for place in range(400):
         append(log, "x" * 5_000, time_ms=TIME_MS + place)
     log.sync()
     log.close()
+    return disk
+
+
+def test_a_time_is_found_without_reading_the_segments_beside_it() -> None:
+    disk = counted_segments()
     names = [path.rpartition("/")[2] for path in sorted(files_of(disk))]
     assert len(names) > 8
     log = open_log(disk)
@@ -168,12 +174,7 @@ def test_rot_is_never_taken_for_a_time() -> None:
 
 
 def test_the_last_keys_are_found_without_reading_the_segments_before_them() -> None:
-    disk = CountedDisk()
-    log = open_log(disk, segment_bytes_max=200_000)
-    for place in range(400):
-        append(log, "x" * 5_000, time_ms=TIME_MS + place)
-    log.sync()
-    log.close()
+    disk = counted_segments()
     log = open_log(disk)
     disk.read.clear()
     assert list(log.keys.between(EntryId(399), EntryId(400))) == []
