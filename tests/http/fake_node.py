@@ -15,7 +15,9 @@ from starlette.websockets import WebSocket
 from replog.core.effects import AppendOutcome, Pending, RefusalReason, Refused, Stored
 from replog.core.entry import GENESIS, EntryId, Epoch, Head, LogId, NodeId
 from replog.core.errors import DamagedLogError
+from replog.core.events import RequestId
 from replog.core.write_concern import WriteConcern, copies_needed
+from replog.node.clients import Answered, NodeFailedError
 from replog.node.feed import Feed
 from replog.node.serving import ReadInterruptedError
 from replog.node.views import (
@@ -91,6 +93,9 @@ class FakeNode:
         self.open_reads = 0
         self.links = 0
         self.raises: Exception | None = None
+        self.begun_appends = 0
+        """Of those that came without a task."""
+        self._begun: dict[RequestId, asyncio.Task[None]] = {}
         self._released = asyncio.Event()
 
     # --- what a test does to it, from another thread through the loop ------------------------
@@ -143,6 +148,34 @@ class FakeNode:
         if not await self._is_released_within(timeout_s):
             return pending
         return Stored(first, last, len(URLS), len(URLS), is_replayed)
+
+    def begin_append(
+        self,
+        messages: tuple[bytes, ...],
+        *,
+        concern: WriteConcern | None,
+        timeout_s: float | None,
+        keys: tuple[str | None, ...] = (),
+        expect: EntryId | None = None,
+        answered: Answered,
+    ) -> RequestId:
+        async def append() -> None:
+            try:
+                outcome = await self.append(
+                    messages, concern=concern, timeout_s=timeout_s, keys=keys, expect=expect
+                )
+            except NodeFailedError:
+                answered(None)
+            else:
+                answered(outcome)
+
+        self.begun_appends += 1
+        request = RequestId(self.begun_appends)
+        self._begun[request] = asyncio.ensure_future(append())
+        return request
+
+    def abandon(self, request: RequestId) -> None:
+        self._begun[request].cancel()
 
     def _store(
         self, first: EntryId, messages: tuple[bytes, ...], keys: tuple[str | None, ...]

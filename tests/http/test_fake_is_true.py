@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from replog.config.load import load_settings
-from replog.core.effects import Pending, RefusalReason, Refused, Stored
+from replog.core.effects import AppendOutcome, Pending, RefusalReason, Refused, Stored
 from replog.core.entry import EntryId
 from replog.core.write_concern import WriteConcern
 from replog.http.acks_routes import receipt_body
@@ -127,6 +127,26 @@ def test_a_cancelled_append_leaves_its_entry(play: Callable[[Story], None]) -> N
         with pytest.raises(asyncio.CancelledError):
             await waiting
         assert (await node.read_point()).committed_id == 1
+
+    play(story)
+
+
+def test_a_begun_append_is_answered_later_or_given_up(play: Callable[[Story], None]) -> None:
+    async def story(node: ServedNode, stop: Callable[[], None]) -> None:
+        outcomes: list[AppendOutcome | None] = []
+        hello = (encode_message("hello"),)
+        node.begin_append(hello, concern=1, timeout_s=None, answered=outcomes.append)
+        assert outcomes == []
+        while not outcomes:  # noqa: ASYNC110 - a callback has no event
+            await asyncio.sleep(0)
+        assert outcomes == [Stored(EntryId(1), EntryId(1), 1, 3)]
+        waiting = node.begin_append(hello, concern=3, timeout_s=None, answered=outcomes.append)
+        while (await node.read_point()).committed_id < 2:  # noqa: ASYNC110
+            await asyncio.sleep(0)
+        node.abandon(waiting)
+        stop()
+        assert isinstance(await node.append(hello, concern=1, timeout_s=None), Refused | Stored)
+        assert len(outcomes) == 1
 
     play(story)
 

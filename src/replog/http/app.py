@@ -22,7 +22,7 @@ from replog.http.facade import ServedNode
 from replog.http.limits import Limits
 from replog.http.log_routes import BELOW_LOGS, LogRoutes
 from replog.http.operations_routes import operations_router
-from replog.http.problems import PROBLEMS, Problem, ProblemError, not_found
+from replog.http.problems import PROBLEMS, Problem, ProblemError, internal_error, not_found
 from replog.http.query import parse_query
 from replog.node.clients import NodeFailedError
 
@@ -82,10 +82,10 @@ class App:
                 await self.fastapi(scope, receive, send_and_note)
         except NodeFailedError:  # the node has logged the defect, once for all who wait
             if not started:
-                await send_problem(scope, receive, send, _internal_error())
+                await send_problem(scope, receive, send, internal_error())
         except Exception:
             if not started:
-                await send_problem(scope, receive, send, _internal_error())
+                await send_problem(scope, receive, send, internal_error())
             raise  # the server logs the traceback
 
     async def _websocket(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -140,7 +140,7 @@ async def _answer_nobody(request: Request, error: Exception) -> Response:
 
 async def _answer_internal_error(request: Request, error: Exception) -> Response:
     del request, error  # Starlette raises it again, so that the server logs the traceback
-    return _ProblemResponse(_internal_error())
+    return _ProblemResponse(internal_error())
 
 
 def _method_not_allowed(request: Request, routes: Sequence[APIRoute]) -> Problem:
@@ -169,11 +169,3 @@ class _ProblemResponse(Response):
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         await send_problem(scope, receive, send, self._problem)
-
-
-def _internal_error() -> Problem:
-    return Problem(
-        PROBLEMS["internal-error"],
-        "The node made an error, which stands in its log. If this was an append, it may be "
-        "stored: look with GET /logs before you send it again.",
-    )

@@ -5,10 +5,12 @@ NETWORK. docs/http.md is the reference, `openapi_append.py` describes it in the 
 
 from __future__ import annotations
 
+from functools import partial
+
 from starlette.types import Receive, Scope, Send
 
-from replog.core.effects import AppendOutcome, Pending, Refused, Stored
-from replog.http.answer import JSON_HEADER, send_answer, send_problem
+from replog.core.effects import AppendOutcome, Refused, Stored
+from replog.http.answer import send_answer, send_problem
 from replog.http.append_answer import answer_body, refused_problem
 from replog.http.append_batch import Batch, parse_batch
 from replog.http.append_request import AppendRequest, parse_append, parse_text
@@ -30,10 +32,10 @@ from replog.http.facade import ServedNode
 from replog.http.hang_up import wait_for_answer
 from replog.http.limits import Limits
 from replog.http.problems import PROBLEMS, Problem, ProblemError
+from replog.http.whole_append import Finish, WholeAppend, answer_headers
 from replog.node.views import Role
 
 _JSON = BodyKind.JSON
-_REPLAYED = (b"idempotency-replayed", b"true")
 
 
 class AppendRoutes:
@@ -89,7 +91,38 @@ class AppendRoutes:
         answer = answer_body(outcome, request)
         del request
         status = 200 if isinstance(outcome, Stored) else 202
-        await send_answer(send, status, _headers(outcome, len(answer)), answer)
+        await send_answer(send, status, answer_headers(outcome, len(answer)), answer)
+
+    def begin(self, body: bytes, query: bytes, finish: Finish) -> WholeAppend | None:
+        """Begin an append of one message; None where it must go through `append`.
+
+        Args:
+            body: a whole body of JSON; nothing is asked by headers.
+            query: that of its URL.
+            finish: takes the answer, after this has returned.
+        """
+        size = len(body)
+        if (
+            not body.startswith(b"{")
+            or size > self._object_bytes_max
+            or self._waiting >= self._limits.waiting_appends_max
+            or self._node.role is not Role.MASTER
+        ):
+            return None
+        try:
+            request = parse_append(body, query, self._limits)
+            self._budget.take(size)
+        except Exception:  # noqa: BLE001 - what is wrong is answered by `append`, defects too
+            return None
+        self._waiting += 1
+        ended = partial(self._ended, size)
+        begun = WholeAppend(self._node, request, finish=finish, ended=ended)
+        begun.begin(self._default_timeout_s if request.timeout_s is None else request.timeout_s)
+        return begun
+
+    def _ended(self, size: int) -> None:
+        self._waiting -= 1
+        self._budget.give_back(size)
 
     def _sizes(self, kind: BodyKind) -> tuple[int, int]:
         """Return the limits of a body, and of one that begins as an array does."""
@@ -132,15 +165,6 @@ def _parse(
     if kind is BodyKind.TEXT:
         return parse_text(body, query, limits, given)
     return parse_batch(Batch(body, kind is BodyKind.LINES), query, limits, given)
-
-
-def _headers(outcome: Stored | Pending, size: int) -> list[tuple[bytes, bytes]]:
-    headers = [JSON_HEADER, (b"content-length", b"%d" % size)]
-    if isinstance(outcome, Stored):
-        headers.append((b"log-acks", b"%d/%d" % (outcome.acks, outcome.nodes)))
-    if outcome.is_replayed:
-        headers.append(_REPLAYED)
-    return headers
 
 
 def _not_the_master(master_url: str | None) -> Problem:

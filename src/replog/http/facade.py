@@ -13,7 +13,9 @@ from starlette.websockets import WebSocket
 
 from replog.core.effects import AppendOutcome, Refused
 from replog.core.entry import EntryId, Head, LogId
+from replog.core.events import RequestId
 from replog.core.write_concern import WriteConcern
+from replog.node.clients import Answered
 from replog.node.feed import Feed
 from replog.node.views import ANY, Freshness, Health, ReadPoint, Receipt, Role
 from replog.storage.pages import Page
@@ -62,6 +64,24 @@ class ServedNode(Protocol):
         Cancelling it means that the client hung up; what is stored stays stored. `keys` and
         `expect` are those of `replog.core.events.AppendRequested`.
         """
+
+    def begin_append(
+        self,
+        messages: tuple[bytes, ...],
+        *,
+        concern: WriteConcern | None,
+        timeout_s: float | None,
+        keys: tuple[str | None, ...] = (),
+        expect: EntryId | None = None,
+        answered: Answered,
+    ) -> RequestId:
+        """Do as `append` without a task: `answered` takes the outcome, after this has returned.
+
+        A defect is raised, and `answered` takes None all the same.
+        """
+
+    def abandon(self, request: RequestId) -> None:
+        """Take word that the client of a begun append hung up: it is not answered any more."""
 
     async def receipt(
         self, id: EntryId, *, concern: WriteConcern | None, timeout_s: float | None

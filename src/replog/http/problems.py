@@ -20,6 +20,7 @@ __all__ = [
     "Problem",
     "ProblemError",
     "ProblemType",
+    "internal_error",
     "not_found",
     "refusal",
     "type_path",
@@ -90,4 +91,13 @@ def not_found(path: str) -> Problem:
     return Problem(
         PROBLEMS["not-found"],
         f"There is nothing at {path}. The log is at /logs, all routes are at /docs.",
+    )
+
+
+def internal_error() -> Problem:
+    """Return the problem of a request that met a defect of the node."""
+    return Problem(
+        PROBLEMS["internal-error"],
+        "The node made an error, which stands in its log. If this was an append, it may be "
+        "stored: look with GET /logs before you send it again.",
     )

@@ -1,7 +1,7 @@
 """One HTTP connection: uvicorn's, with the deadlines and bounds that it lacks.
 
-NETWORK. Nothing here runs per request but two assignments: deadlines are counted in sweeps
-over all connections, one a second, so that no request sets a timer.
+NETWORK. Deadlines are counted in sweeps over all connections, one a second, so that no request
+sets a timer. An append that came as a whole, under a head that came before, is begun at once.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from enum import Enum, auto
 from math import ceil
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 import httptools
@@ -24,11 +24,14 @@ from replog.http.answer import BREAK_OFF, is_append, log_refused_append
 from replog.http.body import CLOSE, DISCARDED_BYTES_MAX
 from replog.http.cycle import NodeCycle
 from replog.http.limits import Deadlines
+from replog.http.plain_heads import PlainHeads
 from replog.http.problems import PROBLEMS, Problem
 
 if TYPE_CHECKING:
     from starlette.types import Scope
     from uvicorn._types import ASGI3Application
+
+    from replog.http.append_routes import AppendRoutes
 
 HEADER_BYTES_MAX = 64 * 1024
 """Bytes of a request line and its headers (431 beyond it)."""
@@ -61,9 +64,13 @@ class NodeProtocol(HttpToolsProtocol):
 
     deadlines = Deadlines()
     sweep_interval_s = 1.0
+    appends: AppendRoutes | None = None
+    """What takes appends that came as a whole; None where the application is not a node's."""
+    plain_heads = PlainHeads()
 
     _reading = Reading.NOTHING
     _sweeps = 0
+    _messages_begun = 0
     _head_bytes = 0
     _body_raw_bytes = 0
     _body_bytes = 0
@@ -76,6 +83,10 @@ class NodeProtocol(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         before, cycle = self._reading, self.cycle
+        is_between = before is Reading.NOTHING and not self._is_busy
+        if is_between and self._begin_append(data):
+            return
+        self._messages_begun = 0
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as offer:
@@ -84,6 +95,9 @@ class NodeProtocol(HttpToolsProtocol):
             self._on_invalid()
             return
         if self._reading is Reading.NOTHING:
+            is_one = is_between and self._messages_begun == 1 and self.cycle is not cycle
+            if is_one and self.cycle.keep_alive:
+                self.plain_heads.learn(data, cast("Scope", self.scope))
             return
         if self.cycle is not cycle or (before is Reading.BODY and self._reading is Reading.HEADERS):
             return  # this read holds the end of something else too, and is not counted
@@ -104,6 +118,7 @@ class NodeProtocol(HttpToolsProtocol):
         self._reading = Reading.HEADERS
         self._sweeps = 0
         self._head_bytes = 0
+        self._messages_begun += 1
         super().on_message_begin()
 
     def on_headers_complete(self) -> None:
@@ -201,6 +216,37 @@ class NodeProtocol(HttpToolsProtocol):
     def _on_invalid(self) -> None:
         self.logger.warning("Invalid HTTP request received.")
         self.send_400_response("Invalid HTTP request received.")
+
+    @property
+    def _is_busy(self) -> bool:
+        running = self._running
+        return running is not None and not running.response_complete
+
+    # --- appends that come as a whole --------------------------------------------------------
+
+    def _begin_append(self, data: bytes) -> bool:
+        """Begin the append that `data` is, between two messages; False where it is none."""
+        plain = self.plain_heads.append_in(data)
+        if plain is None or self.appends is None or self.flow.write_paused:
+            return False
+        begun = self.appends.begin(plain.body, plain.query, self._finish_append)
+        if begun is None:
+            return False
+        self.cycle = self._running = cast(RequestResponseCycle, begun)
+        return True
+
+    def _finish_append(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        """Send a whole answer, which is the only one on its way, and go on."""
+        if self.transport.is_closing():
+            return
+        running = self._running
+        is_last = running is not None and not running.keep_alive
+        if is_last:
+            headers.append(CLOSE)
+        self.transport.write(self._whole(status, headers, body))
+        if is_last:
+            self.transport.close()
+        self.on_response_complete()
 
     # --- what is answered ------------------------------------------------------------------
 
@@ -308,9 +354,12 @@ class NodeProtocol(HttpToolsProtocol):
 
     def _problem_bytes(self, problem: Problem) -> bytes:
         body = problem.body()
-        headers = [*self.server_state.default_headers, *problem.all_headers(body), CLOSE]
-        lines = b"".join(b"%b: %b\r\n" % header for header in headers)
-        return b"%b%b\r\n%b" % (STATUS_LINE[problem.status], lines, body)
+        return self._whole(problem.status, [*problem.all_headers(body), CLOSE], body)
+
+    def _whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
+        every = [*self.server_state.default_headers, *headers]
+        lines = b"".join([b"%b: %b\r\n" % header for header in every])
+        return b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body)
 
 
 class _Trailers(deque[tuple[bytes, bytes]]):

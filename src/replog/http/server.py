@@ -19,8 +19,10 @@ from starlette.types import ASGIApp
 from websockets.exceptions import InvalidState
 
 from replog.core.errors import ConfigurationError
+from replog.http.app import App
 from replog.http.facade import ServedNode
 from replog.http.limits import Deadlines
+from replog.http.plain_heads import PlainHeads
 from replog.http.protocol import NodeProtocol
 from replog.replication.endpoint import FrameProtocol
 from replog.replication.wire import FRAME_BYTES_MAX
@@ -112,6 +114,8 @@ async def serve(
     class Protocol(NodeProtocol):
         pass
 
+    Protocol.plain_heads = PlainHeads()
+    Protocol.appends = app.log_routes.appends if isinstance(app, App) else None
     Protocol.deadlines = deadlines or Deadlines()
     Protocol.sweep_interval_s = sweep_interval_s
     config = uvicorn.Config(

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from itertools import count
+from typing import Protocol
 
 from replog.core.effects import AnswerRead, AppendOutcome, RefusalReason, Refused
 from replog.core.entry import TICK_S, EntryId, ticks
@@ -39,29 +41,45 @@ _OF_THE_REQUEST = frozenset(
 """Refusals that are the client's to mend: nothing for an operator to do."""
 
 
+Answered = Callable[[AppendOutcome | None], None]
+"""Takes the outcome of an append; None where the node fails and nobody knows it any more."""
+
+
+class Begin(Protocol):
+    """Begins a request whose outcome is that of an append."""
+
+    def __call__(self, *, answered: Answered) -> RequestId: ...
+
+
 class NodeFailedError(ReplogError):
     """The node ends over a defect, and nobody knows any more what became of the request."""
 
 
 class Clients:
-    """Who waits for an answer of this node."""
+    """Who waits for an answer of this node.
+
+    Outcomes are told after the step that brought them, all of a batch in one turn of the loop:
+    what the step wants done for the next batch comes first.
+    """
 
     def __init__(self, stepper: Stepper) -> None:
         self._failure: NodeFailedError | None = None
         self._stepper = stepper
+        self._loop = asyncio.get_running_loop()
         self._ids = map(RequestId, count(1))
-        self._appends: dict[RequestId, asyncio.Future[AppendOutcome]] = {}
+        self._appends: dict[RequestId, Answered] = {}
+        self._outcomes: list[tuple[RequestId, AppendOutcome | None]] = []
         self._reads: dict[RequestId, asyncio.Future[ReadPoint]] = {}
-        self._timed = 0
+        self._timed: set[RequestId] = set()
 
     @property
     def is_timed(self) -> bool:
         """Whether somebody waits for a time that is due to the hundredth of a second."""
-        return self._timed > 0
+        return bool(self._timed)
 
     # --- asking -------------------------------------------------------------------------
 
-    async def append(
+    def begin_append(
         self,
         messages: tuple[bytes, ...],
         *,
@@ -69,35 +87,67 @@ class Clients:
         expect: EntryId | None,
         concern: WriteConcern | None,
         timeout_s: float | None,
-    ) -> AppendOutcome:
-        """See `Node.append`."""
+        answered: Answered,
+    ) -> RequestId:
+        """See `Node.begin_append`."""
         request = next(self._ids)
         timeout = None if timeout_s is None else ticks(timeout_s)
         event = AppendRequested(request, messages, concern, timeout, keys, expect)
-        return await self._outcome(request, event, is_timed=timeout is not None)
+        self._begin(request, event, answered, is_timed=timeout is not None)
+        return request
 
-    async def acks(
-        self, id: EntryId, *, concern: WriteConcern | None, timeout_s: float | None
-    ) -> AppendOutcome:
-        """Return the outcome as that of an append of the stored entry `id` (P2)."""
+    def begin_acks(
+        self,
+        id: EntryId,
+        *,
+        concern: WriteConcern | None,
+        timeout_s: float | None,
+        answered: Answered,
+    ) -> RequestId:
+        """Have the outcome told as that of an append of the stored entry `id` (P2)."""
         request = next(self._ids)
         timeout = None if timeout_s is None else ticks(timeout_s)
         event = AcksAwaited(request, id, concern, timeout)
-        return await self._outcome(request, event, is_timed=timeout is not None)
+        self._begin(request, event, answered, is_timed=timeout is not None)
+        return request
 
-    async def _outcome(self, request: RequestId, event: Event, *, is_timed: bool) -> AppendOutcome:
+    def _begin(
+        self, request: RequestId, event: Event, answered: Answered, *, is_timed: bool
+    ) -> None:
+        self._appends[request] = answered
         if self._failure is not None:
-            return Refused(RefusalReason.STOPPING, "the node ends; nothing was stored")
-        waiting: asyncio.Future[AppendOutcome] = asyncio.get_running_loop().create_future()
-        self._appends[request] = waiting
-        self._timed += is_timed
+            refused = Refused(RefusalReason.STOPPING, "the node ends; nothing was stored")
+            self._tell_later(request, refused)
+            return
+        if is_timed:
+            self._timed.add(request)
+        self._stepper.handle(event)
+
+    def abandon(self, request: RequestId) -> None:
+        """Its client hung up: it is told nothing more. What is stored stays stored."""
+        if self._appends.pop(request, None) is not None:
+            self._timed.discard(request)
+            self._stepper.handle(RequestAbandoned(request))
+
+    async def outcome(self, begin: Begin) -> AppendOutcome:
+        """Begin and wait for what comes of it; who is cancelled has hung up.
+
+        Raises: NodeFailedError.
+        """
+        waiting: asyncio.Future[AppendOutcome | None] = self._loop.create_future()
+
+        def answered(outcome: AppendOutcome | None) -> None:
+            if not waiting.done():
+                waiting.set_result(outcome)
+
+        request = begin(answered=answered)
         try:
-            self._stepper.handle(event)
-            return await waiting
+            outcome = await waiting
         finally:
-            self._timed -= is_timed
-            if self._appends.pop(request, None) is not None:
-                self._stepper.handle(RequestAbandoned(request))
+            self.abandon(request)
+        if outcome is None:
+            raise self._failure or NodeFailedError("the node ends over a defect")
+        return outcome
 
     async def read_point(self, freshness: Freshness) -> ReadPoint:
         """See `Node.read_point`."""
@@ -112,15 +162,15 @@ class Clients:
             None if max_lag is None else ticks(max_lag),
             None if timeout is None else ticks(timeout),
         )
-        waiting: asyncio.Future[ReadPoint] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[ReadPoint] = self._loop.create_future()
         self._reads[request] = waiting
-        is_timed = timeout is not None or max_lag is not None
-        self._timed += is_timed
+        if timeout is not None or max_lag is not None:
+            self._timed.add(request)
         try:
             self._stepper.handle(event)
             return await waiting
         finally:
-            self._timed -= is_timed
+            self._timed.discard(request)
             if self._reads.pop(request, None) is not None:
                 self._stepper.handle(RequestAbandoned(request))
 
@@ -132,9 +182,20 @@ class Clients:
             reason = outcome.reason
             level = logging.INFO if reason in _OF_THE_REQUEST else logging.WARNING
             _log.log(level, "append refused: %s", outcome.detail, extra={"reason": reason.value})
-        waiting = self._appends.pop(request, None)
-        if waiting is not None and not waiting.done():
-            waiting.set_result(outcome)
+        self._tell_later(request, outcome)
+
+    def _tell_later(self, request: RequestId, outcome: AppendOutcome | None) -> None:
+        if not self._outcomes:
+            self._loop.call_soon(self._tell)
+        self._outcomes.append((request, outcome))
+
+    def _tell(self) -> None:
+        outcomes, self._outcomes = self._outcomes, []
+        for request, outcome in outcomes:
+            answered = self._appends.pop(request, None)
+            if answered is not None:
+                self._timed.discard(request)
+                answered(outcome)
 
     def answer_read(self, answer: AnswerRead) -> None:
         """Let a read go on, if anybody still waits for it."""
@@ -152,11 +213,10 @@ class Clients:
         append that waits may be stored or not. One that comes from now on is not.
         """
         self._failure = NodeFailedError(reason)
-        everybody: list[asyncio.Future[AppendOutcome] | asyncio.Future[ReadPoint]]
-        everybody = [*self._appends.values(), *self._reads.values()]
-        for waiting in everybody:
+        for request in self._appends:
+            self._tell_later(request, None)
+        for waiting in self._reads.values():
             if not waiting.done():
                 waiting.set_exception(NodeFailedError(reason))
                 waiting.exception()  # the one whose event was the defect does not come to look
-        self._appends.clear()
         self._reads.clear()

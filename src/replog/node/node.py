@@ -7,11 +7,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import secrets
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import aclosing
 from dataclasses import asdict
+from functools import partial
 from typing import Final
 
 from starlette.websockets import WebSocket
@@ -19,13 +19,20 @@ from starlette.websockets import WebSocket
 from replog.config import Settings
 from replog.config.texts import shown
 from replog.core.effects import AppendOutcome, Refused
-from replog.core.entry import TICK_S, EntryId, Head, LogId, ReignId, Tick, ticks
+from replog.core.entry import TICK_S, EntryId, Head, LogId, Tick, ticks
 from replog.core.errors import DamagedLogError
-from replog.core.events import DelayChanged, LinkId, SecondaryIndex, StopRequested
+from replog.core.events import (
+    DelayChanged,
+    LinkId,
+    RequestId,
+    SecondaryIndex,
+    StopRequested,
+)
 from replog.core.master import Master
 from replog.core.secondary import Secondary
 from replog.core.write_concern import WriteConcern
-from replog.node.clients import Clients
+from replog.node.clients import Answered, Clients
+from replog.node.cores import new_master, new_secondary
 from replog.node.directory import DataDirectory, open_directory
 from replog.node.effects import Performer
 from replog.node.feed import Feed
@@ -105,7 +112,6 @@ class Node:
         self.stopping = asyncio.Event()
         self.fatal = asyncio.Event()
         self.fatal_reason = ""
-        self._directory = directory
         self._disk_log = directory.log
         self._threads = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="replog-reader")
         self._noted = directory.log.durable.last_id
@@ -144,51 +150,13 @@ class Node:
         self._diallers: list[asyncio.Task[None]] = []
         self._core: Master | Secondary
         if self.role is Role.MASTER:
-            self._core = self._new_master(settings)
+            self._core = new_master(settings, directory, now=self._stepper.now)
         else:
-            self._core = self._new_secondary(settings)
+            self._core = new_secondary(settings, directory, now=self._stepper.now)
         self._stepper.begin(self._core, self._performer.perform)
         if self.role is Role.MASTER:
             for index, url in enumerate(settings.secondaries):
                 self._dial(Dialler(SecondaryIndex(index), url, self._links))
-
-    def _new_master(self, settings: Settings) -> Master:
-        state, log = self._directory.state, self._disk_log
-        return Master(
-            node_id=state.node_id,
-            reign_id=ReignId(secrets.token_hex(4)),
-            log_id=state.log_id,
-            fresh_log_id=LogId(secrets.token_hex(16)),
-            epoch=state.epoch,
-            epoch_owner=state.epoch_owner,
-            head=log.durable,
-            damage=log.damage,
-            is_loss_unsettled=state.is_loss_unsettled,
-            is_shared=bool(state.members),
-            url=settings.advertise_url,
-            secondaries=settings.secondaries,
-            default_concern=settings.write_concern,
-            requires_quorum=settings.quorum == "majority",
-            take_over=settings.take_over,
-            accept_loss=settings.accept_loss,
-            key_window=settings.key_window,
-            now=self._stepper.now,
-        )
-
-    def _new_secondary(self, settings: Settings) -> Secondary:
-        state, log = self._directory.state, self._disk_log
-        return Secondary(
-            node_id=state.node_id,
-            log_id=state.log_id,
-            epoch=state.epoch,
-            epoch_owner=state.epoch_owner,
-            members=state.members,
-            head=log.durable,
-            committed_id=log.known_committed,
-            damage=log.damage,
-            delay=ticks(settings.delay),
-            now=self._stepper.now,
-        )
 
     # --- clients ------------------------------------------------------------------------
 
@@ -207,17 +175,50 @@ class Node:
         caller is cancelled, its client hung up: what was stored stays stored.
         Raises: NodeFailedError.
         """
-        assert self.role is Role.MASTER, "only a master takes appends"
-        return await self._clients.append(
-            messages, keys=keys, expect=expect, concern=concern, timeout_s=timeout_s
+        return await self._clients.outcome(
+            partial(
+                self.begin_append,
+                messages,
+                concern=concern,
+                timeout_s=timeout_s,
+                keys=keys,
+                expect=expect,
+            )
         )
+
+    def begin_append(
+        self,
+        messages: tuple[bytes, ...],
+        *,
+        concern: WriteConcern | None = None,
+        timeout_s: float | None = None,
+        keys: tuple[str | None, ...] = (),
+        expect: EntryId | None = None,
+        answered: Answered,
+    ) -> RequestId:
+        """Do as `append` without a task: `answered` takes the outcome, after this has returned."""
+        assert self.role is Role.MASTER, "only a master takes appends"
+        return self._clients.begin_append(
+            messages,
+            keys=keys,
+            expect=expect,
+            concern=concern,
+            timeout_s=timeout_s,
+            answered=answered,
+        )
+
+    def abandon(self, request: RequestId) -> None:
+        """Take word that the client of a begun append hung up: it is not answered any more."""
+        self._clients.abandon(request)
 
     async def receipt(
         self, id: EntryId, *, concern: WriteConcern | None, timeout_s: float | None
     ) -> Receipt | Refused:
         """Wait until `concern` is met for the stored entry `id`, then say who holds it."""
         assert isinstance(self._core, Master), "only a master counts acknowledgements"
-        outcome = await self._clients.acks(id, concern=concern, timeout_s=timeout_s)
+        outcome = await self._clients.outcome(
+            partial(self._clients.begin_acks, id, concern=concern, timeout_s=timeout_s)
+        )
         if isinstance(outcome, Refused):
             return outcome
         loop = asyncio.get_running_loop()

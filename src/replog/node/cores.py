@@ -1,0 +1,56 @@
+"""The core of a node, made from its settings and from what its data directory holds.
+
+SHELL. What must differ from run to run is drawn here: the reign, and what a new log is called.
+"""
+
+from __future__ import annotations
+
+import secrets
+
+from replog.config import Settings
+from replog.core.entry import LogId, ReignId, Tick, ticks
+from replog.core.master import Master
+from replog.core.secondary import Secondary
+from replog.node.directory import DataDirectory
+
+
+def new_master(settings: Settings, directory: DataDirectory, *, now: Tick) -> Master:
+    """Return the core of a master that starts on `directory` at the tick `now`."""
+    state, log = directory.state, directory.log
+    return Master(
+        node_id=state.node_id,
+        reign_id=ReignId(secrets.token_hex(4)),
+        log_id=state.log_id,
+        fresh_log_id=LogId(secrets.token_hex(16)),
+        epoch=state.epoch,
+        epoch_owner=state.epoch_owner,
+        head=log.durable,
+        damage=log.damage,
+        is_loss_unsettled=state.is_loss_unsettled,
+        is_shared=bool(state.members),
+        url=settings.advertise_url,
+        secondaries=settings.secondaries,
+        default_concern=settings.write_concern,
+        requires_quorum=settings.quorum == "majority",
+        take_over=settings.take_over,
+        accept_loss=settings.accept_loss,
+        key_window=settings.key_window,
+        now=now,
+    )
+
+
+def new_secondary(settings: Settings, directory: DataDirectory, *, now: Tick) -> Secondary:
+    """Return the core of a secondary that starts on `directory` at the tick `now`."""
+    state, log = directory.state, directory.log
+    return Secondary(
+        node_id=state.node_id,
+        log_id=state.log_id,
+        epoch=state.epoch,
+        epoch_owner=state.epoch_owner,
+        members=state.members,
+        head=log.durable,
+        committed_id=log.known_committed,
+        damage=log.damage,
+        delay=ticks(settings.delay),
+        now=now,
+    )
