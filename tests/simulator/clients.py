@@ -21,6 +21,7 @@ from replog.core.errors import DamagedLogError
 from replog.core.events import (
     AcksAwaited,
     AppendRequested,
+    AppendsRequested,
     ReadRequested,
     RequestAbandoned,
     RequestId,
@@ -56,6 +57,7 @@ class Clients:
     stored: list[Append] = field(default_factory=list)
     adopted: set[int] = field(default_factory=set)
     _requests: int = 0
+    _arrived: list[AppendRequested] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self.wishes = Wishes(self)
@@ -118,8 +120,23 @@ class Clients:
             keys,
             None if expect is None else EntryId(expect),
         )
-        world.at(master, lambda: master.deliver(event))
+        world.at(master, lambda: self._arrive(event))
         return append
+
+    def _arrive(self, event: AppendRequested) -> None:
+        """Let appends that come within moments reach the core together, as a node does."""
+        master = self.world.master
+        self._arrived.append(event)
+        if len(self._arrived) == 1:
+            master.after(self.world.random.randint(0, 5), self._hand_over)
+
+    def _hand_over(self) -> None:
+        arrived, self._arrived = tuple(self._arrived), []
+        if len(arrived) == 1:
+            self.world.master.deliver(arrived[0])
+        else:
+            self.world.count("appends arrived together")
+            self.world.master.deliver(AppendsRequested(arrived))
 
     def ask_for_receipt(
         self, entry_id: int, *, concern: WriteConcern | None, timeout: int | None
@@ -191,6 +208,7 @@ class Clients:
     def process_ended(self, node: SimNode) -> None:
         """Those who asked this process never hear of it again."""
         if node is self.world.master:
+            self._arrived.clear()
             for append in self.waiting.values():
                 append.is_heard = False
             self.waiting.clear()

@@ -57,6 +57,7 @@ SOMETIMES = (
     "duplicate: Acknowledgement",
     "dial failed: refused",
     "dial failed: no answer",
+    "appends arrived together",
     "client hung up",
     "node gave up",
     "adopted by the master",

@@ -185,6 +185,12 @@ class AppendRequested(msgspec.Struct, frozen=True, gc=False):
     expect: EntryId | None = None
 
 
+class AppendsRequested(msgspec.Struct, frozen=True, gc=False):
+    """Appends that arrived together, in this order: one batch, where nothing else ends it."""
+
+    appends: tuple[AppendRequested, ...]
+
+
 class KeysLoaded(msgspec.Struct, frozen=True, gc=False):
     """Answer to `LoadKeys`: the ids in its range that have a key, ascending, with that.
 
@@ -280,6 +286,7 @@ Event = (
     | ReceivedBad
     | BatchesSent
     | AppendRequested
+    | AppendsRequested
     | KeysLoaded
     | KeysConfirmed
     | AcksAwaited

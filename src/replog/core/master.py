@@ -24,6 +24,7 @@ from replog.core.entry import NO_REIGN, EntryId, Epoch, Head, LogId, NodeId, Rei
 from replog.core.events import (
     AcksAwaited,
     AppendRequested,
+    AppendsRequested,
     BatchesSent,
     DamageFound,
     DamageRepaired,
@@ -176,6 +177,9 @@ class Master:
         match event:
             case AppendRequested():
                 self.appending.requested(event, out)
+            case AppendsRequested():
+                for append in event.appends:
+                    self.appending.requested(append, out)
             case Written():
                 self.facts.written = event.head
                 self.replicas.pump_all(out)

@@ -75,10 +75,7 @@ class ServedNode(Protocol):
         expect: EntryId | None = None,
         answered: Answered,
     ) -> RequestId:
-        """Do as `append` without a task: `answered` takes the outcome, after this has returned.
-
-        A defect is raised, and `answered` takes None all the same.
-        """
+        """Do as `append` without a task: `answered` takes the outcome, after this has returned."""
 
     def abandon(self, request: RequestId) -> None:
         """Take word that the client of a begun append hung up: it is not answered any more."""

@@ -6,7 +6,6 @@ needs nothing of what ASGI is for (docs/decisions/0082); all others, and all err
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Self
 
@@ -17,8 +16,6 @@ from replog.http.append_answer import answer_body, refused_problem
 from replog.http.append_request import AppendRequest
 from replog.http.facade import ServedNode
 from replog.http.problems import internal_error
-
-log = logging.getLogger("replog.http")
 
 Headers = list[tuple[bytes, bytes]]
 Finish = Callable[[int, Headers, bytes], None]
@@ -76,20 +73,17 @@ class WholeAppend:
         self.keep_alive = True
 
     def begin(self, timeout_s: float | None) -> None:
-        """Hand the messages to the node, which answers later, also where that fails."""
+        """Hand the messages to the node, which answers later."""
         request = self._request
         assert request is not None, "an append is begun once"
-        try:
-            self._id = self._node.begin_append(
-                request.messages,
-                concern=request.concern,
-                timeout_s=timeout_s,
-                keys=request.keys,
-                expect=request.expect,
-                answered=self._answered,
-            )
-        except Exception:
-            log.exception("a defect in the program, met by an append")
+        self._id = self._node.begin_append(
+            request.messages,
+            concern=request.concern,
+            timeout_s=timeout_s,
+            keys=request.keys,
+            expect=request.expect,
+            answered=self._answered,
+        )
 
     @property
     def message_event(self) -> Self:

@@ -9,7 +9,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 from itertools import count
-from typing import Protocol
+from typing import Final, Protocol
 
 from replog.core.effects import AnswerRead, AppendOutcome, RefusalReason, Refused
 from replog.core.entry import TICK_S, EntryId, ticks
@@ -17,7 +17,7 @@ from replog.core.errors import ReplogError
 from replog.core.events import (
     AcksAwaited,
     AppendRequested,
-    Event,
+    AppendsRequested,
     ReadRequested,
     RequestAbandoned,
     RequestId,
@@ -45,6 +45,10 @@ Answered = Callable[[AppendOutcome | None], None]
 """Takes the outcome of an append; None where the node fails and nobody knows it any more."""
 
 
+GATHERING_TURNS_MAX: Final = 32
+"""After so many turns of the loop appends are handed over though more arrive: some 1 ms."""
+
+
 class Begin(Protocol):
     """Begins a request whose outcome is that of an append."""
 
@@ -68,6 +72,8 @@ class Clients:
         self._loop = asyncio.get_running_loop()
         self._ids = map(RequestId, count(1))
         self._appends: dict[RequestId, Answered] = {}
+        self._arrived: list[AppendRequested] = []
+        self._gathered = self._turns = 0
         self._outcomes: list[tuple[RequestId, AppendOutcome | None]] = []
         self._reads: dict[RequestId, asyncio.Future[ReadPoint]] = {}
         self._timed: set[RequestId] = set()
@@ -92,9 +98,32 @@ class Clients:
         """See `Node.begin_append`."""
         request = next(self._ids)
         timeout = None if timeout_s is None else ticks(timeout_s)
-        event = AppendRequested(request, messages, concern, timeout, keys, expect)
-        self._begin(request, event, answered, is_timed=timeout is not None)
+        append = AppendRequested(request, messages, concern, timeout, keys, expect)
+        if self._is_waiting(request, answered, is_timed=timeout is not None):
+            self._arrived.append(append)
+            if len(self._arrived) == 1:
+                self._gathered = self._turns = 0
+                self._loop.call_soon(self._gather)
         return request
+
+    def _gather(self) -> None:
+        """Let appends that arrive at the same time make one batch.
+
+        Clients that were answered together ask again together, one after another: the core
+        hears of all at the first turn of the loop that brings no further one. Handed over one
+        by one, the first would make a batch of its own, and the others wait for its sync.
+        """
+        self._turns += 1
+        if len(self._arrived) > self._gathered and self._turns < GATHERING_TURNS_MAX:
+            self._gathered = len(self._arrived)
+            self._loop.call_soon(self._gather)
+            return
+        arrived, self._arrived = self._arrived, []
+        appends = tuple([append for append in arrived if append.request in self._appends])
+        if len(appends) == 1:
+            self._stepper.handle(appends[0])
+        elif appends:
+            self._stepper.handle(AppendsRequested(appends))
 
     def begin_acks(
         self,
@@ -108,20 +137,20 @@ class Clients:
         request = next(self._ids)
         timeout = None if timeout_s is None else ticks(timeout_s)
         event = AcksAwaited(request, id, concern, timeout)
-        self._begin(request, event, answered, is_timed=timeout is not None)
+        if self._is_waiting(request, answered, is_timed=timeout is not None):
+            self._stepper.handle(event)
         return request
 
-    def _begin(
-        self, request: RequestId, event: Event, answered: Answered, *, is_timed: bool
-    ) -> None:
+    def _is_waiting(self, request: RequestId, answered: Answered, *, is_timed: bool) -> bool:
+        """Let `request` wait for the core's answer; False where there is no core any more."""
         self._appends[request] = answered
         if self._failure is not None:
             refused = Refused(RefusalReason.STOPPING, "the node ends; nothing was stored")
             self._tell_later(request, refused)
-            return
+            return False
         if is_timed:
             self._timed.add(request)
-        self._stepper.handle(event)
+        return True
 
     def abandon(self, request: RequestId) -> None:
         """Its client hung up: it is told nothing more. What is stored stays stored."""
