@@ -74,6 +74,7 @@ class Clients:
         self._appends: dict[RequestId, Answered] = {}
         self._arrived: list[AppendRequested] = []
         self._gathered = self._turns = 0
+        self._together = 1  # when appends were last handed over
         self._outcomes: list[tuple[RequestId, AppendOutcome | None]] = []
         self._reads: dict[RequestId, asyncio.Future[ReadPoint]] = {}
         self._timed: set[RequestId] = set()
@@ -102,7 +103,8 @@ class Clients:
         if self._is_waiting(request, answered, is_timed=timeout is not None):
             self._arrived.append(append)
             if len(self._arrived) == 1:
-                self._gathered = self._turns = 0
+                is_alone = self._together == len(self._appends) == 1
+                self._gathered, self._turns = int(is_alone), 0
                 self._loop.call_soon(self._gather)
         return request
 
@@ -112,6 +114,7 @@ class Clients:
         Clients that were answered together ask again together, one after another: the core
         hears of all at the first turn of the loop that brings no further one. Handed over one
         by one, the first would make a batch of its own, and the others wait for its sync.
+        Only a lone client, which came alone the last time as well, waits for no empty turn.
         """
         self._turns += 1
         if len(self._arrived) > self._gathered and self._turns < GATHERING_TURNS_MAX:
@@ -120,6 +123,7 @@ class Clients:
             return
         arrived, self._arrived = self._arrived, []
         appends = tuple([append for append in arrived if append.request in self._appends])
+        self._together = len(appends)
         if len(appends) == 1:
             self._stepper.handle(appends[0])
         elif appends:
@@ -242,6 +246,7 @@ class Clients:
         append that waits may be stored or not. One that comes from now on is not.
         """
         self._failure = NodeFailedError(reason)
+        self._arrived.clear()
         for request in self._appends:
             self._tell_later(request, None)
         for waiting in self._reads.values():
