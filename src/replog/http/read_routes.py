@@ -69,10 +69,11 @@ class _Range:
         return b"[%b]" % lines[:-1].replace(b"\n", b",")
 
     def pieces(self, chunks: AsyncIterator[bytes]) -> Pieces:
-        count = self.last - self.first + 1
         if self.form is Form.LINES:
-            return line_pieces(chunks, count=count)
-        return entry_pieces(chunks) if self.is_one else array_pieces(chunks, count=count)
+            return line_pieces(chunks, first=self.first, last=self.last)
+        if self.is_one:
+            return entry_pieces(chunks, self.first)
+        return array_pieces(chunks, first=self.first, last=self.last)
 
 
 class ReadRoutes:

@@ -54,6 +54,10 @@ class SparseIndex:
         head = Head(Epoch(self._epochs[at]), EntryId(self._ids[at]), self._hashes[at])
         return self._offsets[at], head
 
+    def last_end_within(self, stop: int) -> int:
+        """Return the offset of the last point that is not beyond `stop`."""
+        return self._offsets[bisect_right(self._offsets, stop) - 1]
+
     def ends_within(self, stop: int) -> Sequence[int]:
         """Return the offsets of the points that are not beyond `stop`; the first is 0."""
         return self._offsets[: bisect_right(self._offsets, stop)]

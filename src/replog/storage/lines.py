@@ -37,6 +37,18 @@ LINE_END = b'"}}\n'
 HASH_AND_END_BYTES = 64 + len(LINE_END)
 """What stands after the hashed bytes of a batch: the hash's digits and the line's end."""
 
+TIME_BYTES = 24
+"""A time as `timestamps.format_time` writes it."""
+
+TRAILER_BYTES_MIN = (
+    len('{"batch":{"first":1,"last":1,"epoch":1,"commit":0,"time":"')
+    + TIME_BYTES
+    + len('","prev":"","hash":"')
+    + 64
+    + HASH_AND_END_BYTES
+)
+"""No trailer line is shorter, its newline counted."""
+
 _NUMBER = rb"(0|[1-9][0-9]{0,15})"
 _HASH = rb"([0-9a-f]{64})"
 
@@ -54,7 +66,7 @@ exact pattern. The keys are `plain_keys`'s to read.
 
 _TRAILER_START = re.compile(
     rb'\{"batch":\{"first":' + _NUMBER + rb',"last":' + _NUMBER + rb',"epoch":' + _NUMBER
-    + rb',"commit":' + _NUMBER + rb',"time":"([^"]{24})"'
+    + rb',"commit":' + _NUMBER + rb',"time":"([^"]{%d})"' % TIME_BYTES
 )  # fmt: skip
 _TRAILER_STOP = re.compile(rb',"prev":"' + _HASH + rb'","hash":"' + _HASH + rb'"\}\}\n')
 _TRAILER_STOP_BYTES = len(',"prev":"') + 64 + len('","hash":"') + HASH_AND_END_BYTES
@@ -187,6 +199,12 @@ def _encode_keys(keys: Mapping[EntryId, str]) -> bytes:
 
 
 # --- reading ------------------------------------------------------------------------------
+
+
+def id_of_last(lines: bytes) -> EntryId:
+    """Return the id of the last of at least one whole entry line."""
+    start = lines.rfind(b"\n", 0, -1) + 1 + len(ENTRY_BEGINNING)
+    return EntryId(int(lines[start : lines.index(b",", start)]))
 
 
 def parse_trailer(line: bytes) -> Trailer:

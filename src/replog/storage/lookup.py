@@ -215,6 +215,15 @@ class Opened:
             if stretch is not None and stretch.bad is not None:
                 raise self.contents.found_bad(segment)
 
+    def end_near(self, start: int, stop: int) -> int:
+        """Return a batch end not far before the offset `stop` where one is known, else `stop`.
+
+        What is read up to a batch end holds whole lines, and need not be copied to be cut.
+        """
+        self.verify(min(stop, self.segment.stop.offset))
+        end = self.segment.index.last_end_within(stop)
+        return end if end - start > (stop - start) // 2 else stop
+
     def file(self) -> File:
         if self._file is None:
             try:

@@ -14,6 +14,9 @@ from replog.storage.pages import Page, is_at_hand, page_at_hand, without_trailer
 CHUNK_BYTES = 256 * 1024
 """Large enough that a chunk costs little beside its bytes; small enough for slow readers."""
 
+WINDOW_BYTES_MAX = 1024 * 1024
+"""Of the file, for one chunk: of batches of one short entry two thirds are trailers."""
+
 
 class EntryReader:
     """Streams the entries `first` to `last`, in order, without a gap.
@@ -28,6 +31,7 @@ class EntryReader:
         self._last_id = last
         self._opened: Opened | None = None
         self._offset = 0
+        self._window_bytes = CHUNK_BYTES
 
     def next_chunk(self) -> bytes | None:
         """Return some more entry lines, each whole with its newline; None at the end.
@@ -68,7 +72,10 @@ class EntryReader:
             return b""
         data = self._read_whole_lines(opened)
         self._offset += len(data)
-        return self._checked(opened, _without_other_lines(data))
+        lines = _without_other_lines(data)
+        window_bytes = CHUNK_BYTES * len(data) // max(len(lines), 1)
+        self._window_bytes = min(window_bytes, WINDOW_BYTES_MAX)
+        return self._checked(opened, lines)
 
     def _open(self) -> Opened:
         """Find the segment of the next entry, and where in it to begin."""
@@ -88,9 +95,9 @@ class EntryReader:
         return opened
 
     def _read_whole_lines(self, opened: Opened) -> bytes:
-        size = CHUNK_BYTES
+        start, size = self._offset, self._window_bytes
         while True:
-            data = opened.read(self._offset, self._offset + size)
+            data = opened.read(start, opened.end_near(start, start + size))
             stop = data.rfind(b"\n") + 1
             if stop:
                 return data[:stop]

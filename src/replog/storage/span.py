@@ -20,6 +20,7 @@ from replog.storage.lines import (
     LINE_END,
     PLAIN_TRAILER,
     TRAILER_BEGINNING,
+    TRAILER_BYTES_MIN,
     LineError,
     Trailer,
     parse_trailer,
@@ -28,7 +29,11 @@ from replog.storage.lines import (
 
 NEXT_TRAILER = b"\n" + TRAILER_BEGINNING
 _HASH_DIGITS = re.compile(rb"[0-9a-f]{64}")
-TRAILER_LINE = re.compile(re.escape(TRAILER_BEGINNING) + rb"[^\n]*\n")
+TRAILER_LINE = re.compile(
+    re.escape(TRAILER_BEGINNING)
+    + rb"(?s:.{%d})[^\n]*\n" % (TRAILER_BYTES_MIN - len(TRAILER_BEGINNING) - 1)
+)
+"""A trailer line among verified lines: what every trailer has at least is jumped over, unread."""
 
 
 class BadBatch(ReplogError):
