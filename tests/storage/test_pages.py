@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from random import Random
+from typing import cast
 
 import pytest
 
 from replog.core.entry import EntryId
-from replog.storage import pages
+from replog.storage import index, pages
+from replog.storage.filesystem import File
+from replog.storage.index import Bounds
 from replog.storage.log import Log
 from replog.storage.pages import Page
 from tests.simulator.disk import SimFilesystem
@@ -26,6 +29,25 @@ def at_hand(log: Log, first: int, last: int) -> Page | None:
     return log.reader(EntryId(first), EntryId(last)).page_at_hand()
 
 
+class Content:
+    """A file to read from that holds `content`, and the reads that were made."""
+
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+        self.reads: list[tuple[int, int]] = []
+
+    def read_at(self, offset: int, size: int) -> bytes:
+        self.reads.append((offset, size))
+        return self.content[offset : offset + size]
+
+
+def page_in(content: bytes, first: int, last: int, of: int) -> Page | None:
+    """Look into a file whose only batch has the entries 1 to `of`."""
+    bounds = Bounds(0, len(content), EntryId(1), EntryId(of))
+    file = cast(File, Content(content))
+    return pages._page_in(file, bounds, EntryId(first), EntryId(last))
+
+
 def expected(original: Original, first: int, last: int) -> Page:
     lines = original.lines(original.head.last_id).splitlines(keepends=True)
     holder = next(b for b in original.batches if b.span.first_id <= last <= b.span.last_id)
@@ -34,10 +56,13 @@ def expected(original: Original, first: int, last: int) -> Page:
 
 @pytest.mark.parametrize("seed", range(8))
 @pytest.mark.parametrize("near", [1, 64, 4096])
+@pytest.mark.parametrize("spacing", [1, index.SPACING_BYTES])
 def test_every_small_page_is_the_one_of_the_log(
-    seed: int, near: int, monkeypatch: pytest.MonkeyPatch
+    seed: int, near: int, spacing: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(pages, "_NEAR_BYTES", near)
+    monkeypatch.setattr(pages, "MARGINS", (near, 4 * near, pages.PAGE_READ_BYTES))
+    monkeypatch.setattr(index, "SPACING_BYTES", spacing)
     random = Random(seed)
     disk = SimFilesystem(Random(seed))
     log = open_log(disk, segment_bytes_max=random.choice([1500, 9000, 10**6]))
@@ -84,7 +109,30 @@ def test_a_page_that_takes_a_long_read_is_not_at_hand() -> None:
     append_durably(log, *("x" * 1000 for _ in range(200)))
     assert at_hand(log, 1, 200) is not None
     append_durably(log, *("x" * 1000 for _ in range(300)))
-    assert at_hand(log, 201, 201) is None
+    assert at_hand(log, 201, 500) is None
+    assert at_hand(log, 201, 400) is not None
+    assert at_hand(log, 350, 350) is not None
+
+
+def test_an_entry_is_read_where_it_should_be_and_its_hash_at_the_end_of_the_batch() -> None:
+    disk = SimFilesystem(Random(0))
+    log = open_log(disk, segment_bytes_max=10**8)
+    append_durably(log, *("x" * 100 for _ in range(1000)))
+    (path,) = Original(everything(disk)).segments
+    file = Content(everything(disk)[path])
+    bounds = Bounds(0, len(file.content), EntryId(1), EntryId(1000))
+    page = pages._page_in(cast(File, file), bounds, EntryId(500), EntryId(500))
+    assert page == expected(Original(everything(disk)), 500, 500)
+    assert sum(size for _, size in file.reads) < 6000
+
+
+def test_entries_of_unequal_length_are_found_farther_away() -> None:
+    disk = SimFilesystem(Random(0))
+    log = open_log(disk, segment_bytes_max=10**8)
+    append_durably(log, *("x" * (10 if place < 400 else 2000) for place in range(450)))
+    original = Original(everything(disk))
+    for place in range(1, 451):
+        assert at_hand(log, place, place) == expected(original, place, place)
 
 
 def test_rot_after_the_check_is_not_at_hand() -> None:
@@ -95,7 +143,7 @@ def test_rot_after_the_check_is_not_at_hand() -> None:
     content = everything(disk)[path]
     for place in range(len(content)):
         rotten = content[:place] + b"~" + content[place + 1 :]
-        page = pages._page_in(rotten, EntryId(1), EntryId(3))
+        page = page_in(rotten, 1, 3, of=3)
         assert page is None or page.lines.count(b"\n") == 3
-    assert pages._page_in(content.replace(b'"id":2', b'"ix":2'), EntryId(2), EntryId(2)) is None
-    assert pages._page_in(content.replace(b'"batch"', b'"botch"'), EntryId(2), EntryId(2)) is None
+    assert page_in(content.replace(b'"id":2', b'"ix":2'), 2, 2, of=3) is None
+    assert page_in(content.replace(b'"batch"', b'"botch"'), 2, 2, of=3) is None

@@ -15,6 +15,7 @@ from replog.core.errors import DamagedLogError, StorageError
 from replog.core.messages import Damage
 from replog.storage.filesystem import File, Filesystem
 from replog.storage.layout import Layout
+from replog.storage.open_files import OpenFiles
 from replog.storage.place import BEGINNING, Place
 from replog.storage.segment import Segment
 from replog.storage.survey import SegmentSurvey, missing, survey_segment
@@ -39,6 +40,7 @@ class Contents:
         self.segments: tuple[Segment, ...] = ()
         self.head = BEGINNING.head
         self.damage: tuple[Damage, ...] = ()
+        self.open_files = OpenFiles(self.open)
         self._lock = Lock()
         self._indexed: OrderedDict[Segment, None] = OrderedDict()
 
@@ -47,8 +49,7 @@ class Contents:
         with self._lock:
             segments = tuple(segments)
             for segment in set(self.segments).difference(segments):
-                segment.is_retired = True
-                self._indexed.pop(segment, None)
+                self._retire(segment)
             self.segments = segments
             self.head = head
             self.damage = damage
@@ -113,13 +114,17 @@ class Contents:
             if segment in self.segments:
                 at = self.segments.index(segment)
                 for retired in self.segments[at:]:
-                    retired.is_retired = True
-                    self._indexed.pop(retired, None)
+                    self._retire(retired)
                 good = () if found.good is None else (found.good,)
                 self.segments = (*self.segments[:at], *good)
                 self.damage = (*found.damage, *self.damage)
                 self.head = found.damage[0].before
         return DamagedLogError(damage_text(found.damage[0]))
+
+    def _retire(self, segment: Segment) -> None:
+        segment.is_retired = True
+        self._indexed.pop(segment, None)
+        self.open_files.retired(segment)
 
     def _survey(self, segment: Segment) -> SegmentSurvey:
         assert self.log_id is not None, segment.name

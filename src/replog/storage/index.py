@@ -10,10 +10,30 @@ from array import array
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 
+import msgspec
+
 from replog.core.entry import EntryId, Epoch, Head
 from replog.storage.place import Place
 
 SPACING_BYTES = 64 * 1024
+
+
+class Bounds(msgspec.Struct, frozen=True, gc=False):
+    """Two batch ends and what is between them: bytes from `start` to `stop`, and entries.
+
+    Attributes:
+        first_id, last_id: of these entries, at least one.
+    """
+
+    start: int
+    stop: int
+    first_id: EntryId
+    last_id: EntryId
+
+    def offset_of(self, id: int) -> int:
+        """Return about where the line of `id` begins, as if all lines were equally long."""
+        share = (id - self.first_id) * (self.stop - self.start)
+        return self.start + share // (self.last_id + 1 - self.first_id)
 
 
 class SparseIndex:
@@ -62,12 +82,16 @@ class SparseIndex:
         """Return the offsets of the points that are not beyond `stop`; the first is 0."""
         return self._offsets[: bisect_right(self._offsets, stop)]
 
-    def around(self, first: EntryId, last: EntryId, stop: int) -> tuple[int, int]:
-        """Return the offsets of points between which `first` to `last` stand.
+    def around(self, first: EntryId, last: EntryId, end: Place) -> Bounds:
+        """Return the points between which `first` to `last` stand.
 
         Args:
-            stop: a batch end behind `last`; the answer where no point is between them.
+            end: a batch end behind `last`; the answer where no point is between them.
         """
-        before = max(bisect_left(self._ids, first) - 1, 0)
-        behind = bisect_left(self._ids, last, lo=before + 1)
-        return self._offsets[before], self._offsets[behind] if behind < len(self._ids) else stop
+        ids, offsets = self._ids, self._offsets
+        before = max(bisect_left(ids, first) - 1, 0)
+        behind = bisect_left(ids, last, lo=before + 1)
+        first_id = EntryId(ids[before] + 1)
+        if behind < len(ids):
+            return Bounds(offsets[before], offsets[behind], first_id, EntryId(ids[behind]))
+        return Bounds(offsets[before], end.offset, first_id, end.head.last_id)

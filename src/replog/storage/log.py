@@ -322,6 +322,7 @@ class Log:
             self.note_durable()
         self._writer.close()
         self._marks.close()
+        self._contents.open_files.close()
 
     # --- reading --------------------------------------------------------------------------
 

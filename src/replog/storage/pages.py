@@ -1,4 +1,4 @@
-"""Small pages: some entries and the hash behind them, in one read of verified bytes.
+"""Small pages: some entries and the hash behind them, in small reads of verified bytes.
 
 DISK. For any thread, the event loop's too: nothing is verified here, and nothing looked for
 again. What is not at hand at once is None, and the way by `EntryReader` says what it is.
@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from replog.core.entry import EntryId
 from replog.storage.contents import Contents
+from replog.storage.filesystem import File
+from replog.storage.index import Bounds
 from replog.storage.lines import (
     ENTRY_BEGINNING,
     PLAIN_TRAILER,
@@ -24,7 +26,11 @@ from replog.storage.span import NEXT_TRAILER, TRAILER_LINE
 PAGE_READ_BYTES = 256 * 1024
 """What one read may take: 0.05 ms where it stands in the page cache."""
 
+MARGINS = (2048, 16 * 1024, PAGE_READ_BYTES)
+"""So far around the place where entries should be they are looked for, one after the other."""
+
 _NEAR_BYTES = 4096
+_TAIL_BYTES = 1024
 _NEXT_ENTRY = re.compile(re.escape(b"\n" + ENTRY_BEGINNING) + rb"([0-9]{1,16}),")
 
 
@@ -48,15 +54,15 @@ def is_at_hand(contents: Contents, first: EntryId, last: EntryId) -> bool:
     verified = segment.verified
     if verified.head.last_id < last:
         return False
-    start, stop = segment.index.around(first, last, verified.offset)
-    return stop - start <= PAGE_READ_BYTES
+    bounds = segment.index.around(first, last, verified)
+    return bounds.stop - bounds.start <= PAGE_READ_BYTES
 
 
 def page_at_hand(contents: Contents, first: EntryId, last: EntryId) -> Page | None:
-    """Return the entries `first` to `last`, at least one, where one small read gives them.
+    """Return the entries `first` to `last`, at least one, where small reads give them.
 
     None where it would take more than that: a segment's border, bytes that are not verified
-    yet, a long batch, a cut meanwhile, damage.
+    yet, long entries, a cut meanwhile, damage.
     """
     segment = contents.holding(first)
     if segment is None:
@@ -65,39 +71,66 @@ def page_at_hand(contents: Contents, first: EntryId, last: EntryId) -> Page | No
     verified = segment.verified
     if verified.head.last_id < last:
         return None
-    start, stop = segment.index.around(first, last, verified.offset)
-    if stop - start > PAGE_READ_BYTES:
-        return None
+    bounds = segment.index.around(first, last, verified)
+    files = contents.open_files
     try:
-        file = contents.open(segment)
+        file = files.take(segment)
     except OSError:
         return None
     try:
-        window = file.read_at(start, stop - start)
+        page = _page_in(file, bounds, first, last)
     except OSError:
-        return None
+        page = None
     finally:
-        file.close()
-    return None if segment.is_retired else _page_in(window, first, last)
+        files.give_back(segment, file)
+    return None if segment.is_retired else page
 
 
-def _page_in(window: bytes, first: EntryId, last: EntryId) -> Page | None:
-    start = _line_of(window, first)
-    end = start if first == last else _line_of(window, last)
-    if start is None or end is None:
-        return None
-    stop = window.find(b"\n", end) + 1
-    lines = without_trailers(window[start:stop])
-    if lines.count(b"\n") != last - first + 1:
-        return None
-    digits = _hash_behind(window, stop, last)
+def _page_in(file: File, bounds: Bounds, first: EntryId, last: EntryId) -> Page | None:
+    """Look for the lines near where they should be, then farther around."""
+    for margin in MARGINS:
+        start = max(bounds.offset_of(first) - margin, bounds.start)
+        stop = min(bounds.offset_of(last + 1) + margin, bounds.stop)
+        if stop - start > PAGE_READ_BYTES:
+            return None
+        window = file.read_at(start, stop - start)
+        lines, end = _lines_in(window, first, last, is_at_end=start == bounds.start)
+        if lines:
+            digits = _hash_behind(window, end, last) or _hash_at_end(file, bounds, last)
+            if digits is not None:
+                return _page(lines, digits)
+        if start == bounds.start and stop == bounds.stop:
+            return None
+    return None
+
+
+def _page(lines: bytes, digits: bytes) -> Page | None:
     try:
-        return None if digits is None else Page(lines, unhexlify(digits))
+        return Page(lines, unhexlify(digits))
     except ValueError:  # a plain trailer's digits are not looked at: see `PLAIN_TRAILER`
         return None
 
 
-def _line_of(window: bytes, id: EntryId) -> int | None:
+def _lines_in(
+    window: bytes, first: EntryId, last: EntryId, *, is_at_end: bool
+) -> tuple[bytes, int]:
+    """Return the lines of `first` to `last` and where they end; none where one is not there.
+
+    Args:
+        is_at_end: the window begins at a batch end, not somewhere in a line.
+    """
+    start = _line_of(window, first, is_at_end=is_at_end)
+    end = start if first == last else _line_of(window, last, is_at_end=is_at_end)
+    if start is None or end is None:
+        return b"", 0
+    stop = window.find(b"\n", end) + 1
+    lines = window[start:stop]
+    if first != last:
+        lines = without_trailers(lines)
+    return (lines, stop) if lines.count(b"\n") == last - first + 1 else (b"", 0)
+
+
+def _line_of(window: bytes, id: EntryId, *, is_at_end: bool) -> int | None:
     """Return where the line of `id` begins: ids ascend, so that halving finds it."""
     low, high = 0, len(window)
     while high - low > _NEAR_BYTES:
@@ -108,34 +141,41 @@ def _line_of(window: bytes, id: EntryId) -> int | None:
         else:
             high = middle
     line = b'{"id":%d,' % id
-    if low == 0 and window.startswith(line):
+    if is_at_end and low == 0 and window.startswith(line):
         return 0
     return window.find(b"\n" + line, low) + 1 or None
 
 
 def _hash_behind(window: bytes, stop: int, last: EntryId) -> bytes | None:
-    """Return the hash that the batch of `last` ends in; the line of `last` ends at `stop`.
+    """Return the hash that the batch of `last` ends in, if that is in the window.
 
-    Its trailer is near, where batches are short, or it ends the window, where they are long.
+    Args:
+        stop: where the line of `last` ends: the next trailer is that of its batch.
     """
-    for start in (
-        window.find(NEXT_TRAILER, stop - 1, stop + _NEAR_BYTES) + 1,
-        window.rfind(NEXT_TRAILER, stop - 1) + 1,
-        window.find(NEXT_TRAILER, stop - 1) + 1,
-    ):
-        if start:
-            plain = PLAIN_TRAILER.match(window, start)
-            if plain is not None:
-                first_id, last_id, digits = int(plain[1]), int(plain[2]), plain[TRAILER_GROUPS_HASH]
-            else:
-                try:
-                    trailer = parse_trailer(window[start : window.find(b"\n", start) + 1])
-                except LineError:
-                    return None
-                first_id, last_id, digits = trailer.first_id, trailer.last_id, trailer.hash
-            if first_id <= last <= last_id:
-                return digits
-    return None
+    return _digits_in(window, window.find(NEXT_TRAILER, stop - 1) + 1, last)
+
+
+def _hash_at_end(file: File, bounds: Bounds, last: EntryId) -> bytes | None:
+    """Return the hash that the batch of `last` ends in, if it is the one at the end."""
+    size = min(_TAIL_BYTES, bounds.stop - bounds.start)
+    tail = file.read_at(bounds.stop - size, size)
+    return _digits_in(tail, tail.rfind(NEXT_TRAILER) + 1, last)
+
+
+def _digits_in(window: bytes, start: int, last: EntryId) -> bytes | None:
+    """Return the hash of the trailer at `start`, 0 is none, if its batch holds `last`."""
+    if start == 0:
+        return None
+    plain = PLAIN_TRAILER.match(window, start)
+    if plain is not None:
+        first_id, last_id, digits = int(plain[1]), int(plain[2]), plain[TRAILER_GROUPS_HASH]
+    else:
+        try:
+            trailer = parse_trailer(window[start : window.find(b"\n", start) + 1])
+        except LineError:
+            return None
+        first_id, last_id, digits = trailer.first_id, trailer.last_id, trailer.hash
+    return digits if first_id <= last <= last_id else None
 
 
 def without_trailers(data: bytes) -> bytes:
