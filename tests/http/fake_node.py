@@ -243,6 +243,12 @@ class FakeNode:
         is_met = len(self.lines) >= freshness.min_id and is_fresh
         return ReadPoint(EntryId(len(self.lines)), self.has_master, is_met, self.lag_s)
 
+    def read_point_now(self) -> ReadPoint | None:
+        if self.holds_reads or not self.at_hand_entries:
+            return None
+        self.freshness.append(ANY)
+        return ReadPoint(EntryId(len(self.lines)), self.has_master, lag_s=self.lag_s)
+
     @property
     def head(self) -> Head:
         return Head(Epoch(1), EntryId(len(self.lines)), sha256(b"".join(self.lines)).digest())

@@ -172,6 +172,7 @@ def test_a_page_and_its_hash_and_a_time_are_found(play: Callable[[Story], None])
         for text in ("one", "two", "three"):
             await node.append((encode_message(text),), concern=1, timeout_s=None)
         await _until_committed(node)
+        assert node.read_point_now() == await node.read_point()
         page = node.page_at_hand(EntryId(2), EntryId(3))
         assert page is not None
         assert page.lines == b'{"id":2,"message":"two"}\n{"id":3,"message":"three"}\n'

@@ -1,160 +1,66 @@
-"""Who asks a node, around a core that only notes what it hears."""
+"""Requests that wait for the core, as a unit: what is asked at once leaves nothing behind."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import cast
 
-from replog.core.effects import AppendOutcome, RefusalReason, Refused, Stored
+import pytest
+
+from replog.core.effects import AnswerRead
 from replog.core.entry import EntryId
-from replog.core.events import (
-    AppendRequested,
-    AppendsRequested,
-    Event,
-    RequestAbandoned,
-    RequestId,
-)
-from replog.node.clients import GATHERING_TURNS_MAX, Answered, Clients
+from replog.core.events import Event, ReadRequested, RequestAbandoned
+from replog.node.clients import Clients, NodeFailedError
 from replog.node.stepper import Stepper
-from tests.support.waiting import DEADLINE_S
-
-STORED = Stored(EntryId(1), EntryId(1), 3, 3)
+from replog.node.views import ANY, ReadPoint
 
 
-class Heard:
-    """Stands for the stepper; `appends` are the requests of each event with appends."""
+class Core:
+    """Answers reads at once, or never."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, answers: bool) -> None:
+        self.answers = answers
         self.events: list[Event] = []
+        self.clients = Clients(cast(Stepper, self))
 
     def handle(self, *events: Event) -> None:
         self.events += events
-
-    @property
-    def appends(self) -> list[list[RequestId]]:
-        found = []
-        for event in self.events:
-            if isinstance(event, AppendRequested):
-                found.append([event.request])
-            elif isinstance(event, AppendsRequested):
-                found.append([append.request for append in event.appends])
-        return found
+        for event in events:
+            if self.answers and isinstance(event, ReadRequested):
+                answer = AnswerRead(event.request, EntryId(7), True, True, None)
+                self.clients.answer_read(answer)
 
 
-def _run(story: Callable[[Heard, Clients], Awaitable[None]]) -> None:
-    async def run() -> None:
-        heard = Heard()
-        async with asyncio.timeout(DEADLINE_S):
-            await story(heard, Clients(cast(Stepper, heard)))
+def test_a_read_point_at_once_is_the_one_that_is_waited_for() -> None:
+    async def story() -> None:
+        core = Core(answers=True)
+        point = core.clients.read_point_now()
+        assert point == ReadPoint(EntryId(7), has_master=True)
+        assert point == await core.clients.read_point(ANY)
+        assert [type(event) for event in core.events] == [ReadRequested] * 2
 
-    asyncio.run(run())
-
-
-def _nobody(outcome: AppendOutcome | None) -> None:
-    del outcome
+    asyncio.run(story())
 
 
-def _begin(clients: Clients, answered: Answered = _nobody) -> RequestId:
-    return clients.begin_append(
-        (b'"x"',), keys=(), expect=None, concern=None, timeout_s=None, answered=answered
-    )
+def test_a_read_that_would_wait_is_taken_back() -> None:
+    async def story() -> None:
+        core = Core(answers=False)
+        assert core.clients.read_point_now() is None
+        asked, left = core.events
+        assert isinstance(asked, ReadRequested)
+        assert left == RequestAbandoned(asked.request)
+        core.clients.answer_read(AnswerRead(asked.request, EntryId(7), True, True, None))
+
+    asyncio.run(story())
 
 
-async def _handed_over(heard: Heard, events: int) -> None:
-    while len(heard.appends) < events:  # noqa: ASYNC110 - there is no event of it
-        await asyncio.sleep(0)
+def test_a_node_that_failed_has_no_read_point() -> None:
+    async def story() -> None:
+        core = Core(answers=True)
+        core.clients.give_up("a defect")
+        assert core.clients.read_point_now() is None
+        assert core.events == []
+        with pytest.raises(NodeFailedError):
+            await core.clients.read_point(ANY)
 
-
-def test_appends_that_arrive_together_are_one_event() -> None:
-    async def story(heard: Heard, clients: Clients) -> None:
-        requests = [_begin(clients) for _ in range(3)]
-        assert heard.appends == []
-        await _handed_over(heard, 1)
-        assert heard.appends == [requests]
-
-    _run(story)
-
-
-def test_those_that_arrive_turn_by_turn_are_waited_for_within_bounds() -> None:
-    async def story(heard: Heard, clients: Clients) -> None:
-        requests = [_begin(clients), _begin(clients)]
-        turns = 0
-        while not heard.appends:
-            await asyncio.sleep(0)
-            turns += 1
-            requests.append(_begin(clients))
-        assert turns == GATHERING_TURNS_MAX
-        assert heard.appends == [requests[:-1]]
-        await _handed_over(heard, 2)
-        assert heard.appends[1] == requests[-1:]
-
-    _run(story)
-
-
-def test_a_lone_client_waits_for_no_empty_turn() -> None:
-    async def story(heard: Heard, clients: Clients) -> None:
-        request = _begin(clients)
-        await asyncio.sleep(0)
-        assert heard.appends == [[request]]
-        second = _begin(clients)  # while the first one waits: it is not alone
-        await asyncio.sleep(0)
-        assert heard.appends == [[request]]
-        await _handed_over(heard, 2)
-        for each in (request, second):
-            clients.answer_append(each, STORED)
-        await asyncio.sleep(0)
-        pair = [_begin(clients), _begin(clients)]
-        await _handed_over(heard, 3)
-        for each in pair:
-            clients.answer_append(each, STORED)
-        await asyncio.sleep(0)
-        _begin(clients)  # alone, but there were two the last time: others may follow
-        await asyncio.sleep(0)
-        assert heard.appends[2:] == [pair]
-        await _handed_over(heard, 4)
-
-    _run(story)
-
-
-def test_who_hangs_up_before_the_core_hears_is_not_handed_over() -> None:
-    async def story(heard: Heard, clients: Clients) -> None:
-        gone, stays = _begin(clients), _begin(clients)
-        clients.abandon(gone)
-        await _handed_over(heard, 1)
-        assert heard.appends == [[stays]]
-        assert RequestAbandoned(gone) in heard.events
-
-    _run(story)
-
-
-def test_outcomes_are_told_later_in_order_and_not_to_who_hung_up() -> None:
-    async def story(heard: Heard, clients: Clients) -> None:
-        told: list[int] = []
-        requests = [_begin(clients, lambda _, n=n: told.append(n)) for n in range(4)]  # type: ignore[misc]
-        await _handed_over(heard, 1)
-        for request in requests:
-            clients.answer_append(request, STORED)
-        assert told == []
-        clients.abandon(requests[1])
-        await asyncio.sleep(0)
-        assert told == [0, 2, 3]
-
-    _run(story)
-
-
-def test_after_a_defect_nobody_knows_and_who_comes_is_refused() -> None:
-    async def story(heard: Heard, clients: Clients) -> None:
-        told: list[AppendOutcome | None] = []
-        _begin(clients, told.append)
-        clients.give_up("planted by the test")
-        _begin(clients, told.append)
-        while len(told) < 2:  # noqa: ASYNC110
-            await asyncio.sleep(0)
-        refused = told[1]
-        assert told[0] is None
-        assert isinstance(refused, Refused)
-        assert refused.reason is RefusalReason.STOPPING
-        assert heard.appends == []
-
-    _run(story)
+    asyncio.run(story())

@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections.abc import Mapping, Sequence
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
 from replog.http.body import CLOSE, DISCARD_S, DISCARDED_BYTES_MAX
@@ -20,6 +21,17 @@ JSON_HEADER = (b"content-type", b"application/json")
 NO_STORE = (b"cache-control", b"no-store")
 
 LOGS_PATH = "/logs"
+
+Headers = list[tuple[bytes, bytes]]
+
+
+class WholeAnswer(msgspec.Struct, frozen=True):
+    """A status, the headers with its content-length among them, and the body."""
+
+    status: int
+    headers: Headers
+    body: bytes
+
 
 BREAK_OFF = "replog.break_off"
 """What this project's own server takes beside the messages of ASGI, see `break_off`."""

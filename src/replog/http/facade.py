@@ -90,6 +90,9 @@ class ServedNode(Protocol):
 
     async def read_point(self, freshness: Freshness = ANY) -> ReadPoint: ...
 
+    def read_point_now(self) -> ReadPoint | None:
+        """Return what `read_point` does where nothing has to be waited for; else None."""
+
     def entries(self, first: EntryId, last: EntryId) -> AsyncIterator[bytes]:
         """Yield the entry lines of `first` to `last`, each with its newline, in chunks.
 

@@ -5,14 +5,14 @@ NETWORK. docs/http.md is the reference, `openapi_read.py` describes it in the Op
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Iterable
 
+import msgspec
 from starlette.types import Receive, Scope, Send
 
-from replog.core.entry import EntryId
+from replog.core.entry import GENESIS, EntryId
 from replog.core.errors import DamagedLogError
-from replog.http.answer import NO_STORE, send_answer
+from replog.http.answer import NO_STORE, Headers, WholeAnswer, send_answer
 from replog.http.body import read_nothing
 from replog.http.compression import WORTH_BYTES
 from replog.http.etag import entity_tag, is_known
@@ -32,9 +32,7 @@ from replog.http.read_request import (
     parse_wish,
 )
 from replog.http.stream import Pieces, array_pieces, entry_pieces, line_pieces
-from replog.node.views import Freshness, ReadPoint
-
-Headers = list[tuple[bytes, bytes]]
+from replog.node.views import ANY, Freshness, ReadPoint
 
 _MASTER_UNREACHABLE = (b"log-master", b"unreachable")
 _FIRST = (b"log-first", b"1")
@@ -47,8 +45,7 @@ _LEVELS = {
 _MEDIA_TYPES = {form: (b"content-type", form.media_type) for form in Form}
 
 
-@dataclass(frozen=True, slots=True)
-class _Range:
+class _Range(msgspec.Struct, frozen=True, gc=False):
     """Entries that are there: `first` to `last`, or one alone that is no list."""
 
     first: EntryId
@@ -83,6 +80,8 @@ class ReadRoutes:
         self._node = node
         self._followers = followers
         self.large_reads = LargeReads()
+        self._head = GENESIS
+        self._head_header = (b"log-head", b"")
 
     async def read(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer `GET /logs` or `HEAD /logs`; raises as `AppendRoutes.append` does."""
@@ -114,6 +113,11 @@ class ReadRoutes:
         freshness = parse_freshness(scope["query_string"])
         wish = parse_wish(scope["headers"])
         await read_nothing(receive)
+        if freshness is ANY and scope["method"] == "GET":
+            whole = self._entry_now(entry, wish)
+            if whole is not None:
+                await send_answer(send, whole.status, whole.headers, whole.body)
+                return
         point = await self._point(freshness, receive)
         if entry > point.committed_id:
             raise refusal(
@@ -126,6 +130,37 @@ class ReadRoutes:
         range_ = _Range(entry, entry, wish.form, is_one=True)
         exchange = Exchange(scope, receive, send)
         await self._send(range_, wish, headers, exchange, is_fixed=True)
+
+    def entry_at_hand(
+        self, text: str, headers: Iterable[tuple[bytes, bytes]]
+    ) -> WholeAnswer | None:
+        """Return what `entry` answers a GET without parameters, where nothing is to be awaited.
+
+        None leaves it to `entry`: whatever is refused, compressed or known to the client, and
+        what takes a wait or a long read.
+
+        Args:
+            headers: of the request, names in lower case.
+        """
+        try:
+            return self._entry_now(entry_id(text), parse_wish(headers))
+        except ProblemError:
+            return None
+
+    def _entry_now(self, entry: EntryId, wish: Wish) -> WholeAnswer | None:
+        point = self._node.read_point_now()
+        if point is None or entry > point.committed_id or wish.known:
+            return None
+        page = self._node.page_at_hand(entry, entry)
+        if page is None or (wish.may_gzip and len(page.lines) > WORTH_BYTES):
+            return None
+        range_ = _Range(entry, entry, wish.form, is_one=True)
+        body = range_.body(page.lines)
+        answer = self._headers(ANY, point, wish.form)
+        answer.append(NO_CACHE)
+        answer.append((b"etag", self._tag(range_, page.hash, is_gzip=False)))
+        answer.append((b"content-length", b"%d" % len(body)))
+        return WholeAnswer(200, answer, body)
 
     # --- from where to where ------------------------------------------------------------
 
@@ -177,10 +212,13 @@ class ReadRoutes:
 
     def _headers(self, freshness: Freshness, point: ReadPoint, form: Form) -> Headers:
         head = self._node.head
+        if head is not self._head:
+            self._head = head
+            self._head_header = (b"log-head", f"{head.last_id};{head.hash.hex()}".encode())
         headers = [
             _MEDIA_TYPES[form],
             (b"log-committed", b"%d" % point.committed_id),
-            (b"log-head", b"%d;%b" % (head.last_id, head.hash.hex().encode())),
+            self._head_header,
             _FIRST,
             _LEVELS[freshness.is_linearizable],
             _VARY,

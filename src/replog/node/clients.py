@@ -12,7 +12,7 @@ from itertools import count
 from typing import Final, Protocol
 
 from replog.core.effects import AnswerRead, AppendOutcome, RefusalReason, Refused
-from replog.core.entry import TICK_S, EntryId, ticks
+from replog.core.entry import NO_ENTRY, TICK_S, EntryId, ticks
 from replog.core.errors import ReplogError
 from replog.core.events import (
     AcksAwaited,
@@ -206,6 +206,20 @@ class Clients:
             self._timed.discard(request)
             if self._reads.pop(request, None) is not None:
                 self._stepper.handle(RequestAbandoned(request))
+
+    def read_point_now(self) -> ReadPoint | None:
+        """Return what `read_point` does, where the core says it at once; else None."""
+        if self._failure is not None:
+            return None
+        request = next(self._ids)
+        waiting: asyncio.Future[ReadPoint] = asyncio.get_running_loop().create_future()
+        self._reads[request] = waiting
+        self._stepper.handle(ReadRequested(request, NO_ENTRY, False, None, None))  # noqa: FBT003
+        if waiting.done():
+            return waiting.result()
+        del self._reads[request]
+        self._stepper.handle(RequestAbandoned(request))
+        return None
 
     # --- answering ----------------------------------------------------------------------
 

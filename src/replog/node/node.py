@@ -231,6 +231,10 @@ class Node:
         """Return where a read that starts now ends, as soon as that is known (R7, P4)."""
         return await self._clients.read_point(freshness)
 
+    def read_point_now(self) -> ReadPoint | None:
+        """Return what `read_point` does where the core says it at once; else None."""
+        return self._clients.read_point_now()
+
     async def entries(self, first: EntryId, last: EntryId) -> AsyncIterator[bytes]:
         """Yield the lines of the entries from `first` to `last`, in chunks.
 
@@ -248,10 +252,7 @@ class Node:
             raise
 
     async def hash_at(self, id: EntryId) -> bytes:
-        """Return the hash of the log at the end of the batch that holds `id`, in the log.
-
-        Raises: DamagedLogError.
-        """
+        """Return the hash at the end of the batch that holds `id`. Raises: DamagedLogError."""
         return await self._pages.hash_at(id)
 
     async def first_since(self, time_ms: int) -> EntryId:

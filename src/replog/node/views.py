@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+import msgspec
+
 from replog.core.entry import NO_ENTRY, EntryId, Epoch, LogId, NodeId
 
 
@@ -19,8 +21,7 @@ class Role(StrEnum):
     SECONDARY = "secondary"
 
 
-@dataclass(frozen=True, slots=True)
-class ReadPoint:
+class ReadPoint(msgspec.Struct, frozen=True, gc=False):
     """Where a read that starts now ends (R7, P4).
 
     Attributes:

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import re
 from binascii import unhexlify
-from dataclasses import dataclass
+
+import msgspec
 
 from replog.core.entry import EntryId
 from replog.storage.contents import Contents
@@ -34,8 +35,7 @@ _TAIL_BYTES = 1024
 _NEXT_ENTRY = re.compile(re.escape(b"\n" + ENTRY_BEGINNING) + rb"([0-9]{1,16}),")
 
 
-@dataclass(frozen=True, slots=True)
-class Page:
+class Page(msgspec.Struct, frozen=True, gc=False):
     """Whole entry lines, each with its newline.
 
     Attributes:
