@@ -20,7 +20,7 @@ from replog.core.messages import (
     Report,
     StreamStart,
 )
-from replog.core.progress import WINDOW_BYTES, LinkState
+from replog.core.progress import WINDOW_BYTES, WORTH_BYTES, LinkState
 from tests.core.desk import is_closed, said, sent
 from tests.core.disk import Batch, chain
 from tests.core.greetings import LOG, greet, hello, refusal
@@ -166,7 +166,9 @@ def test_a_stream_starts_only_at_a_proven_head() -> None:
 # --- R4: the window -------------------------------------------------------------------------
 
 
-def test_a_full_window_waits_for_an_acknowledgement() -> None:
+@pytest.mark.parametrize("rest", [0, 1, WORTH_BYTES - 1])
+def test_a_full_window_waits_for_an_acknowledgement(rest: int) -> None:
+    """Also one that is nearly full: what would fit into its rest is not worth a frame."""
     world = serving_world(1, slow_reads=True)
     world.settle()
     for text in "ab":
@@ -176,7 +178,7 @@ def test_a_full_window_waits_for_an_acknowledgement() -> None:
     (link,) = world.wires
     first = world.nodes[0].disk.log[0].head
     world.nodes[0].reading.clear()
-    full = ev.BatchesSent(link, first, WINDOW_BYTES, EntryId(0), GENESIS)
+    full = ev.BatchesSent(link, first, WINDOW_BYTES - rest, EntryId(0), GENESIS)
     assert not any(isinstance(effect, do.SendBatches) for effect in world.master.step(full))
     effects = world.master.step(ev.Received(link, Acknowledgement(first)))
     (send,) = [effect for effect in effects if isinstance(effect, do.SendBatches)]

@@ -20,6 +20,11 @@ WINDOW_BYTES = 4 * 1024 * 1024
 """Bytes on their way to one secondary: about 10 ms of a fast disk, small beside a node."""
 WINDOW_BYTES_MAX = 32 * 1024 * 1024
 """However long the injected delay: the secondary holds as much in memory (P10)."""
+FRAME_BYTES = 1024 * 1024
+"""Most bytes of one `Batches` message, unless one batch alone is larger (R4)."""
+WORTH_BYTES = FRAME_BYTES // 2
+"""Less room than that in a window waits for an acknowledgement: what little fits into the rest
+of it would cost as many steps of both nodes as a whole frame."""
 
 
 HISTORY_MAX = 4096
@@ -133,6 +138,12 @@ class Peer:
     def window(self) -> int:
         """Bytes that may be on their way: grows with an injected delay (R4)."""
         return min(int(WINDOW_BYTES * (1 + 2 * self.delay_s)), WINDOW_BYTES_MAX)
+
+    @property
+    def room(self) -> int:
+        """Bytes that the next frame may have; 0 where an acknowledgement must come first (R4)."""
+        room = self.window - self.in_flight
+        return 0 if self.in_flight and room < WORTH_BYTES else min(room, FRAME_BYTES)
 
     def link_opened(self, link: LinkId) -> None:
         """Begin a link: nothing of an earlier one is known any more (R6)."""

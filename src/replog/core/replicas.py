@@ -31,9 +31,6 @@ from replog.core.messages import (
 from replog.core.progress import ChainMismatchError, LinkState, Peer, new_peer
 from replog.core.rejoin import CommonSearch
 
-FRAME_BYTES = 1024 * 1024
-"""Most bytes of one `Batches` message, unless one batch alone is larger (R4)."""
-
 WELCOMED = frozenset(
     {
         LinkState.PROVING,
@@ -271,12 +268,12 @@ class Replicas:
     def pump(self, peer: Peer, out: list[Effect]) -> bool:
         """Send what was written and fits the window (R4); False where nothing is to be sent."""
         facts = self._facts
-        room = peer.window - peer.in_flight
+        room = peer.room
         if (
             peer.state is not LinkState.STREAMING
             or peer.is_sending
             or peer.sent.last_id >= facts.sendable_id
-            or room <= 0
+            or not room
         ):
             return False
         assert peer.link is not None
@@ -286,7 +283,7 @@ class Replicas:
                 peer.link,
                 peer.sent,
                 facts.sendable_id,
-                min(room, FRAME_BYTES),
+                room,
                 self.epoch,
                 facts.committed_id,
             )
