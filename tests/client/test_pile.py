@@ -12,12 +12,20 @@ from replog.client import (
     Appended,
     AppendedMany,
     ClientError,
+    ClosedError,
     KeyReusedError,
     NotSentError,
     UnreachableError,
     errors,
 )
 from replog.client.pile import Batch, Bounds, Pile, encode
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
 
 
 class Done:
@@ -33,10 +41,11 @@ def pile_of(
     batch_bytes: int = 1000,
     linger_s: float = 0.5,
     buffer_bytes: int = 10_000,
+    clock: Clock | None = None,
 ) -> Pile[Done]:
     keys = map(str, count(1))
     bounds = Bounds(batch_entries, batch_bytes, linger_s, buffer_bytes)
-    return Pile(bounds, make_key=lambda: next(keys), make_done=Done)
+    return Pile(bounds, clock=clock or Clock(), make_key=lambda: next(keys), make_done=Done)
 
 
 def stored(first: int, last: int) -> AppendedMany:
@@ -44,32 +53,61 @@ def stored(first: int, last: int) -> AppendedMany:
 
 
 def test_a_batch_leaves_when_it_is_full_or_its_time_has_come() -> None:
-    pile = pile_of(batch_entries=2)
+    clock = Clock()
+    pile = pile_of(batch_entries=2, clock=clock)
     assert not pile.is_ready(10.0)
-    pile.add(b'"a"', 10.0)
+    clock.now = 10.0
+    pile.add(b'"a"')
     assert (pile.is_ready(10.4), pile.is_ready(10.5), pile.due_at) == (False, True, 10.5)
-    pile.add(b'"b"', 10.2)
+    clock.now = 10.2
+    pile.add(b'"b"')
     assert pile.is_ready(10.2)
-    pile.add(b'"c"', 10.3)
+    clock.now = 10.3
+    pile.add(b'"c"')
     assert pile.take().body() == b'{"message":"a"}\n{"message":"b"}\n'
     assert not pile.is_ready(10.7)
     assert pile.is_ready(10.8)
 
 
-def test_a_pile_tells_whether_a_batch_is_full_whatever_the_time() -> None:
-    pile = pile_of(batch_entries=2)
-    pile.add(b'"a"', 0.0)
-    told = [pile.has_full_batch]
-    pile.add(b'"b"', 0.0)
-    told.append(pile.has_full_batch)
+def test_only_a_batch_that_begins_or_is_full_is_news_to_the_sender() -> None:
+    pile = pile_of(batch_entries=3)
+    news = [pile.has_news(pile.add(b'"a"')) for _ in range(5)]
+    assert news == [True, False, True, True, False]
+    of_bytes = pile_of(batch_bytes=40)
+    news = [of_bytes.has_news(of_bytes.add(b'"abc"')) for _ in range(5)]
+    assert news == [True, False, True, False, True]
+
+
+def test_a_pile_is_barred_while_an_append_has_to_wait_or_is_refused() -> None:
+    pile = pile_of(batch_entries=1, buffer_bytes=150)
+    barred = [pile.is_barred]
+    pile.add(b'"a"')
+    barred.append(pile.is_barred)
+    pile.add(b'"b"')
+    barred.append(pile.is_barred)
     pile.take()
-    assert [*told, pile.has_full_batch] == [False, True, False]
+    pile.settle(stored(1, 1))
+    barred.append(pile.is_barred)
+    pile.take()
+    pile.settle(UnreachableError("nobody"))
+    assert [*barred, pile.is_barred] == [False, False, True, False, True]
+    with pytest.raises(UnreachableError):
+        pile.check_open()
+    closed = pile_of()
+    closed.add(b'"a"')
+    closed.close()
+    assert (closed.is_barred, closed.is_ready(0.0)) == (True, True)
+    closed.take()
+    closed.settle(stored(1, 1))
+    assert closed.is_barred
+    with pytest.raises(ClosedError):
+        closed.check_open()
 
 
 def test_a_batch_stays_within_its_bytes_but_for_a_message_that_is_larger_alone() -> None:
     pile = pile_of(batch_bytes=30)
     for message in (b"123456789", b"12345678", b"x" * 50, b"y"):
-        pile.add(message, 0.0)
+        pile.add(message)
     pile.seal()
     sizes = []
     while pile.due_at is not None:
@@ -78,15 +116,15 @@ def test_a_batch_stays_within_its_bytes_but_for_a_message_that_is_larger_alone()
         pile.settle(stored(1, len(batch.messages)))
     assert sizes == [1, 1, 1, 1]
     two = pile_of(batch_bytes=30)
-    assert two.add(b"12", 0.0) is two.add(b"12", 0.0)
+    assert two.add(b"12") is two.add(b"12")
 
 
 def test_a_full_buffer_has_no_room_until_its_first_batch_is_stored() -> None:
     pile = pile_of(batch_entries=1, buffer_bytes=250)
-    pile.add(b'"a"', 0.0)
-    pile.add(b'"b"', 0.0)
+    pile.add(b'"a"')
+    pile.add(b'"b"')
     room = [pile.has_room]
-    pile.add(b'"c"', 0.0)
+    pile.add(b'"c"')
     room.append(pile.has_room)
     pile.take()
     room.append(pile.has_room)
@@ -96,7 +134,7 @@ def test_a_full_buffer_has_no_room_until_its_first_batch_is_stored() -> None:
 
 def test_each_message_gets_its_id_or_what_its_batch_met() -> None:
     pile = pile_of(batch_entries=2)
-    batches = [pile.add(b'"m"', 0.0) for _ in range(5)]
+    batches = [pile.add(b'"m"') for _ in range(5)]
     assert pile.last() is batches[4]
     pile.take()
     pile.settle(stored(7, 8))
@@ -118,7 +156,7 @@ def test_each_message_gets_its_id_or_what_its_batch_met() -> None:
 
 def test_an_error_that_is_raised_again_and_again_does_not_grow() -> None:
     pile = pile_of(batch_entries=1)
-    batch = pile.add(b'"m"', 0.0)
+    batch = pile.add(b'"m"')
     pile.take()
     pile.settle(UnreachableError("nobody"))
     for _ in range(3):
@@ -140,7 +178,7 @@ def test_all_messages_leave_in_order_and_once(
     texts: list[str], batch_entries: int, batch_bytes: int, fails_at: int
 ) -> None:
     pile = pile_of(batch_entries=batch_entries, batch_bytes=batch_bytes)
-    taken: list[Batch[Done]] = [pile.add(encode(text), 0.0) for text in texts]
+    taken: list[Batch[Done]] = [pile.add(encode(text)) for text in texts]
     pile.seal()
     left: list[bytes] = []
     next_id = 1

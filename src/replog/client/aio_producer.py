@@ -12,21 +12,25 @@ from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from replog.client.aio import AsyncClient
-from replog.client.errors import ClientError, ClosedError
+from replog.client.errors import ClientError
 from replog.client.model import Appended, AppendedMany, WriteConcern
 from replog.client.pile import BATCH_ENTRIES_MAX, Batch, Bounds, Pile, encode
 from replog.client.wire import NDJSON, Terms
 
+_APPENDS_AT_ONCE = 256
+"""A loop of appends lets others at the event loop, the sender among them, after so many."""
 
-class AsyncTicket:
+
+class AsyncTicket(msgspec.Struct, eq=False, gc=False):
     """An append that a producer took: `await` it for its `Appended`, or for its error."""
 
-    __slots__ = ("_batch", "_index")
+    _batch: Batch[asyncio.Event]
+    _index: int
 
-    def __init__(self, batch: Batch[asyncio.Event], index: int) -> None:
-        self._batch = batch
-        self._index = index
+    __repr__ = object.__repr__
 
     @property
     def is_done(self) -> bool:
@@ -61,12 +65,12 @@ class AsyncProducer:
         self._terms = Terms(w, timeout)
         self._pile: Pile[asyncio.Event] = Pile(
             Bounds(batch_entries, batch_bytes, linger, buffer_bytes),
+            clock=time.monotonic,
             make_key=client.calls.new_key,
             make_done=asyncio.Event,
         )
         self._work = asyncio.Event()
         self._room = asyncio.Event()
-        self._is_closed = False
         self._sending: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:
@@ -88,22 +92,25 @@ class AsyncProducer:
             ValueError: the message is no UTF-8.
         """
         encoded = encode(message)
-        while not (self._pile.has_room or self._is_closed or self._pile.failure):
-            self._room.clear()
-            await self._room.wait()
-        self._pile.check()
-        if self._is_closed:
-            raise ClosedError("the producer is closed")
+        pile = self._pile
+        if pile.is_barred:
+            await self._wait_for_room()
         if self._sending is None:
             self._sending = asyncio.create_task(self._send(), name="replog-producer")
-        batch = self._pile.add(encoded, time.monotonic())
+        batch = pile.add(encoded)
         ticket = AsyncTicket(batch, len(batch.messages) - 1)
-        is_full = self._pile.has_full_batch
-        if is_full or len(batch.messages) == 1:
+        has_news = pile.has_news(batch)
+        if has_news:
             self._work.set()
-        if is_full:
-            await asyncio.sleep(0)  # a loop of appends lets the sender at it
+        if has_news or len(batch.messages) % _APPENDS_AT_ONCE == 0:
+            await asyncio.sleep(0)
         return ticket
+
+    async def _wait_for_room(self) -> None:
+        while not (self._pile.has_room or self._pile.is_closed or self._pile.failure):
+            self._room.clear()
+            await self._room.wait()
+        self._pile.check_open()
 
     async def flush(self) -> None:
         """Wait until everything that was taken so far is stored.
@@ -126,8 +133,7 @@ class AsyncProducer:
         Raises:
             ClientError: what a batch met.
         """
-        self._is_closed = True
-        self._pile.seal()
+        self._pile.close()
         self._work.set()
         self._room.set()
         if self._sending is not None:
@@ -160,7 +166,7 @@ class AsyncProducer:
         """Wait for a batch that is to leave; None when the producer is closed and empty."""
         while not self._pile.is_ready(now := time.monotonic()):
             due_at = self._pile.due_at
-            if due_at is None and self._is_closed:
+            if due_at is None and self._pile.is_closed:
                 return None
             self._work.clear()
             with suppress(TimeoutError):

@@ -10,21 +10,22 @@ import time
 from types import TracebackType
 from typing import Self
 
+import msgspec
+
 from replog.client.blocking import Client
-from replog.client.errors import ClientError, ClosedError
+from replog.client.errors import ClientError
 from replog.client.model import Appended, AppendedMany, WriteConcern
 from replog.client.pile import BATCH_ENTRIES_MAX, Batch, Bounds, Pile, encode
 from replog.client.wire import NDJSON, Terms
 
 
-class Ticket:
-    """An append that a producer took."""
+class Ticket(msgspec.Struct, eq=False, gc=False):
+    """An append that a producer took. One is made for each: a struct is made in a third."""
 
-    __slots__ = ("_batch", "_index")
+    _batch: Batch[threading.Event]
+    _index: int
 
-    def __init__(self, batch: Batch[threading.Event], index: int) -> None:
-        self._batch = batch
-        self._index = index
+    __repr__ = object.__repr__
 
     @property
     def is_done(self) -> bool:
@@ -72,13 +73,14 @@ class Producer:
         self._terms = Terms(w, timeout)
         self._pile: Pile[threading.Event] = Pile(
             Bounds(batch_entries, batch_bytes, linger, buffer_bytes),
+            clock=time.monotonic,
             make_key=client.calls.new_key,
             make_done=threading.Event,
         )
         lock = threading.Lock()
+        self._acquire, self._release = lock.acquire, lock.release
         self._work = threading.Condition(lock)
         self._room = threading.Condition(lock)
-        self._is_closed = False
         self._thread = threading.Thread(target=self._send, name="replog-producer", daemon=True)
         self._thread.start()
 
@@ -101,17 +103,23 @@ class Producer:
             ValueError: the message is no UTF-8.
         """
         encoded = encode(message)
-        with self._room:
-            while not (self._pile.has_room or self._is_closed or self._pile.failure):
-                self._room.wait()
-            self._pile.check()
-            if self._is_closed:
-                raise ClosedError("the producer is closed")
-            batch = self._pile.add(encoded, time.monotonic())
+        pile = self._pile
+        self._acquire()  # `with` would cost as much again
+        try:
+            if pile.is_barred:
+                self._wait_for_room()
+            batch = pile.add(encoded)
             index = len(batch.messages) - 1
-            if index == 0 or self._pile.has_full_batch:
+            if pile.has_news(batch):
                 self._work.notify()
-            return Ticket(batch, index)
+        finally:
+            self._release()
+        return Ticket(batch, index)
+
+    def _wait_for_room(self) -> None:
+        while not (self._pile.has_room or self._pile.is_closed or self._pile.failure):
+            self._room.wait()
+        self._pile.check_open()
 
     def flush(self, timeout: float | None = None) -> None:
         """Wait until everything that was taken so far is stored.
@@ -135,8 +143,7 @@ class Producer:
             ClientError: what a batch met.
         """
         with self._work:
-            self._is_closed = True
-            self._pile.seal()
+            self._pile.close()
             self._work.notify()
             self._room.notify_all()
         self._thread.join()
@@ -171,7 +178,7 @@ class Producer:
         with self._work:
             while not self._pile.is_ready(now := time.monotonic()):
                 due_at = self._pile.due_at
-                if due_at is None and self._is_closed:
+                if due_at is None and self._pile.is_closed:
                     return None
                 self._work.wait(None if due_at is None else due_at - now)
             return self._pile.take()
