@@ -15,7 +15,7 @@ from replog.core.events import (
     RequestAbandoned,
     RequestId,
 )
-from replog.node.clients import GATHERING_TURNS_MAX, Answered, Clients
+from replog.node.clients import GATHERED_ENTRIES_MAX, GATHERING_TURNS_MAX, Answered, Clients
 from replog.node.stepper import Stepper
 from tests.support.waiting import DEADLINE_S
 
@@ -55,9 +55,11 @@ def _nobody(outcome: AppendOutcome | None) -> None:
     del outcome
 
 
-def _begin(clients: Clients, answered: Answered = _nobody) -> RequestId:
+def _begin(
+    clients: Clients, answered: Answered = _nobody, *, messages: tuple[bytes, ...] = (b'"x"',)
+) -> RequestId:
     return clients.begin_append(
-        (b'"x"',), keys=(), expect=None, concern=None, timeout_s=None, answered=answered
+        messages, keys=(), expect=None, concern=None, timeout_s=None, answered=answered
     )
 
 
@@ -113,6 +115,18 @@ def test_a_lone_client_waits_for_no_empty_turn() -> None:
         await asyncio.sleep(0)
         assert heard.appends[2:] == [pair]
         await _handed_over(heard, 4)
+
+    _run(story)
+
+
+def test_a_long_append_takes_what_came_before_it_along_at_once() -> None:
+    async def story(heard: Heard, clients: Clients) -> None:
+        first = _begin(clients)
+        second = _begin(clients, messages=(GATHERED_ENTRIES_MAX + 1) * (b'"x"',))
+        assert heard.appends == [[first, second]]
+        third = _begin(clients)
+        await _handed_over(heard, 2)
+        assert heard.appends[1:] == [[third]]
 
     _run(story)
 

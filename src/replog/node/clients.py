@@ -49,6 +49,11 @@ GATHERING_TURNS_MAX: Final = 32
 """After so many turns of the loop appends are handed over though more arrive: some 1 ms."""
 
 
+GATHERED_ENTRIES_MAX: Final = 64
+"""An append of more messages is worth a batch of its own: the nodes work on it while the next
+one is read. Four clients with a thousand entries each lost a tenth by being gathered."""
+
+
 class Begin(Protocol):
     """Begins a request whose outcome is that of an append."""
 
@@ -102,7 +107,9 @@ class Clients:
         append = AppendRequested(request, messages, concern, timeout, keys, expect)
         if self._is_waiting(request, answered, is_timed=timeout is not None):
             self._arrived.append(append)
-            if len(self._arrived) == 1:
+            if len(messages) > GATHERED_ENTRIES_MAX:
+                self._hand_over()
+            elif len(self._arrived) == 1:
                 is_alone = self._together == len(self._appends) == 1
                 self._gathered, self._turns = int(is_alone), 0
                 self._loop.call_soon(self._gather)
@@ -120,7 +127,10 @@ class Clients:
         if len(self._arrived) > self._gathered and self._turns < GATHERING_TURNS_MAX:
             self._gathered = len(self._arrived)
             self._loop.call_soon(self._gather)
-            return
+        else:
+            self._hand_over()
+
+    def _hand_over(self) -> None:
         arrived, self._arrived = self._arrived, []
         appends = tuple([append for append in arrived if append.request in self._appends])
         self._together = len(appends)
