@@ -13,7 +13,6 @@ from replog.core.effects import RefusalReason, Refused
 from replog.http import append_routes
 from replog.http.append_request import AppendRequest
 from replog.http.limits import Deadlines, Limits
-from replog.http.plain_heads import HEADS_MAX, PlainHeads
 from replog.http.whole_append import WholeAppend
 from replog.node.clients import NodeFailedError
 from tests.http.fake_node import FakeNode
@@ -22,6 +21,7 @@ from tests.http.served import Served
 from tests.support.waiting import wait_until
 
 JSON = {"Content-Type": "application/json"}
+KEY = "Idempotency-Key"
 HELLO = b'{"message":"hello"}'
 WHOLE = request_bytes("POST", "/logs", HELLO, JSON)
 
@@ -75,6 +75,40 @@ def test_terms_in_the_query_and_in_the_body_are_kept(
     assert master.on_loop(lambda: master.node.asked) == [asked, asked]
 
 
+def test_keys_are_kept_and_one_that_comes_again_is_replayed(master: Served) -> None:
+    with master.connect() as connection:
+        answers = [
+            _asked(connection, request_bytes("POST", "/logs", HELLO, {**JSON, KEY: key}))
+            for key in ('"a"', '"b"', "c d", '"b"')
+        ]
+    assert [json.loads(answer.body)["log"]["id"] for answer in answers] == [1, 2, 3, 2]
+    assert ["idempotency-replayed" in answer.headers for answer in answers] == [
+        False,
+        False,
+        False,
+        True,
+    ]
+    assert _begun(master) == 3
+    assert master.on_loop(lambda: master.node.keys) == {1: "a", 2: "b", 3: "c d"}
+
+
+@pytest.mark.parametrize("key", ["", '"', " ", "k\x80", "\t", '"' + 300 * "k" + '"'])
+def test_a_key_in_doubt_is_answered_as_ever(master: Served, key: str) -> None:
+    known, asked = (
+        request_bytes("POST", "/logs", HELLO, {**JSON, KEY: value}) for value in ('"k"', key)
+    )
+    with master.connect() as connection:
+        ever = _asked(connection, asked)
+    with master.connect() as connection:
+        _asked(connection, known)
+        begun = _begun(master)
+        again = _asked(connection, asked)
+    assert _begun(master) == begun
+    assert again.status == ever.status
+    if again.status >= 400:
+        assert again == ever
+
+
 def test_the_default_timeout_holds() -> None:
     with Served(default_timeout_s=0.0) as served, served.connect() as connection:
         served.node.reachable = 1
@@ -110,7 +144,7 @@ def test_what_is_not_one_message_is_answered_as_ever(master: Served, body: bytes
 
 
 UNUSUAL: list[tuple[str, dict[str, str]]] = [
-    ("/logs", {**JSON, "Idempotency-Key": '"k"'}),
+    ("/logs", {**JSON, "IDEMPOTENCY-KEY": '"k"'}),
     ("/logs", {**JSON, "If-Match": '"0"'}),
     ("/logs", {**JSON, "Connection": "keep-alive, TE"}),
     ("/logs", {"Content-Type": "text/plain"}),
@@ -296,71 +330,3 @@ def test_an_append_that_has_ended_holds_no_message(hangs_up: bool) -> None:
         assert sys.getrefcount(request) == before
 
     asyncio.run(story())
-
-
-# --- heads -----------------------------------------------------------------------------------
-
-
-def _scope(headers: list[tuple[bytes, bytes]], **more: object) -> dict[str, object]:
-    return {
-        "method": "POST",
-        "path": "/logs",
-        "query_string": b"",
-        "http_version": "1.1",
-        "headers": headers,
-        **more,
-    }
-
-
-LENGTH = (b"content-length", b"2")
-
-
-def test_a_head_is_known_with_its_body_and_no_other() -> None:
-    heads = PlainHeads()
-    data = b"POST /logs?w=1 HTTP/1.1\r\nContent-Length: 2\r\n\r\n{}"
-    assert heads.append_in(data) is None
-    heads.learn(data, _scope([LENGTH], query_string=b"w=1"))
-    assert heads.append_in(data) == (b"{}", b"w=1")
-    assert heads.append_in(data[:-2] + b"[]") == (b"[]", b"w=1")
-    for other in (data[:-1], data + b" ", data + data, b"\r\n" + data, b"", b"\r\n\r\n", data[5:]):
-        assert heads.append_in(other) is None, other
-
-
-@pytest.mark.parametrize(
-    ("head", "headers", "more"),
-    [
-        (b"POST /logs HTTP/1.1\nContent-Length: 2\r\n\r\n", [LENGTH], {}),
-        (b"\r\n\r\nPOST /logs HTTP/1.1\r\nContent-Length: 2\r\n\r\n", [LENGTH], {}),
-        (b"\r\nPOST /logs HTTP/1.1\r\nContent-Length: 2\r\n\r\n", [LENGTH], {}),
-        (b"POST /logs HTTP/1.1\r\nContent-Length: 3\r\n\r\n", [(b"content-length", b"3")], {}),
-        (b"POST /logs HTTP/1.1\r\nA: 2\r\n\r\n", [(b"a", b"2")], {}),
-        (
-            b"POST /logs HTTP/1.1\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\n",
-            [LENGTH, LENGTH],
-            {},
-        ),
-        (b"POST /logs HTTP/1.0\r\nContent-Length: 2\r\n\r\n", [LENGTH], {"http_version": "1.0"}),
-        (b"PUT /logs HTTP/1.1\r\nContent-Length: 2\r\n\r\n", [LENGTH], {"method": "PUT"}),
-        (b"POST /log HTTP/1.1\r\nContent-Length: 2\r\n\r\n", [LENGTH], {"path": "/log"}),
-    ],
-)
-def test_a_head_in_doubt_is_not_learnt(
-    head: bytes, headers: list[tuple[bytes, bytes]], more: dict[str, object]
-) -> None:
-    heads = PlainHeads()
-    heads.learn(head + b"{}", _scope(headers, **more))
-    assert len(heads) == 0
-
-
-def test_heads_are_bounded_in_number_and_size() -> None:
-    heads = PlainHeads()
-    known = [_learnt(heads, b"%d" % number) for number in range(HEADS_MAX + 1)]
-    assert len(heads) == 1
-    assert [data for data in known if heads.append_in(data)] == known[-1:]
-    assert heads.append_in(_learnt(heads, 2000 * b"x")) is None
-
-
-def _learnt(heads: PlainHeads, value: bytes) -> bytes:
-    data = b"POST /logs HTTP/1.1\r\nA: %b\r\nContent-Length: 2\r\n\r\n{}" % value
-    heads.learn(data, _scope([(b"a", value), LENGTH]))
-    return data

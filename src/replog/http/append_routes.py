@@ -31,6 +31,7 @@ from replog.http.body import (
 from replog.http.facade import ServedNode
 from replog.http.hang_up import wait_for_answer
 from replog.http.limits import Limits
+from replog.http.plain_heads import PlainAppend
 from replog.http.problems import PROBLEMS, Problem, ProblemError
 from replog.http.whole_append import Finish, WholeAppend, answer_headers
 from replog.node.views import Role
@@ -93,14 +94,13 @@ class AppendRoutes:
         status = 200 if isinstance(outcome, Stored) else 202
         await send_answer(send, status, answer_headers(outcome, len(answer)), answer)
 
-    def begin(self, body: bytes, query: bytes, finish: Finish) -> WholeAppend | None:
+    def begin(self, plain: PlainAppend, finish: Finish) -> WholeAppend | None:
         """Begin an append of one message; None where it must go through `append`.
 
         Args:
-            body: a whole body of JSON; nothing is asked by headers.
-            query: that of its URL.
             finish: takes the answer, after this has returned.
         """
+        body = plain.body
         size = len(body)
         if (
             not body.startswith(b"{")
@@ -110,7 +110,10 @@ class AppendRoutes:
         ):
             return None
         try:
-            request = parse_append(body, query, self._limits)
+            given = NOTHING_IN_HEADERS
+            if plain.key is not None:
+                given = header_terms(((KEY_HEADER, plain.key),))
+            request = parse_append(body, plain.query, self._limits, given)
             self._budget.take(size)
         except Exception:  # noqa: BLE001 - what is wrong is answered by `append`, defects too
             return None

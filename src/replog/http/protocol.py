@@ -229,7 +229,7 @@ class NodeProtocol(HttpToolsProtocol):
         plain = self.plain_heads.append_in(data)
         if plain is None or self.appends is None or self.flow.write_paused:
             return False
-        begun = self.appends.begin(plain.body, plain.query, self._finish_append)
+        begun = self.appends.begin(plain, self._finish_append)
         if begun is None:
             return False
         self.cycle = self._running = cast(RequestResponseCycle, begun)
