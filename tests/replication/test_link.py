@@ -12,7 +12,7 @@ from replog.core.events import LinkId, SecondaryIndex
 from replog.core.messages import Batches, Heartbeat, Message, Probe, Refusal, RefusalKind
 from replog.replication import link as link_module
 from replog.replication import wire
-from replog.replication.link import ConnectionLostError, Link
+from replog.replication.link import ConnectionLostError, Link, Take
 from tests.support.nodes import until
 
 BEAT = Heartbeat(Epoch(1))
@@ -47,6 +47,9 @@ class MemoryConnection:
             raise ConnectionLostError("the peer hung up")
         return frame
 
+    def offer_to(self, take: Take) -> None:
+        self.take = take
+
     async def close(self, reason: str) -> None:
         self.closed_with = reason
 
@@ -61,6 +64,7 @@ class Owner:
         self.told: list[str] = []
         self.messages: list[Message] = []
         self.on_message: Callable[[Link], None] = lambda _: None
+        self.takes_now = True
         self.opened = asyncio.Event()
         self.taking = asyncio.Event()
         self.may_take = asyncio.Event()
@@ -72,6 +76,11 @@ class Owner:
     def link_opened(self, link: Link, secondary: SecondaryIndex | None) -> None:
         self.told.append("opened")
         self.opened.set()
+
+    def received_now(self, link: Link, message: Message) -> bool:
+        if self.takes_now:
+            self.messages.append(message)
+        return self.takes_now
 
     async def received(self, link: Link, message: Message) -> None:
         self.taking.set()
@@ -194,6 +203,50 @@ def test_the_next_frame_waits_until_the_node_has_taken_this_one() -> None:
         assert len(scene.owner.messages) == 3
 
     asyncio.run(story())
+
+
+def test_a_frame_is_passed_on_as_it_comes_while_the_link_waits_for_one() -> None:
+    async def story() -> None:
+        scene = Scene()
+        take = await offered(scene)
+        assert take(wire.encode(Probe(EntryId(1))))
+        assert scene.owner.messages == [Probe(EntryId(1))]
+        scene.owner.takes_now = False
+        assert not take(wire.encode(Probe(EntryId(2)))), "the node wants to wait for it"
+        assert not take(b"garbage"), "whoever receives it tells"
+        assert scene.owner.told == ["opened"]
+        scene.owner.takes_now = True
+        scene.link.close("the end")
+        assert not take(wire.encode(Probe(EntryId(3)))), "R2"
+        await scene.ended()
+        assert scene.owner.messages == [Probe(EntryId(1))]
+
+    asyncio.run(story())
+
+
+def test_no_frame_overtakes_one_that_the_node_is_at() -> None:
+    async def story() -> None:
+        scene = Scene()
+        take = await offered(scene)
+        scene.owner.may_take.clear()
+        scene.connection.incoming.put_nowait(wire.encode(Probe(EntryId(1))))
+        await scene.owner.taking.wait()
+        assert not take(wire.encode(Probe(EntryId(2))))
+        scene.owner.may_take.set()
+        await until(lambda: len(scene.owner.messages) == 1, "the first is taken")
+        assert take(wire.encode(Probe(EntryId(3))))
+        scene.link.close("the end")
+        await scene.ended()
+        assert scene.owner.messages == [Probe(EntryId(1)), Probe(EntryId(3))]
+
+    asyncio.run(story())
+
+
+async def offered(scene: Scene) -> Take:
+    """Return what the link takes frames by, once it waits for one."""
+    await scene.owner.opened.wait()
+    await until(lambda: hasattr(scene.connection, "take"), "the link receives")
+    return scene.connection.take
 
 
 def test_garbage_is_told_and_what_follows_is_the_owners_to_judge() -> None:

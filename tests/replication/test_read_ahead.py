@@ -117,3 +117,35 @@ def test_a_close_is_answered_at_once_though_frames_were_never_taken() -> None:
             await sending
 
     asyncio.run(story())
+
+
+def test_a_frame_is_offered_as_it_comes_unless_another_one_waits() -> None:
+    async def story() -> None:
+        async with linked() as (taker, client):
+            [protocol] = taker.protocols
+            offered: list[str | bytes] = []
+            takes = [True]
+
+            def take(frame: str | bytes) -> bool:
+                offered.append(frame)
+                return takes[0]
+
+            protocol.take = take
+            await client.send("one")
+            await client.send(b"two")
+            await until(lambda: len(offered) == 2, "both are taken")
+            assert taker.waiting == 0
+            takes[0] = False
+            await client.send("three")
+            await until(lambda: taker.waiting == 1, "it is left")
+            takes[0] = True
+            await client.send(["four ", "in two"])
+            await until(lambda: taker.waiting == 2, "it waits its turn")
+            assert offered == ["one", b"two", "three"]
+            left = [protocol.queue.get_nowait() for _ in range(2)]
+            assert [event.get("text") for event in left] == ["three", "four in two"]
+            await client.send([b"five ", b"in two"])
+            await until(lambda: len(offered) == 4, "it is taken as a whole")
+            assert offered[-1] == b"five in two"
+
+    asyncio.run(story())

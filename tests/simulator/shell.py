@@ -8,7 +8,6 @@ sync and either event. Jobs for the disk run one after another; events keep thei
 from __future__ import annotations
 
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -80,10 +79,6 @@ DATA = "/data"
 
 LOCK = f"{DATA}/lock"
 STATE = f"{DATA}/node.json"
-
-
-NO_THREADS = ThreadPoolExecutor(1)
-"""Never used: a pool makes its threads on demand."""
 
 
 @dataclass(slots=True)
@@ -321,7 +316,7 @@ class SimNode:
         event: Event = Received(link, message)
         if isinstance(message, Batches):
             try:
-                verify(seen.verifier, message, self.directory.state.log_id)
+                seen.verifier.verify_now(message, log_id=self.directory.state.log_id)
             except (BadBatch, FormatError) as error:
                 event = ReceivedBad(link, str(error))
         if isinstance(message, Acknowledgement) and seen.acknowledged is not None and end.is_open:
@@ -378,13 +373,3 @@ class SimNode:
         if isinstance(message, StreamStart):
             seen.acknowledged = message.after.last_id
         self.world.network.send(seen.end, message)
-
-
-def verify(verifier: BatchVerifier, batches: Batches, log_id: LogId | None) -> None:
-    """Run the real node's checks: small batches are checked without a thread, at once."""
-    checking = verifier.verify(batches, log_id=log_id, threads=NO_THREADS)
-    try:
-        checking.send(None)
-    except StopIteration:
-        return
-    raise AssertionError("a batch of the simulator is small")

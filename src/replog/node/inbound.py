@@ -29,18 +29,22 @@ class BatchVerifier:
     def __init__(self) -> None:
         self._last: Run | None = None
 
-    async def verify(self, batches: Batches, *, log_id: LogId | None, threads: Executor) -> None:
+    def is_quick(self, batches: Batches) -> bool:
+        """Whether it is verified sooner than a thread would begin to."""
+        return len(batches.payload) < VERIFY_IN_THREAD_BYTES
+
+    def verify_now(self, batches: Batches, *, log_id: LogId | None) -> None:
         """Return if the payload leads from `after` to `head`, as a log of `log_id`.
 
         Raises:
             BadBatch, FormatError: it must not be stored.
         """
-        if len(batches.payload) < VERIFY_IN_THREAD_BYTES:
-            run = self._verify(batches, log_id)
-        else:
-            loop = asyncio.get_running_loop()
-            run = await loop.run_in_executor(threads, self._verify, batches, log_id)
-        self._last = run
+        self._last = self._verify(batches, log_id)
+
+    async def verify(self, batches: Batches, *, log_id: LogId | None, threads: Executor) -> None:
+        """Do as `verify_now` in a thread."""
+        loop = asyncio.get_running_loop()
+        self._last = await loop.run_in_executor(threads, self._verify, batches, log_id)
 
     def _verify(self, batches: Batches, log_id: LogId | None) -> Run:
         if log_id is None:

@@ -96,22 +96,36 @@ class NodeLinks:
         self._open[link.id] = link
         self._handle(LinkOpened(link.id, secondary))
 
-    async def received(self, link: Link, message: Message) -> None:
+    def received_now(self, link: Link, message: Message) -> bool:
         if link.id not in self._open:
-            return
+            return True
         if isinstance(message, Batches):
             verifier = self._verifiers[link.id]
+            if not verifier.is_quick(message):
+                return False
             try:
-                await verifier.verify(message, log_id=self._disk_log.log_id, threads=self._threads)
+                verifier.verify_now(message, log_id=self._disk_log.log_id)
             except (BadBatch, FormatError) as error:
                 self.received_bad(link, str(error))
-                return
-            if link.id not in self._open:
-                return  # R2: it was closed while its bytes were verified
+                return True
         elif isinstance(message, Welcome):
             # Until now it was the ephemeral port from which the master had dialled.
             self._names[link.id] = message.url
         self._handle(Received(link.id, message))
+        return True
+
+    async def received(self, link: Link, message: Message) -> None:
+        if self.received_now(link, message):
+            return
+        assert isinstance(message, Batches), "nothing else takes long"
+        verifier = self._verifiers[link.id]
+        try:
+            await verifier.verify(message, log_id=self._disk_log.log_id, threads=self._threads)
+        except (BadBatch, FormatError) as error:
+            self.received_bad(link, str(error))
+            return
+        if link.id in self._open:  # R2: else it was closed while its bytes were verified
+            self._handle(Received(link.id, message))
 
     def received_bad(self, link: Link, reason: str) -> None:
         name = self._names.get(link.id, link.name)

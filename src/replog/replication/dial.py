@@ -14,11 +14,12 @@ from urllib.parse import urlsplit, urlunsplit
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketException
-from websockets.protocol import State
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event, State
 
 from replog.core.errors import ConfigurationError
 from replog.core.events import SecondaryIndex
-from replog.replication.link import Connection, ConnectionLostError, Link, LinkOwner
+from replog.replication.link import Connection, ConnectionLostError, Link, LinkOwner, Take
 from replog.replication.wire import FRAME_BYTES_MAX
 
 LINK_PATH: Final = "/replication"
@@ -35,6 +36,9 @@ _STEADY_S: Final = 1.0
 _SEND_BUFFER_BYTES: Final = 1024 * 1024
 """What a connection takes before `send` waits: one full batch, so that the next one is
 encoded while this one travels."""
+
+
+_WHOLE: Final = frozenset({Opcode.TEXT, Opcode.BINARY})
 
 
 def link_url(url: str) -> str:
@@ -120,7 +124,20 @@ class Dialler:
 
 
 class _FrameConnection(ClientConnection):
-    """The websockets library's client, with a way to send that makes no task and no context."""
+    """The websockets library's client, with ways to send and to receive that make no task."""
+
+    take: Take | None = None
+
+    def process_event(self, event: Event) -> None:
+        if (
+            self.take is None
+            or not isinstance(event, Frame)
+            or event.opcode not in _WHOLE
+            or not event.fin
+            or len(self.recv_messages.frames)
+            or not self.take(_content(event))
+        ):
+            super().process_event(event)
 
     def try_send(self, frame: str | bytes) -> bool:
         if self.paused or self.protocol.state is not State.OPEN or self.transport.is_closing():
@@ -133,12 +150,22 @@ class _FrameConnection(ClientConnection):
         return True
 
 
+def _content(frame: Frame) -> str | bytes:
+    """Return what is in a whole message; an invalid text is no message, and said to be none."""
+    if frame.opcode is Opcode.TEXT:
+        return bytes(frame.data).decode(errors="replace")
+    return bytes(frame.data)
+
+
 class DialledConnection:
     """A `Connection` over the websockets library's client."""
 
     def __init__(self, connection: _FrameConnection) -> None:
         self._connection = connection
         self.try_send = connection.try_send
+
+    def offer_to(self, take: Take) -> None:
+        self._connection.take = take
 
     async def send(self, frame: str | bytes) -> None:
         try:

@@ -13,7 +13,7 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.protocol import State
 
 from replog.replication.dial import close_reason, closed_by_the_other
-from replog.replication.link import ConnectionLostError, Link, LinkOwner
+from replog.replication.link import ConnectionLostError, Link, LinkOwner, Take
 
 if TYPE_CHECKING:
     from websockets.http11 import Request
@@ -29,10 +29,12 @@ kernel: 4 MiB and one frame are about what a peer can make this node hold (P10).
 
 
 class FrameProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's WebSocket, with a way to send at once, and without two system calls a frame.
+    """uvicorn's WebSocket, with ways to send and to receive at once, and fewer system calls.
 
     uvicorn pauses reading behind every frame until the application took it.
     """
+
+    take: Take | None = None
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -40,6 +42,11 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             self.scope["extensions"][FRAMES] = {"protocol": self}
 
     def send_receive_event_to_app(self) -> None:
+        if self.take is not None and not self.queue.qsize() and not self.close_sent:
+            content = self._content()
+            if content is not None and self.take(content):
+                self.frames = []
+                return
         was_paused, self.read_paused = self.read_paused, True
         is_long = sum(map(len, self.frames)) > _READ_AHEAD_FRAME_BYTES
         super().send_receive_event_to_app()
@@ -49,6 +56,16 @@ class FrameProtocol(WebSocketsSansIOProtocol):
         if is_long or self.queue.qsize() >= _READ_AHEAD_FRAMES:
             self.read_paused = True
             self.transport.pause_reading()
+
+    def _content(self) -> str | bytes | None:
+        """Return the message that has just come; None for one that uvicorn refuses."""
+        data = b"".join(self.frames)
+        if self.curr_msg_data_type != "text":
+            return data
+        try:
+            return data.decode()
+        except UnicodeDecodeError:
+            return None
 
     def try_send(self, frame: str | bytes) -> bool:
         """See `Connection.try_send`."""
@@ -83,6 +100,10 @@ class ServedConnection:
 
     def try_send(self, frame: str | bytes) -> bool:
         return self._protocol is not None and self._protocol.try_send(frame)
+
+    def offer_to(self, take: Take) -> None:
+        if self._protocol is not None:
+            self._protocol.take = take
 
     async def send(self, frame: str | bytes) -> None:
         try:

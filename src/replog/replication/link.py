@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
+from collections.abc import Callable
 from typing import Final, Protocol
 
 from replog.core.errors import WireError
@@ -22,6 +23,10 @@ batch of the format's limit stay below, so only a peer that asks and never reads
 
 CLOSE_WITHIN_S: Final = 0.2
 """How long the last frames and the closing handshake may take before the socket is dropped."""
+
+
+Take = Callable[[str | bytes], bool]
+"""Takes a frame that just came; False leaves it to be received."""
 
 
 class ConnectionLostError(Exception):
@@ -48,6 +53,9 @@ class Connection(Protocol):
             ConnectionLostError: the connection is gone.
         """
 
+    def offer_to(self, take: Take) -> None:
+        """Offer a frame to `take` as it comes, where no other frame waits to be received."""
+
     async def close(self, reason: str) -> None:
         """End the connection in an orderly way; returns when it is gone."""
 
@@ -63,6 +71,9 @@ class LinkOwner(Protocol):
 
     def link_opened(self, link: Link, secondary: SecondaryIndex | None) -> None:
         """A connection stands; messages may be sent on it from now on."""
+
+    def received_now(self, link: Link, message: Message) -> bool:
+        """A message came: take it, or return False where that needs waiting (`received`)."""
 
     async def received(self, link: Link, message: Message) -> None:
         """A message came. The next one is not read before this returns: the way to slow
@@ -82,7 +93,8 @@ class Link:
     """One end of one connection.
 
     `send` and `close` never wait: a frame goes out at once where the connection takes it, else
-    it is queued, and one task per link sends what is.
+    it is queued, and one task per link sends what is. Likewise what comes in is passed on at
+    once where the node takes it and nothing is before it; else one task receives it.
     """
 
     def __init__(self, link_id: LinkId, connection: Connection, *, name: str) -> None:
@@ -95,6 +107,9 @@ class Link:
         self._outgoing: deque[str | bytes] = deque()
         self._outgoing_bytes = 0
         self._is_sending = False
+        self._owner: LinkOwner | None = None
+        self._is_waiting = False
+        """For the next frame, every one before it being passed on."""
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
 
@@ -152,10 +167,24 @@ class Link:
                     await asyncio.wait((sending,))
                 await self._connection.close(self.close_reason or "")
 
+    def _take(self, frame: str | bytes) -> bool:
+        if not self._is_waiting or self.close_reason is not None:
+            return False
+        assert self._owner is not None, "it waits"
+        try:
+            message = wire.decode(frame)
+        except WireError:
+            return False  # whoever receives it tells
+        return self._owner.received_now(self, message)
+
     async def _receive(self, owner: LinkOwner) -> None:
+        self._owner = owner
+        self._connection.offer_to(self._take)
         try:
             while True:
+                self._is_waiting = True
                 frame = await self._connection.receive()
+                self._is_waiting = False
                 if self.close_reason is not None:
                     return  # R2: bytes of a link that has ended are nobody's news
                 try:
