@@ -11,8 +11,15 @@ import pytest
 
 from tests.http.raw import request_bytes
 from tests.http.served import Served
+from tests.support.waiting import wait_until
 
 OFFER = {"Connection": "Upgrade, HTTP2-Settings", "Upgrade": "h2c", "HTTP2-Settings": "AAMAAABk"}
+WEBSOCKET = {
+    "Connection": "Upgrade",
+    "Upgrade": "websocket",
+    "Sec-WebSocket-Version": "13",
+    "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==",
+}
 TEXT = {**OFFER, "Content-Type": "text/plain"}
 INNER = request_bytes("POST", "/logs", b'{"message":"smuggled"}')
 
@@ -83,3 +90,26 @@ def test_bounds_hold_for_a_body_behind_an_offered_upgrade(master: Served) -> Non
             request_bytes("POST", "/logs", None, {**OFFER, "Content-Length": "99999999"})
         )
         assert connection.answer().problem()["type"] == "/problems/too-large"
+
+
+@pytest.mark.parametrize("known", [False, True], ids=["ordinary", "whole"])
+def test_a_websocket_behind_an_append_that_waits_gives_both_up(
+    master: Served, *, known: bool
+) -> None:
+    """The connection would be a link before the append's answer is sent on it."""
+    append = request_bytes(
+        "POST", "/logs", b'{"message":"x"}', {"Content-Type": "application/json"}
+    )
+    if known:
+        with master.connect() as connection:
+            connection.send(append)
+            assert connection.answer().status == 200
+    master.on_loop(lambda: setattr(master.node, "reachable", 1))
+    with master.connect() as connection:
+        connection.send(append)
+        wait_until(lambda: master.on_loop(lambda: master.node.waiting) == 1, "the append waits")
+        connection.send(request_bytes("GET", "/replication", None, WEBSOCKET))
+        assert connection.is_closed()
+        wait_until(lambda: master.on_loop(lambda: master.node.abandoned) == 1, "it is given up")
+    assert master.on_loop(lambda: master.node.begun_appends) == int(known)
+    assert master.node.links == 0

@@ -204,6 +204,9 @@ class NodeProtocol(HttpToolsProtocol):
                 return
             else:
                 return
+        if self._is_busy or self.pipeline:
+            self._on_invalid()  # the connection would be another's before its answers are sent
+            return
         self.handle_websocket_upgrade()
 
     def _head_without_offer(self) -> bytes:
