@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Callable
 from itertools import count
 from typing import Final, Protocol
@@ -45,8 +46,8 @@ Answered = Callable[[AppendOutcome | None], None]
 """Takes the outcome of an append; None where the node fails and nobody knows it any more."""
 
 
-GATHERING_TURNS_MAX: Final = 32
-"""After so many turns of the loop appends are handed over though more arrive: some 1 ms."""
+GATHERING_S_MAX: Final = 0.001
+"""After so long appends are handed over though more arrive."""
 
 
 GATHERED_ENTRIES_MAX: Final = 64
@@ -78,9 +79,10 @@ class Clients:
         self._ids = map(RequestId, count(1))
         self._appends: dict[RequestId, Answered] = {}
         self._arrived: list[AppendRequested] = []
-        self._gathered = self._turns = 0
+        self._gathered = 0
+        self._gathers_until = 0.0
         self._together = 1  # when appends were last handed over
-        self._outcomes: list[tuple[RequestId, AppendOutcome | None]] = []
+        self._outcomes: deque[tuple[RequestId, AppendOutcome | None]] = deque()
         self._reads: dict[RequestId, asyncio.Future[ReadPoint]] = {}
         self._timed: set[RequestId] = set()
 
@@ -111,7 +113,8 @@ class Clients:
                 self._hand_over()
             elif len(self._arrived) == 1:
                 is_alone = self._together == len(self._appends) == 1
-                self._gathered, self._turns = int(is_alone), 0
+                self._gathered = int(is_alone)
+                self._gathers_until = self._loop.time() + GATHERING_S_MAX
                 self._loop.call_soon(self._gather)
         return request
 
@@ -123,8 +126,7 @@ class Clients:
         by one, the first would make a batch of its own, and the others wait for its sync.
         Only a lone client, which came alone the last time as well, waits for no empty turn.
         """
-        self._turns += 1
-        if len(self._arrived) > self._gathered and self._turns < GATHERING_TURNS_MAX:
+        if len(self._arrived) > self._gathered and self._loop.time() < self._gathers_until:
             self._gathered = len(self._arrived)
             self._loop.call_soon(self._gather)
         else:
@@ -132,6 +134,8 @@ class Clients:
 
     def _hand_over(self) -> None:
         arrived, self._arrived = self._arrived, []
+        if not arrived:
+            return  # a long append took them along
         appends = tuple([append for append in arrived if append.request in self._appends])
         self._together = len(appends)
         if len(appends) == 1:
@@ -247,12 +251,17 @@ class Clients:
         self._outcomes.append((request, outcome))
 
     def _tell(self) -> None:
-        outcomes, self._outcomes = self._outcomes, []
-        for request, outcome in outcomes:
-            answered = self._appends.pop(request, None)
-            if answered is not None:
-                self._timed.discard(request)
-                answered(outcome)
+        outcomes = self._outcomes
+        try:
+            while outcomes:
+                request, outcome = outcomes.popleft()
+                answered = self._appends.pop(request, None)
+                if answered is not None:
+                    self._timed.discard(request)
+                    answered(outcome)
+        finally:
+            if outcomes:  # telling one met a defect, which is not the others'
+                self._loop.call_soon(self._tell)
 
     def answer_read(self, answer: AnswerRead) -> None:
         """Let a read go on, if anybody still waits for it."""
