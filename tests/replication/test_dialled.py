@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+import pytest
 from websockets.asyncio.server import ServerConnection, serve
 
 from replog.replication.dial import dial
-from replog.replication.link import Connection
+from replog.replication.link import Connection, ConnectionLostError
 from tests.support.nodes import until
 from tests.support.waiting import DEADLINE_S
 
@@ -60,6 +61,23 @@ def test_a_frame_is_offered_as_it_comes_unless_another_one_waits() -> None:
         assert offered == ["one", b"two", "three"]
         await peer.send("six")
         await until(lambda: len(offered) == 4, "nothing waits any more")
+
+    _run(story)
+
+
+def test_an_invalid_text_is_no_message() -> None:
+    async def story(connection: Connection, peer: ServerConnection) -> None:
+        offered: list[str | bytes] = []
+
+        def take(frame: str | bytes) -> bool:
+            offered.append(frame)
+            return True
+
+        connection.offer_to(take)
+        await peer.send(b"\xff", text=True)
+        with pytest.raises(ConnectionLostError):
+            await connection.receive()
+        assert offered == []
 
     _run(story)
 

@@ -12,7 +12,7 @@ from replog.core.events import LinkId, SecondaryIndex
 from replog.core.messages import Batches, Heartbeat, Message, Probe, Refusal, RefusalKind
 from replog.replication import link as link_module
 from replog.replication import wire
-from replog.replication.link import ConnectionLostError, Link, Take
+from replog.replication.link import LONG_FRAME_BYTES, ConnectionLostError, Link, Take
 from tests.support.nodes import until
 
 BEAT = Heartbeat(Epoch(1))
@@ -238,6 +238,36 @@ def test_no_frame_overtakes_one_that_the_node_is_at() -> None:
         scene.link.close("the end")
         await scene.ended()
         assert scene.owner.messages == [Probe(EntryId(1)), Probe(EntryId(3))]
+
+    asyncio.run(story())
+
+
+def test_a_long_frame_is_left_to_be_received() -> None:
+    async def story() -> None:
+        scene = Scene()
+        take = await offered(scene)
+        batches = Batches(Epoch(1), GENESIS, GENESIS, EntryId(0), bytes(LONG_FRAME_BYTES))
+        assert not take(wire.encode(batches))
+        scene.link.close("the end")
+        await scene.ended()
+        assert scene.owner.messages == []
+
+    asyncio.run(story())
+
+
+def test_a_defect_met_by_a_frame_as_it_comes_is_not_swallowed() -> None:
+    async def story() -> None:
+        scene = Scene()
+        take = await offered(scene)
+
+        def fail(link: Link, message: Message) -> bool:
+            raise AssertionError("the defect")
+
+        scene.owner.received_now = fail  # type: ignore[method-assign]
+        assert take(wire.encode(Probe(EntryId(1))))
+        with pytest.raises(AssertionError, match="the defect"):
+            await scene.ended()
+        assert scene.owner.told[-1].startswith("closed")
 
     asyncio.run(story())
 

@@ -130,14 +130,16 @@ class _FrameConnection(ClientConnection):
 
     def process_event(self, event: Event) -> None:
         if (
-            self.take is None
-            or not isinstance(event, Frame)
-            or event.opcode not in _WHOLE
-            or not event.fin
-            or len(self.recv_messages.frames)
-            or not self.take(_content(event))
+            self.take is not None
+            and isinstance(event, Frame)
+            and event.opcode in _WHOLE
+            and event.fin
+            and not len(self.recv_messages.frames)
+            and (content := _content(event)) is not None
+            and self.take(content)
         ):
-            super().process_event(event)
+            return
+        super().process_event(event)
 
     def try_send(self, frame: str | bytes) -> bool:
         if self.paused or self.protocol.state is not State.OPEN or self.transport.is_closing():
@@ -150,11 +152,15 @@ class _FrameConnection(ClientConnection):
         return True
 
 
-def _content(frame: Frame) -> str | bytes:
-    """Return what is in a whole message; an invalid text is no message, and said to be none."""
-    if frame.opcode is Opcode.TEXT:
-        return bytes(frame.data).decode(errors="replace")
-    return bytes(frame.data)
+def _content(frame: Frame) -> str | bytes | None:
+    """Return what is in a whole message; None for one that the library refuses."""
+    data = bytes(frame.data)
+    if frame.opcode is not Opcode.TEXT:
+        return data
+    try:
+        return data.decode()
+    except UnicodeDecodeError:
+        return None
 
 
 class DialledConnection:

@@ -21,6 +21,9 @@ OUTGOING_BYTES_MAX: Final = 192 * 1024 * 1024
 """More than this waiting for one peer ends the link (P10). The window of the stream and one
 batch of the format's limit stay below, so only a peer that asks and never reads gets here."""
 
+LONG_FRAME_BYTES: Final = 256 * 1024
+"""What is as long takes the node a while: it is not passed on in the call that brings it."""
+
 CLOSE_WITHIN_S: Final = 0.2
 """How long the last frames and the closing handshake may take before the socket is dropped."""
 
@@ -108,6 +111,7 @@ class Link:
         self._outgoing_bytes = 0
         self._is_sending = False
         self._owner: LinkOwner | None = None
+        self._defect: Exception | None = None
         self._is_waiting = False
         """For the next frame, every one before it being passed on."""
         self._changed = asyncio.Event()
@@ -158,6 +162,8 @@ class Link:
         for task in (receiving, sending):
             if task.done() and not task.cancelled():
                 task.result()  # a defect of ours must not die with its task
+        if self._defect is not None:
+            raise self._defect
 
     async def _finish(self, receiving: asyncio.Task[None], sending: asyncio.Task[None]) -> None:
         """Let what was queued before the close (a `Refusal`) reach the peer, for a moment."""
@@ -168,14 +174,18 @@ class Link:
                 await self._connection.close(self.close_reason or "")
 
     def _take(self, frame: str | bytes) -> bool:
-        if not self._is_waiting or self.close_reason is not None:
+        is_next = self._is_waiting and self.close_reason is None
+        if not is_next or len(frame) >= LONG_FRAME_BYTES:
             return False
         assert self._owner is not None, "it waits"
         try:
-            message = wire.decode(frame)
+            return self._owner.received_now(self, wire.decode(frame))
         except WireError:
             return False  # whoever receives it tells
-        return self._owner.received_now(self, message)
+        except Exception as error:  # noqa: BLE001 - raised by `run`, as one met while receiving
+            self._defect = error
+            self.close("a defect in the program")
+            return True
 
     async def _receive(self, owner: LinkOwner) -> None:
         self._owner = owner
