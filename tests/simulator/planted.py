@@ -39,9 +39,9 @@ from replog.core.reign import Reign
 from replog.core.replicas import Replicas
 from replog.core.secondary import Secondary
 from replog.core.waiters import QueuedAppend
+from replog.node.inbound import BatchVerifier
 from replog.storage import recovery
 from replog.storage.keys import StoredKeys
-from tests.simulator import shell
 from tests.simulator.disk import SimFilesystem
 from tests.simulator.images import Inode
 
@@ -114,7 +114,7 @@ def trust_the_page_cache_at_open(patch: pytest.MonkeyPatch) -> None:
 
 def skip_the_chain_check(patch: pytest.MonkeyPatch) -> None:
     """A secondary stores what comes over a link without checking hashes and chain."""
-    patch.setattr(shell, "verify", lambda *given: None)
+    patch.setattr(BatchVerifier, "verify_now", lambda *given, **more: None)
 
 
 def count_lost_links(patch: pytest.MonkeyPatch) -> None:
