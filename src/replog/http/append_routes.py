@@ -5,13 +5,14 @@ NETWORK. docs/http.md is the reference, `openapi_append.py` describes it in the 
 
 from __future__ import annotations
 
+import logging
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
-from replog.core.effects import AppendOutcome, Refused, Stored
+from replog.core.effects import AppendOutcome, Refused
 from replog.http.answer import send_answer, send_problem
-from replog.http.append_answer import answer_body, refused_problem
+from replog.http.append_answer import refused_problem
 from replog.http.append_batch import Batch, parse_batch
 from replog.http.append_request import AppendRequest, parse_append, parse_text
 from replog.http.append_terms import (
@@ -33,8 +34,10 @@ from replog.http.hang_up import wait_for_answer
 from replog.http.limits import Limits
 from replog.http.plain_heads import PlainAppend
 from replog.http.problems import PROBLEMS, Problem, ProblemError
-from replog.http.whole_append import Finish, WholeAppend, answer_headers
+from replog.http.whole_append import Finish, WholeAppend, append_answer
 from replog.node.views import Role
+
+log = logging.getLogger("replog.http")
 
 _JSON = BodyKind.JSON
 
@@ -89,10 +92,9 @@ class AppendRoutes:
             del request
             await send_problem(scope, receive, send, refused_problem(outcome))
             return
-        answer = answer_body(outcome, request)
+        answer = append_answer(outcome, request)
         del request
-        status = 200 if isinstance(outcome, Stored) else 202
-        await send_answer(send, status, answer_headers(outcome, len(answer)), answer)
+        await send_answer(send, answer.status, answer.headers, answer.body)
 
     def begin(self, plain: PlainAppend, finish: Finish) -> WholeAppend | None:
         """Begin an append of one message; None where it must go through `append`.
@@ -115,13 +117,19 @@ class AppendRoutes:
                 given = header_terms(((KEY_HEADER, plain.key),))
             request = parse_append(body, plain.query, self._limits, given)
             self._budget.take(size)
-        except Exception:  # noqa: BLE001 - what is wrong is answered by `append`, defects too
+        except ProblemError:
+            return None
+        except Exception:
+            log.exception("a defect in the program: the append goes the ordinary way")
             return None
         self._waiting += 1
         ended = partial(self._ended, size)
         begun = WholeAppend(self._node, request, finish=finish, ended=ended)
-        begun.begin(self._default_timeout_s if request.timeout_s is None else request.timeout_s)
+        begun.begin(self._timeout_s(request))
         return begun
+
+    def _timeout_s(self, request: AppendRequest) -> float | None:
+        return self._default_timeout_s if request.timeout_s is None else request.timeout_s
 
     def _ended(self, size: int) -> None:
         self._waiting -= 1
@@ -136,15 +144,12 @@ class AppendRoutes:
         return self._limits.message_bytes_max, 0
 
     async def _wait_for_outcome(self, request: AppendRequest, receive: Receive) -> AppendOutcome:
-        timeout_s = request.timeout_s
-        if timeout_s is None:
-            timeout_s = self._default_timeout_s
         self._waiting += 1
         try:
             waiting = self._node.append(
                 request.messages,
                 concern=request.concern,
-                timeout_s=timeout_s,
+                timeout_s=self._timeout_s(request),
                 keys=request.keys,
                 expect=request.expect,
             )

@@ -20,7 +20,7 @@ from uvicorn.protocols.http.httptools_impl import (
     RequestResponseCycle,
 )
 
-from replog.http.answer import BREAK_OFF, is_append, log_refused_append
+from replog.http.answer import BREAK_OFF, WholeAnswer, is_append, log_refused_append
 from replog.http.body import CLOSE, DISCARDED_BYTES_MAX
 from replog.http.cycle import NodeCycle
 from replog.http.limits import Deadlines
@@ -238,15 +238,15 @@ class NodeProtocol(HttpToolsProtocol):
         self.cycle = self._running = cast(RequestResponseCycle, begun)
         return True
 
-    def _finish_append(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+    def _finish_append(self, answer: WholeAnswer) -> None:
         """Send a whole answer, which is the only one on its way, and go on."""
         if self.transport.is_closing():
             return
         running = self._running
         is_last = running is not None and not running.keep_alive
         if is_last:
-            headers.append(CLOSE)
-        self.transport.write(self._whole(status, headers, body))
+            answer.headers.append(CLOSE)
+        self.transport.write(self._whole(answer))
         if is_last:
             self.transport.close()
         self.on_response_complete()
@@ -357,12 +357,13 @@ class NodeProtocol(HttpToolsProtocol):
 
     def _problem_bytes(self, problem: Problem) -> bytes:
         body = problem.body()
-        return self._whole(problem.status, [*problem.all_headers(body), CLOSE], body)
+        headers = [*problem.all_headers(body), CLOSE]
+        return self._whole(WholeAnswer(problem.status, headers, body))
 
-    def _whole(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> bytes:
-        every = [*self.server_state.default_headers, *headers]
-        lines = b"".join([b"%b: %b\r\n" % header for header in every])
-        return b"%b%b\r\n%b" % (STATUS_LINE[status], lines, body)
+    def _whole(self, answer: WholeAnswer) -> bytes:
+        headers = [*self.server_state.default_headers, *answer.headers]
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        return b"%b%b\r\n%b" % (STATUS_LINE[answer.status], lines, answer.body)
 
 
 class _Trailers(deque[tuple[bytes, bytes]]):

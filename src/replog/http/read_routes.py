@@ -5,7 +5,7 @@ NETWORK. docs/http.md is the reference, `openapi_read.py` describes it in the Op
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator
 
 import msgspec
 from starlette.types import Receive, Scope, Send
@@ -114,7 +114,7 @@ class ReadRoutes:
         wish = parse_wish(scope["headers"])
         await read_nothing(receive)
         if freshness is ANY and scope["method"] == "GET":
-            whole = self._entry_now(entry, wish)
+            whole = self.entry_now(entry, wish)
             if whole is not None:
                 await send_answer(send, whole.status, whole.headers, whole.body)
                 return
@@ -131,23 +131,12 @@ class ReadRoutes:
         exchange = Exchange(scope, receive, send)
         await self._send(range_, wish, headers, exchange, is_fixed=True)
 
-    def entry_at_hand(
-        self, text: str, headers: Iterable[tuple[bytes, bytes]]
-    ) -> WholeAnswer | None:
+    def entry_now(self, entry: EntryId, wish: Wish) -> WholeAnswer | None:
         """Return what `entry` answers a GET without parameters, where nothing is to be awaited.
 
-        None leaves it to `entry`: whatever is refused, compressed or known to the client, and
-        what takes a wait or a long read.
-
-        Args:
-            headers: of the request, names in lower case.
+        None leaves it to the rest of `entry`: what is refused, compressed or known to the
+        client, and what takes a wait or a long read.
         """
-        try:
-            return self._entry_now(entry_id(text), parse_wish(headers))
-        except ProblemError:
-            return None
-
-    def _entry_now(self, entry: EntryId, wish: Wish) -> WholeAnswer | None:
         point = self._node.read_point_now()
         if point is None or entry > point.committed_id or wish.known:
             return None

@@ -11,27 +11,27 @@ from typing import Self
 
 from replog.core.effects import AppendOutcome, Pending, Refused, Stored
 from replog.core.events import RequestId
-from replog.http.answer import JSON_HEADER
+from replog.http.answer import JSON_HEADER, Headers, WholeAnswer
 from replog.http.append_answer import answer_body, refused_problem
 from replog.http.append_request import AppendRequest
 from replog.http.facade import ServedNode
 from replog.http.problems import internal_error
 
-Headers = list[tuple[bytes, bytes]]
-Finish = Callable[[int, Headers, bytes], None]
-"""Takes status, headers and body of an answer, once."""
+Finish = Callable[[WholeAnswer], None]
+"""Takes an answer, once."""
 
 _REPLAYED = (b"idempotency-replayed", b"true")
 
 
-def answer_headers(outcome: Stored | Pending, size: int) -> list[tuple[bytes, bytes]]:
-    """Return the headers of such an answer, whose body has `size` bytes."""
-    headers = [JSON_HEADER, (b"content-length", b"%d" % size)]
+def append_answer(outcome: Stored | Pending, request: AppendRequest) -> WholeAnswer:
+    """Return the answer to an append that is stored, on so many nodes or not yet."""
+    body = answer_body(outcome, request)
+    headers: Headers = [JSON_HEADER, (b"content-length", b"%d" % len(body))]
     if isinstance(outcome, Stored):
         headers.append((b"log-acks", b"%d/%d" % (outcome.acks, outcome.nodes)))
     if outcome.is_replayed:
         headers.append(_REPLAYED)
-    return headers
+    return WholeAnswer(200 if isinstance(outcome, Stored) else 202, headers, body)
 
 
 class WholeAppend:
@@ -110,9 +110,7 @@ class WholeAppend:
         elif isinstance(outcome, Refused):  # the node has logged it
             problem = refused_problem(outcome)
         else:
-            body = answer_body(outcome, request)
-            status = 200 if isinstance(outcome, Stored) else 202
-            self._finish(status, answer_headers(outcome, len(body)), body)
+            self._finish(append_answer(outcome, request))
             return
         body = problem.body()
-        self._finish(problem.status, problem.all_headers(body), body)
+        self._finish(WholeAnswer(problem.status, problem.all_headers(body), body))

@@ -226,7 +226,7 @@ class Clients:
         if self._failure is not None:
             return None
         request = next(self._ids)
-        waiting: asyncio.Future[ReadPoint] = asyncio.get_running_loop().create_future()
+        waiting: asyncio.Future[ReadPoint] = self._loop.create_future()
         self._reads[request] = waiting
         self._stepper.handle(ReadRequested(request, NO_ENTRY, False, None, None))  # noqa: FBT003
         if waiting.done():

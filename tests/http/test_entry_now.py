@@ -9,6 +9,9 @@ import pytest
 
 from replog.core.entry import EntryId
 from replog.http.answer import WholeAnswer
+from replog.http.problems import ProblemError
+from replog.http.query import entry_id
+from replog.http.read_request import parse_wish
 from replog.node.views import Role
 from replog.storage.batch import encode_message
 from replog.storage.lines import entry_line
@@ -37,7 +40,10 @@ def now(served: Served, text: str, **headers: str) -> WholeAnswer | None:
     given = [(name.encode(), value.encode()) for name, value in headers.items()]
 
     async def look() -> WholeAnswer | None:
-        return served.app.log_routes.reads.entry_at_hand(text, given)
+        try:
+            return served.app.log_routes.reads.entry_now(entry_id(text), parse_wish(given))
+        except ProblemError:
+            return None
 
     return asyncio.run(look())
 
