@@ -76,13 +76,18 @@ async def assert_all_equal(nodes: Nodes, expected: bytes) -> None:
     """Return when every node shows `expected`, from byte-identical segments."""
     running = list(nodes.running.values())
     last_id = expected.count(b"\n")
-    await until(
-        lambda: all(
-            node.node.head.last_id == last_id and node.segments() == running[0].segments()
-            for node in running
-        ),
-        f"equal segments up to {last_id}",
-    )
+
+    def all_hold_and_show_it() -> bool:
+        """A log is durable on its own thread a moment before the loop hears of it."""
+        points = [node.node.read_point_now() for node in running]
+        return all(
+            point is not None
+            and point.committed_id == node.node.head.last_id == last_id
+            and node.segments() == running[0].segments()
+            for node, point in zip(running, points, strict=True)
+        )
+
+    await until(all_hold_and_show_it, f"equal segments, shown up to {last_id}")
     for node in running:
         assert await node.read() == expected
 
