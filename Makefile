@@ -57,6 +57,9 @@ bench: $(STAMP) ## what docs/benchmarks.md reports, measured here
 bench-peers: $(STAMP) ## this log beside etcd, JetStream, Redis: a quarter of an hour
 	@$(PY) -m benchmarks.peers $(ARGUMENTS)
 
+prove: $(STAMP) ## what docs/reliability.md reports, in full: hours; goes on where it ended
+	@$(PY) -m proving --write $(ROWS)
+
 lock: ## resolve requirements/*.in anew into the hash-pinned requirements/*.txt
 	@sh requirements/lock.sh
 
@@ -64,4 +67,4 @@ clean: ## remove what was set up and cached; replog-data stays
 	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup up test check format test-fast bench bench-peers lock clean
+.PHONY: help setup up test check format test-fast bench bench-peers prove lock clean

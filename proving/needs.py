@@ -1,0 +1,57 @@
+"""What a harness needs of the machine, and how one learns that it is missing.
+
+SHELL.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """`lacks` returns why it cannot be had here, or None."""
+
+    name: str
+    lacks: Callable[[], str | None]
+
+
+def _lacks_root() -> str | None:
+    is_root = sys.platform == "linux" and os.geteuid() == 0
+    return None if is_root else "needs root on Linux"
+
+
+def _lacks_loop_mounts() -> str | None:
+    lacks = _lacks_root()
+    if lacks is None and shutil.which("mkfs.ext4") is None:
+        lacks = "needs mkfs.ext4 (apt-get install e2fsprogs)"
+    return lacks
+
+
+def _lacks_docker() -> str | None:
+    if shutil.which("docker") is None:
+        return "needs a Docker engine"
+    done = subprocess.run(["docker", "info"], capture_output=True, check=False)
+    return None if done.returncode == 0 else "needs a running Docker engine"
+
+
+def program(name: str, package: str) -> Need:
+    """Return the need of a program that Debian has in `package`."""
+    reason = f"needs {name} (apt-get install {package})"
+    return Need(name, lambda: None if shutil.which(name) else reason)
+
+
+ROOT = Need("root", _lacks_root)
+LOOP_MOUNTS = Need("loop mounts", _lacks_loop_mounts)
+DOCKER = Need("Docker", _lacks_docker)
+STRACE = program("strace", "strace")
+
+
+def lacking(needs: tuple[Need, ...]) -> str | None:
+    """Return why the first need that is not met is not, or None."""
+    return next((reason for need in needs if (reason := need.lacks()) is not None), None)

@@ -1,0 +1,14 @@
+"""All harnesses, by row.
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from proving.harness import Harness
+from proving.harnesses import simulator
+
+HARNESSES: tuple[Harness, ...] = (*simulator.HARNESSES,)
+
+HARNESS_BY_NAME = {harness.name: harness for harness in HARNESSES}
+assert len(HARNESS_BY_NAME) == len(HARNESSES), "two harnesses have one name"
