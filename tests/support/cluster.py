@@ -11,8 +11,8 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
@@ -266,6 +266,11 @@ class ProcessCluster:
     def segments(self, node: str) -> dict[str, str]:
         files = self.node[node].segment_files()
         return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    @contextmanager
+    def directories(self) -> Iterator[Mapping[str, Path]]:
+        """Give the nodes' data directories."""
+        yield {name: node.data for name, node in self.node.items()}
 
     def verify(self) -> None:
         directories = [node.data for node in self.node.values() if node.data.exists()]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import secrets
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -165,6 +165,12 @@ class ComposeCluster:
         with self._copies(node) as [copy]:
             files = sorted((copy / "segments").glob("*"))
             return {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
+
+    @contextmanager
+    def directories(self) -> Iterator[Mapping[str, Path]]:
+        """Give fresh copies of the nodes' data directories."""
+        with self._copies(*self.nodes) as copies:
+            yield dict(zip(self.nodes, copies, strict=True))
 
     def verify(self) -> None:
         with self._copies(*self.nodes) as copies:

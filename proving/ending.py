@@ -1,0 +1,112 @@
+"""Ends a run: every node comes right, stops, and what its disk holds joins the history.
+
+NETWORK, and DISK when the nodes have ended.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Protocol
+
+import httpx2
+
+from proving.disks import held_on_disk
+from proving.harness import Counts, Violation
+from proving.judging import assert_holds
+from proving.recording import Recording, RecordingClient
+from tests.support.cluster import Cluster, call
+from tests.support.waiting import wait_until
+
+WITHIN_S = 60.0
+"""Far beyond what nodes take to come right, on a machine that is busy with other things."""
+
+
+class JudgedCluster(Cluster, Protocol):
+    """A cluster whose disks can be looked at, while no process uses them."""
+
+    def directories(self) -> AbstractContextManager[Mapping[str, Path]]:
+        """Give each node's data directory, or a copy of it."""
+
+
+def settle_and_judge(
+    cluster: JudgedCluster,
+    recording: Recording,
+    *,
+    within_s: float = WITHIN_S,
+    is_killed: bool = False,
+) -> Counts:
+    """Return what a run met whose faults are all over, once nothing in it broke a promise.
+
+    Every node runs, or was started and will, and no client appends any more. Then every node
+    shows one log, takes an append at "all" and is read from the start; all end, and their files
+    are read. The recording is closed.
+
+    Args:
+        within_s: seconds in which the nodes are to come right.
+        is_killed: the nodes end by SIGKILL instead of SIGTERM.
+
+    Raises:
+        AssertionError: a promise was broken, or the nodes did not come right.
+    """
+    recording.fault("healed", within_s=within_s)
+    settle(cluster, recording, within_s=within_s)
+    for node in cluster.nodes:
+        (cluster.kill if is_killed else cluster.stop)(node)
+    note_disks(cluster, recording, "end")
+    recording.close()
+    judged = assert_holds(recording.path)
+    files = {node: cluster.segments(node) for node in cluster.nodes}
+    for node in cluster.nodes[1:]:
+        if files[node] != files[cluster.nodes[0]]:
+            raise Violation(f"P7: the files of {node} differ from the master's: {files}")
+    cluster.verify()
+    return {**recording.counts, **judged}
+
+
+def settle(cluster: Cluster, recording: Recording, *, within_s: float = WITHIN_S) -> None:
+    """Return when every node showed one log, and all of them again with one entry more."""
+    client = RecordingClient(recording, 0, timeout_s=within_s)
+    wait_equal(cluster, within_s=within_s)
+    message = f"all came right at {recording.now():.6f}"
+    append = client.append([message], w=len(cluster.nodes))
+    if append.outcome != "ok":
+        raise Violation(f"no fault is left, and {append}\n{cluster.explain()}")
+    wait_equal(cluster, within_s=within_s)
+    for node in cluster.nodes:
+        read = client.read(cluster.url(node))
+        if not read.messages or read.messages[-1] != message:
+            raise Violation(f"P5: {node} ended with another entry than {message!r}")
+    client.close()
+
+
+def wait_equal(cluster: Cluster, *, within_s: float = WITHIN_S) -> None:
+    """Return when every node is well, and shows all of one log."""
+
+    def is_equal() -> bool:
+        each = [_whole_head(cluster, node) for node in cluster.nodes]
+        return each[0] is not None and len(set(each)) == 1
+
+    wait_until(is_equal, "all nodes equal", deadline_s=within_s, explain=cluster.explain)
+
+
+def _whole_head(cluster: Cluster, node: str) -> str | None:
+    """Return the hash of a node's log, where it is well and shows all of it."""
+    try:
+        health = json.loads(call("GET", f"{cluster.url(node)}/health", timeout_s=5).content)
+    except httpx2.TransportError:
+        return None
+    is_whole = health["status"] == "ok" and health["committed_id"] == health["last_id"]
+    return str(health["head"]) if is_whole else None
+
+
+def note_disks(cluster: JudgedCluster, recording: Recording, snapshot: str) -> None:
+    """Write down what the disk of every node holds; none of them runs."""
+    with cluster.directories() as directories:
+        for node, directory in directories.items():
+            held = held_on_disk(directory)
+            if not held.is_whole:
+                raise Violation(f"P2: {node} came right, and its log does not verify to its end")
+            recording.disk(snapshot, cluster.url(node), held.messages)
