@@ -37,6 +37,7 @@ class Append(msgspec.Struct, tag_field="op", tag="append", forbid_unknown_fields
         key: the idempotency key; who retries uses it, and the messages, again.
         first_id: the id of the first message, where an answer told it.
         returned: None where no answer came.
+        given_up: when the client stopped waiting, where no answer came.
     """
 
     client: int
@@ -47,6 +48,7 @@ class Append(msgspec.Struct, tag_field="op", tag="append", forbid_unknown_fields
     returned: float | None = None
     key: str | None = None
     first_id: int | None = None
+    given_up: float | None = None
 
 
 class Read(msgspec.Struct, tag_field="op", tag="read", forbid_unknown_fields=True):
@@ -57,8 +59,9 @@ class Read(msgspec.Struct, tag_field="op", tag="read", forbid_unknown_fields=Tru
         messages: what came, or None where `sha256` stands for it.
         last, sha256: the last id that came (`first - 1` for none), and SHA-256, in hex, over
             the entry lines that came, each with its line end.
+        ids: what ids came, where they are not `first`, `first + 1`, and so on.
         has_master: False where the answer said that the node has no master now.
-        is_whole: False where the read was limited: more may have been there.
+        is_whole: False where a limit ended the read: more may have been there.
     """
 
     client: int
@@ -70,6 +73,7 @@ class Read(msgspec.Struct, tag_field="op", tag="read", forbid_unknown_fields=Tru
     messages: list[str] | None = None
     last: int | None = None
     sha256: str | None = None
+    ids: list[int] | None = None
     has_master: bool = True
     is_whole: bool = True
 
@@ -79,8 +83,9 @@ class Fault(msgspec.Struct, tag_field="op", tag="fault", forbid_unknown_fields=T
 
     `what` is any word. These mean something to the judge: "lost-power" (of `node`, or of all: a
     node may show less afterwards than before), "wiped" (its disk is new: it counts no more for
-    what was answered before), "rotted" (likewise, until it is repaired), "healed" (no fault is
-    left: within `within_s` appends must be answered "ok" again).
+    what was answered before), "rotted" (nothing counts that it holds or shows, until it is
+    "repaired"), "healed" (no fault is left, nothing is rotten any more; with `within_s`: within so
+    many seconds appends are answered "ok" again).
     """
 
     at: float

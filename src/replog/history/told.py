@@ -1,0 +1,113 @@
+"""What was answered to appends, held against the log: is all there, once, whole, in order?
+
+PURE.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from math import inf
+
+from replog.history.asked import AllAsked, Asked
+from replog.history.findings import Finding, Kind
+from replog.history.lines import Append
+from replog.history.log import Log
+from replog.history.losses import Losses
+from replog.history.reading import History
+
+
+def judge_appends(history: History, log: Log, asked: AllAsked, losses: Losses) -> Iterator[Finding]:
+    """Yield what is wrong between answers and log. Places have been found."""
+    number = history.number
+    yield from _doubles(log, asked, number)
+    yield from _strangers(log, asked, number)
+    for one in asked.each:
+        if len(one.messages) > 1 and one.place and not _is_whole(one, log):
+            text = f"{_named(one)} was to be stored whole, and part of it stands at {one.place}"
+            yield Finding(Kind.TORN, number(one.attempts[0]), text)
+        elif one.is_stored:
+            yield from _misplaced(one, log, history, losses)
+    yield from _out_of_order(asked, number)
+
+
+def _named(one: Asked) -> str:
+    more = f" and {len(one.messages) - 1} more" if len(one.messages) > 1 else ""
+    return f"{one.messages[0]!r}{more}"
+
+
+def _is_whole(one: Asked, log: Log) -> bool:
+    return log.messages[one.place - 1 : one.last] == one.messages
+
+
+def _doubles(log: Log, asked: AllAsked, number: Callable[[Append], int]) -> Iterator[Finding]:
+    for message, place in log.doubles():
+        one = asked.of.get(message)
+        line = number(one.attempts[-1]) if one is not None else 0
+        text = f"{message!r} stands at id {log.places[message]}, and at id {place} again"
+        yield Finding(Kind.DUPLICATE, line, text)
+    by_key: dict[str, Asked] = {}
+    for one in asked.each:
+        key = one.attempts[0].key
+        if key is not None and one.place:
+            other = by_key.setdefault(key, one)
+            if other is not one:
+                text = f"key {key!r} is stored with {_named(other)}, and with {_named(one)} too"
+                yield Finding(Kind.DUPLICATE, number(one.attempts[-1]), text)
+
+
+def _strangers(log: Log, asked: AllAsked, number: Callable[[Append], int]) -> Iterator[Finding]:
+    of = asked.of
+    for message, place in log.places.items():
+        one = of.get(message)
+        if one is None:
+            text = f"{message!r} stands at id {place}, and nobody asked for it"
+            yield Finding(Kind.PHANTOM, 0, text)
+        elif one.is_refused:
+            text = f"{message!r} was refused, and stands at id {place}"
+            yield Finding(Kind.PHANTOM, number(one.attempts[-1]), text)
+
+
+def _misplaced(one: Asked, log: Log, history: History, losses: Losses) -> Iterator[Finding]:
+    """Yield where an answer named an id at which the append does not stand."""
+    for append in one.attempts:
+        told = append.first_id
+        if told is None or told == one.place:
+            continue
+        if one.place:
+            text = f"{_named(one)} was answered as id {told}, and stands at id {one.place}"
+            yield Finding(Kind.INCONSISTENT_ID, history.number(append), text)
+        elif not log.is_final:
+            text = f"{_named(one)} was answered as id {told}, where {log.at(told)!r} stands"
+            yield Finding(Kind.INCONSISTENT_ID, history.number(append), text)
+        elif not _may_be_gone(append, history, losses):
+            there = log.at(told)
+            where = (
+                f"{there!r} stands there" if there is not None else f"the log ends at {len(log)}"
+            )
+            text = f'{_named(one)} was answered "{append.outcome}" as id {told}, and {where}'
+            yield Finding(Kind.LOST, history.number(append), text)
+
+
+def _may_be_gone(append: Append, history: History, losses: Losses) -> bool:
+    """Whether every node that the answer may have counted lost its disk since (P3)."""
+    spared = [node for node in history.nodes if losses.since(node, inf) < append.invoked]
+    copies = append.w if append.outcome == "ok" else 1
+    return history.nodes[0] not in spared and len(history.nodes) - len(spared) >= copies
+
+
+def _out_of_order(asked: AllAsked, number: Callable[[Append], int]) -> Iterator[Finding]:
+    """Yield what was asked for when something behind it in the log had been answered already."""
+    placed: Sequence[Asked] = sorted(
+        (one for one in asked.each if one.place), key=lambda one: -one.place
+    )
+    earliest = placed[0] if placed else None
+    for one in placed:
+        assert earliest is not None
+        if earliest.answered < one.invoked:
+            text = (
+                f"{_named(one)} was asked for when {_named(earliest)} had been answered, "
+                f"and stands before it, at id {one.place}, not behind {earliest.place}"
+            )
+            yield Finding(Kind.OUT_OF_ORDER, number(one.attempts[0]), text)
+        if one.answered < earliest.answered:
+            earliest = one

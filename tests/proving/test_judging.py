@@ -1,0 +1,42 @@
+"""A recorded history is judged, and what was broken in it is named.
+
+DISK.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from proving.harness import Violation
+from proving.judging import SHOWN, assert_holds
+from tests.history.made import Made
+
+
+def test_what_was_judged_is_counted(tmp_path: Path) -> None:
+    made = Made()
+    made.append("a", id=1)
+    made.read("a")
+    made.disks("a", "a", "a")
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b"\n".join(made.data()) + b"\n")
+    counts = {"appends": 1, "reads": 1, "disks": 3, "faults": 0, "entries": 1}
+    assert assert_holds(path) == counts
+
+
+def test_what_was_broken_is_named_by_line_and_not_without_end(tmp_path: Path) -> None:
+    made = Made()
+    for place in range(1, 10):
+        made.append(f"{place}", id=place, w=1)
+    made.read([f"{place}" for place in range(1, 10)])
+    made.disks("1", "1", "1")
+    path = tmp_path / "run.jsonl"
+    path.write_bytes(b"\n".join(made.data()))
+    with pytest.raises(Violation) as raised:
+        assert_holds(path)
+    said = str(raised.value).splitlines()
+    ended = "the log ends at 1"
+    assert said[0] == f"{path}: lost: line 3: '2' was answered \"ok\" as id 2, and {ended}"
+    assert said[SHOWN].strip() == "lost: … and 3 more"
+    assert said[SHOWN + 1].strip().startswith("taken-back: line 11: ")
