@@ -20,8 +20,7 @@ QUIET = frozenset({"append", "burst", "read", "ask again", "receipt"})
 
 def act(world: World) -> None:
     """Let one thing happen, chosen by the profile's weights."""
-    weights = world.profile.actions
-    name = world.random.choices(tuple(weights), tuple(weights.values()))[0]
+    [name] = world.random.choices(world.action_names, cum_weights=world.action_weights)
     node = world.random.choice(world.nodes)
     if name not in QUIET:
         world.note(node, f"* {name}")

@@ -29,7 +29,7 @@ from replog.core.events import (
 from replog.core.write_concern import WriteConcern
 from tests.simulator.clock import UNITS_PER_TICK
 from tests.simulator.invariants import required_copies
-from tests.simulator.promise import promise
+from tests.simulator.promise import broken
 from tests.simulator.requests import Append, Read, Receipt
 from tests.simulator.wishes import Wishes
 
@@ -250,7 +250,8 @@ class Clients:
         self.wishes.answered(append, outcome)
         if isinstance(outcome, Stored):
             counted = world.counted_for(node, outcome.last_id)
-            promise("R10", outcome.acks <= len(counted), f"{outcome}, linked are {counted}")
+            if outcome.acks > len(counted):
+                broken("R10", f"{outcome}, linked are {counted}")
             self.stored.append(append)
             for name in counted:
                 if name not in excused:
@@ -296,8 +297,10 @@ class Clients:
             world.judge.pending_answered(outcome, urls, holders)
         now = world.clock.now
         is_late = asked.deadline is not None and now >= asked.deadline
-        promise("P2", is_late or node.is_ending, f"{asked} was told {outcome} at {now}")
-        promise("P2", outcome.required == asked.required, f"{asked} was told {outcome}")
+        if not is_late and not node.is_ending:
+            broken("P2", f"{asked} was told {outcome} at {now}")
+        if outcome.required != asked.required:
+            broken("P2", f"{asked} was told {outcome}")
 
     def read_answered(self, node: SimNode, answer: AnswerRead) -> None:
         world = self.world
@@ -334,11 +337,12 @@ class Clients:
             return
         for append in self.waiting.values():
             last_id = append.last_id
-            promise(
-                "P8",
-                append.required != 1 or last_id is None or last_id > directory.log.durable.last_id,
-                f"{append} is durable on the master and waits",
-            )
+            if (
+                append.required == 1
+                and last_id is not None
+                and last_id <= directory.log.durable.last_id
+            ):
+                broken("P8", f"{append} is durable on the master and waits")
 
     def waiting_now(self) -> list[Append | Receipt]:
         """Return what waits for copies that it can get."""
@@ -351,7 +355,8 @@ class Clients:
         for read in self.reads.values():
             deadline = read.asked_at + (read.timeout or 0) * UNITS_PER_TICK
             is_due = read.timeout is None or deadline + self.world.profile.tick[1] * 2 < now
-            promise("P9", not is_due, f"{read} waits for ever")
+            if is_due:
+                broken("P9", f"{read} waits for ever")
 
 
 def _kind(read: Read) -> str:

@@ -14,6 +14,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Sequence
+from functools import lru_cache
 from random import Random
 
 from tests.simulator.file import SimFile, os_error
@@ -39,6 +40,7 @@ class SimFilesystem:
         calls_to_death: where set, the process dies inside that changing call from now on.
         keeps_unsynced: where set, how likely the next power loss keeps an unsynced change.
         faults: how often each fault took place, for the run's sometimes-assertions.
+        durable_changes: counts what may have changed the durable image, files or names.
     """
 
     def __init__(self, random: Random) -> None:
@@ -51,6 +53,7 @@ class SimFilesystem:
         self.calls_to_death: int | None = None
         self.keeps_unsynced: float | None = None
         self.faults: dict[str, int] = {}
+        self.durable_changes = 0
 
     # --- replog.storage.filesystem.Filesystem -------------------------------------------
 
@@ -197,9 +200,7 @@ class SimFilesystem:
     def settle(self) -> None:
         """Let the kernel write back everything, names too, in its own good time."""
         for directory in self._directories(self.root):
-            for name in list(directory.unsynced):
-                directory.keep(name, len(directory.unsynced[name]))
-            directory.unsynced.clear()
+            self._keep_names(directory)
         for inode in self._inodes(self.root.cached):
             self._write_all(inode)
 
@@ -217,6 +218,7 @@ class SimFilesystem:
             if offset < len(image):
                 image[offset] ^= 1 << bit
         inode.rewrites += 1
+        self.durable_changes += 1
         self.count("bit flip")
 
     def lose_end(self, directory: str, name: str, size: int) -> None:
@@ -230,18 +232,23 @@ class SimFilesystem:
         for later in [each for each in names.durable if each > name]:
             del names.durable[later]
             names.cached.pop(later, None)
+        self.durable_changes += 1
         self.count("lost end of a log")
 
     def wipe(self) -> None:
         """A new, empty disk in the place of this one."""
         self.end_process()
         self.root = Directory()
+        self.durable_changes += 1
         self.is_full = False
         self.syncs_to_fail = self.writes_to_fail = 0
 
     def find(self, path: str) -> Inode | Directory | None:
+        return self._find(_parts(path))
+
+    def _find(self, parts: tuple[str, ...]) -> Inode | Directory | None:
         at: Inode | Directory | None = self.root
-        for name in _parts(path):
+        for name in parts:
             if not isinstance(at, Directory):
                 return None
             at = at.cached.get(name)
@@ -284,6 +291,7 @@ class SimFilesystem:
         inode.unsynced.append(change)
 
     def _make_durable(self, inode: Inode, change: Change) -> None:
+        self.durable_changes += 1
         if change.offset < len(inode.durable):
             inode.rewrites += 1
         apply(inode.durable, change)
@@ -291,9 +299,14 @@ class SimFilesystem:
     def _sync_names(self, directory: Directory, path: str) -> None:
         self._changing_call()
         self._fail_sync(path)
-        for name in list(directory.unsynced):
-            directory.keep(name, len(directory.unsynced[name]))
-        directory.unsynced.clear()
+        self._keep_names(directory)
+
+    def _keep_names(self, directory: Directory) -> None:
+        if directory.unsynced:
+            self.durable_changes += 1
+            for name in list(directory.unsynced):
+                directory.keep(name, len(directory.unsynced[name]))
+            directory.unsynced.clear()
 
     def _write_all(self, inode: Inode) -> None:
         for change in inode.unsynced:
@@ -340,6 +353,7 @@ class SimFilesystem:
         return parts
 
     def _lose_names(self, directory: Directory) -> None:
+        self.durable_changes += 1
         for name in list(directory.unsynced):
             count = len(directory.unsynced[name])
             kept = self._random.choice((0, count, self._random.randint(0, count)))
@@ -366,11 +380,14 @@ class SimFilesystem:
         return found
 
     def _parent(self, path: str) -> tuple[Directory, str]:
-        *above, name = _parts(path)
-        return self._directory("/".join(above)), name
+        above, name = _split(path)
+        return self._directory_at(above, path), name
 
     def _directory(self, path: str) -> Directory:
-        found = self.find(path)
+        return self._directory_at(_parts(path), path)
+
+    def _directory_at(self, parts: tuple[str, ...], path: str) -> Directory:
+        found = self._find(parts)
         if found is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), path)
         if isinstance(found, Inode):
@@ -378,5 +395,12 @@ class SimFilesystem:
         return found
 
 
-def _parts(path: str) -> list[str]:
-    return [part for part in path.split("/") if part]
+@lru_cache(4096)
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.split("/") if part)
+
+
+@lru_cache(4096)
+def _split(path: str) -> tuple[tuple[str, ...], str]:
+    *above, name = _parts(path)
+    return tuple(above), name

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 from replog.core.effects import AnswerRead
 from tests.simulator.clock import UNITS_PER_TICK
-from tests.simulator.promise import promise
+from tests.simulator.promise import broken
 from tests.simulator.requests import Read
 
 
@@ -40,23 +40,31 @@ class FreshJudge:
             tick_max: units between two ticks of a node, at the most.
         """
         shown = answer.committed_id
-        what = f"{read} was told {answer} at {now}"
         if answer.lag is not None:
             then = self.committed_at(now, ticks_ago=answer.lag)
-            promise("P4", shown >= then, f"{what}; {then} was committed by then")
+            if shown < then:
+                broken("P4", f"{read} was told {answer} at {now}; {then} was committed by then")
         if read.timeout is not None and read.asks_more:
             until = read.asked_at + (read.timeout + 2) * UNITS_PER_TICK + tick_max
-            promise("P4", now <= until, f"{what}: after its timeout")
+            if now > until:
+                broken("P4", f"{read} was told {answer} at {now}: after its timeout")
         if answer.is_met:
-            promise("P4", shown >= read.min_id, what)
+            if shown < read.min_id:
+                broken("P4", f"{read} was told {answer} at {now}")
             is_fresh = not read.is_linearizable or shown >= read.committed_id
-            promise("P4", is_fresh, f"{what}: it does not show what was committed before")
+            if not is_fresh:
+                broken("P4", f"{read} was told {answer} at {now}: older than the question")
             if read.max_lag is not None:
                 then = self.committed_at(now, ticks_ago=read.max_lag)
-                promise("P4", shown >= then, f"{what}; {then} was committed so long ago")
+                if shown < then:
+                    broken(
+                        "P4", f"{read} was told {answer} at {now}; {then} was committed so long ago"
+                    )
             return
-        promise("P4", read.asks_more, f"{what}: a plain read is never refused")
+        if not read.asks_more:
+            broken("P4", f"{read} was told {answer} at {now}: a plain read is never refused")
         if not read.is_linearizable and read.max_lag is None:
             waited = now - read.asked_at
             is_late = read.timeout is not None and waited >= read.timeout * UNITS_PER_TICK
-            promise("P4", is_late or is_ending, f"{what}: before its timeout")
+            if not is_late and not is_ending:
+                broken("P4", f"{read} was told {answer} at {now}: before its timeout")

@@ -11,19 +11,22 @@ the sentence before keeps it.
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
+from operator import attrgetter
 
 from replog.core.effects import AppendOutcome, Pending, RefusalReason, Refused, Stored
 from replog.core.write_concern import WriteConcern, copies_needed
 from tests.simulator.disk import SimFilesystem
 from tests.simulator.fresh import FreshJudge
 from tests.simulator.keyed import KeyJudge
-from tests.simulator.promise import promise
+from tests.simulator.promise import broken
 from tests.simulator.reader import GENESIS_HASH, DurableView, FoundBatch, scan
 from tests.simulator.requests import Append, Receipt
 
 SEGMENTS = "/data/segments"
+
+_last_id = attrgetter("last_id")
 
 
 @dataclass(slots=True)
@@ -59,6 +62,8 @@ class Judge:
     truth: list[FoundBatch] = field(default_factory=list)
     truth_ends: dict[int, bytes] = field(default_factory=lambda: {0: GENESIS_HASH})
     messages: list[bytes] = field(default_factory=list)
+    text: bytearray = field(default_factory=bytearray)
+    text_ends: list[int] = field(default_factory=lambda: [0])
     epoch_owner: dict[int, str] = field(default_factory=dict)
     equal_heads: dict[bytes, tuple[str, bytes]] = field(default_factory=dict)
     keys: KeyJudge = field(init=False)
@@ -74,6 +79,11 @@ class Judge:
     def committed_id(self) -> int:
         return self.truth[-1].last_id if self.truth else 0
 
+    def is_text(self, lines: bytes | None, last_id: int) -> bool:
+        """Whether `lines` are what a read of the one log gives, up to `last_id`."""
+        stop = self.text_ends[last_id]
+        return lines is not None and len(lines) == stop and self.text.startswith(lines)
+
     # --- batches ------------------------------------------------------------------------
 
     def batch_made(
@@ -81,9 +91,11 @@ class Judge:
     ) -> None:
         """A master wrote a batch of its own."""
         other = self.epoch_owner.setdefault(epoch, owner)
-        promise("R8", other == owner, f"epoch {epoch} belongs to {other}, {owner} makes batches")
+        if other != owner:
+            broken("R8", f"epoch {epoch} belongs to {other}, {owner} makes batches")
         found = scan(payload, prev=prev, last_id=after)
-        promise("P1", len(found) == 1, f"an append wrote {len(found)} good batches")
+        if len(found) != 1:
+            broken("P1", f"an append wrote {len(found)} good batches")
         self._register(found[0])
 
     def _register(self, batch: FoundBatch) -> None:
@@ -92,18 +104,17 @@ class Judge:
         self.batches[batch.hash] = batch
         for number, message in enumerate(batch.messages, batch.first_id):
             other = self.made_at.setdefault((batch.epoch, number), batch.hash)
-            promise(
-                "section 3",
-                other == batch.hash,
-                f"epoch {batch.epoch} made two batches for id {number}",
-            )
+            if other != batch.hash:
+                broken("section 3", f"epoch {batch.epoch} made two batches for id {number}")
             homes = self.message_in.setdefault(message, [])
             homes.append(batch)
             # P6 has its own judge: one with a key may come again where the first was lost.
             is_alone = len(homes) == 1 or self.keys.is_retried(message)
-            promise("P1", is_alone, f"{message!r} is in two batches")
+            if not is_alone:
+                broken("P1", f"{message!r} is in two batches")
             is_wanted = self.keys.may_be_stored(message)
-            promise("P3", is_wanted, f"{message!r} was refused, and is stored")
+            if not is_wanted:
+                broken("P3", f"{message!r} was refused, and is stored")
 
     def check_disk(self, name: str) -> None:
         """Look at a disk's durable image: what was committed and durable is still there."""
@@ -117,27 +128,42 @@ class Judge:
         if not record.view.is_readable:
             return  # It comes to disk while it is taken back: no node ever takes it for held.
         while record.kept < min(self.committed_id, record.view.last_id):
-            following = next(b for b in self.truth if b.last_id > record.kept)
+            following = self.truth[bisect_right(self.truth, record.kept, key=_last_id)]
             if record.view.ends.get(following.last_id) != following.hash:
                 break
             record.kept = following.last_id
 
     def _check_kept(self, record: NodeRecord) -> None:
-        promise(
-            "P2",
-            record.view.ends.get(record.kept, GENESIS_HASH) == self.truth_ends[record.kept],
-            f"{record.name} held the committed entries up to {record.kept} durably, "
-            f"its disk now proves {record.view.last_id}",
-        )
+        if record.view.ends.get(record.kept, GENESIS_HASH) != self.truth_ends[record.kept]:
+            broken(
+                "P2",
+                f"{record.name} held the committed entries up to {record.kept} durably, "
+                f"its disk now proves {record.view.last_id}",
+            )
 
     def chain(self, head: bytes, down_to: int) -> list[FoundBatch]:
         """Return the batches that lead to `head`, oldest first, those after `down_to`."""
         found: list[FoundBatch] = []
         while head != GENESIS_HASH:
             batch = self.batches.get(head)
-            promise("P7", batch is not None, f"a head {head.hex()[:12]} that nobody ever made")
+            if batch is None:
+                broken("P7", f"a head {head.hex()[:12]} that nobody ever made")
             assert batch is not None
             if batch.last_id <= down_to:
+                break
+            found.append(batch)
+            head = batch.prev
+        found.reverse()
+        return found
+
+    def _not_shown_yet(self, head: bytes) -> list[FoundBatch]:
+        """Return the batches that lead from the one log to `head`, oldest first."""
+        found: list[FoundBatch] = []
+        while head != GENESIS_HASH:
+            batch = self.batches.get(head)
+            if batch is None:
+                broken("P7", f"a head {head.hex()[:12]} that nobody ever made")
+            if self.truth_ends.get(batch.last_id) == head:
                 break
             found.append(batch)
             head = batch.prev
@@ -153,64 +179,58 @@ class Judge:
         damage may hide a part of it for a while (R13).
         """
         record = self.nodes[name]
-        chain = self.chain(head, 0)
-        own = {0: GENESIS_HASH} | {batch.last_id: batch.hash for batch in chain}
-        durable_id = chain[-1].last_id if chain else 0
-        at = max(end for end in self.truth_ends if end <= durable_id)
-        promise(
-            "P3",
-            own.get(at) == self.truth_ends[at],
-            f"{name} shows another entry at or below {at} than was shown before",
-        )
-        for batch in chain:
-            if batch.last_id > self.committed_id:
-                promise("P1", batch.first_id == self.committed_id + 1, f"a gap before {batch}")
-                self.truth.append(batch)
-                self.truth_ends[batch.last_id] = batch.hash
-                self.messages.extend(batch.messages)
-                self.keys.committed(batch, now=now)
-                self.fresh.committed(batch.last_id, now=now)
-        promise("P5", shown_id in own, f"{name} shows half a batch")
+        own = self._not_shown_yet(head)
+        met = own[0].prev if own else head  # from here down it is the truth
+        met_id = self.batches[met].last_id if met != GENESIS_HASH else 0
+        durable_id = own[-1].last_id if own else met_id
+        at = bisect_right(self.truth, durable_id, key=_last_id)
+        if met_id != (self.truth[at - 1].last_id if at else 0):
+            broken("P3", f"{name} shows another entry above {met_id} than was shown before")
+        for batch in own:
+            if batch.first_id != self.committed_id + 1:
+                broken("P1", f"{batch} comes after {self.committed_id}")
+            self._commit(batch, now)
+        if shown_id > durable_id or shown_id not in self.truth_ends:
+            broken("P5", f"{name} shows half a batch")
         self.check_disk(name)
-        promise(
-            "P2",
-            record.is_rotten or record.view.last_id >= durable_id,
-            f"{name} takes {durable_id} for committed, its disk holds {record.view.last_id}",
-        )
+        if not record.is_rotten and record.view.last_id < durable_id:
+            broken(
+                "P2",
+                f"{name} takes {durable_id} for committed, its disk holds {record.view.last_id}",
+            )
         self._shows(record, shown_id)
+
+    def _commit(self, batch: FoundBatch, now: int) -> None:
+        self.truth.append(batch)
+        self.truth_ends[batch.last_id] = batch.hash
+        for number, message in enumerate(batch.messages, batch.first_id):
+            self.messages.append(message)
+            self.text += b'{"id":%d,"message":%b}\n' % (number, message)
+            self.text_ends.append(len(self.text))
+        self.keys.committed(batch, now=now)
+        self.fresh.committed(batch.last_id, now=now)
 
     def secondary_shows(self, name: str, committed_id: int, head: bytes) -> None:
         record = self.nodes[name]
-        promise(
-            "P3",
-            committed_id <= self.committed_id,
-            f"{name} shows {committed_id}, only {self.committed_id} is committed",
-        )
+        if committed_id > self.committed_id:
+            broken("P3", f"{name} shows {committed_id}, only {self.committed_id} is committed")
         if record.is_rotten:  # it shows what is below the damage, as far as it knows of it
-            promise("P5", committed_id in self.truth_ends, f"{name} shows half a batch")
+            if committed_id not in self.truth_ends:
+                broken("P5", f"{name} shows half a batch")
             record.shown = committed_id
             return
         above = self.chain(head, committed_id)
         below = above[0].prev if above else head
         batch = self.batches.get(below)
-        promise(
-            "P5",
-            (batch.last_id if batch else 0) == committed_id,
-            f"{name} shows {committed_id}, its log has no batch that ends there",
-        )
-        promise(
-            "P3",
-            below == self.truth_ends.get(committed_id),
-            f"{name} shows other entries up to {committed_id} than were committed",
-        )
+        if (batch.last_id if batch else 0) != committed_id:
+            broken("P5", f"{name} shows {committed_id}, its log has no batch that ends there")
+        if below != self.truth_ends.get(committed_id):
+            broken("P3", f"{name} shows other entries up to {committed_id} than were committed")
         self._shows(record, committed_id)
 
     def _shows(self, record: NodeRecord, committed_id: int) -> None:
-        promise(
-            "P3",
-            record.is_rotten or committed_id >= record.shown,
-            f"{record.name} showed {record.shown} and shows {committed_id} now",
-        )
+        if not record.is_rotten and committed_id < record.shown:
+            broken("P3", f"{record.name} showed {record.shown} and shows {committed_id} now")
         record.shown = committed_id
 
     def read_answered(
@@ -218,27 +238,19 @@ class Judge:
     ) -> None:
         """A read goes on: `floor` is what P4 promised when it began; `lines` what it gives."""
         record = self.nodes[name]
-        promise(
-            "P3",
-            committed_id <= record.shown,
-            f"{name} answers a read up to {committed_id}, but showed {record.shown} only",
-        )
-        promise(
-            "P4",
-            record.is_rotten or not has_master or committed_id >= floor,
-            f"{name} was counted for an answer up to {floor} and shows {committed_id}",
-        )
-        promise(
-            "P3",
-            committed_id >= record.shown_before,
-            f"{name} showed {record.shown_before} before it was killed, {committed_id} now",
-        )
-        if lines is not None:
-            expected = b"".join(
-                b'{"id":%d,"message":%b}\n' % pair
-                for pair in enumerate(self.messages[:committed_id], 1)
+        if committed_id > record.shown:
+            broken(
+                "P3", f"{name} answers a read up to {committed_id}, but showed {record.shown} only"
             )
-            promise("P5", lines == expected, f"a read of {name} up to {committed_id} differs")
+        if not record.is_rotten and has_master and committed_id < floor:
+            broken("P4", f"{name} was counted for an answer up to {floor} and shows {committed_id}")
+        if committed_id < record.shown_before:
+            broken(
+                "P3",
+                f"{name} showed {record.shown_before} before it was killed, {committed_id} now",
+            )
+        if lines is not None and not self.is_text(lines, committed_id):
+            broken("P5", f"a read of {name} up to {committed_id} differs")
 
     # --- answers ------------------------------------------------------------------------
 
@@ -250,40 +262,39 @@ class Judge:
         `excused` are nodes whose disks changed (wiped, rotten) under a link that the
         master could not know to be gone: their acknowledgement was true.
         """
-        promise("P3", append.outcome is None, f"request {append.request} is answered twice")
+        if append.outcome is not None:
+            broken("P3", f"request {append.request} is answered twice")
         append.outcome = outcome
         if isinstance(outcome, Refused):
             self._check_refused(append, outcome)
             return
-        promise("P3", append.required is not None, f"{append.concern} of {nodes} was taken")
+        if append.required is None:
+            broken("P3", f"{append.concern} of {nodes} was taken")
         assert append.required is not None
         if append.keys:
             self.keys.answered(append, outcome)
-        promise(
-            "P1",
-            (outcome.first_id, outcome.last_id) == (append.first_id, append.last_id),
-            f"{append} was told ids {outcome.first_id}..{outcome.last_id}",
-        )
+        if (outcome.first_id, outcome.last_id) != (append.first_id, append.last_id):
+            broken("P1", f"{append} was told ids {outcome.first_id}..{outcome.last_id}")
         if isinstance(outcome, Stored):
             self._check_copies(append, outcome, self.holders(append) | excused)
 
     def _check_copies(self, asked: Append | Receipt, outcome: Stored, holders: set[str]) -> None:
         is_enough = asked.required is not None and outcome.acks >= asked.required
-        promise("P2", is_enough, f"{asked} was told {outcome}")
-        promise(
-            "P2",
-            len(holders) >= outcome.acks,
-            f"{asked} was told {outcome}, but only {sorted(holders)} hold it durably",
-        )
+        if not is_enough:
+            broken("P2", f"{asked} was told {outcome}")
+        if len(holders) < outcome.acks:
+            broken("P2", f"{asked} was told {outcome}, but only {sorted(holders)} hold it durably")
 
     def _check_refused(self, append: Append, outcome: Refused) -> None:
         for message in append.messages:
             is_refused = message not in self.message_in or self.keys.may_be_stored(message)
-            promise("P3", is_refused, f"{message!r} is stored and was refused")
+            if not is_refused:
+                broken("P3", f"{message!r} is stored and was refused")
         if append.keys:
             self.keys.refused(append, outcome)
         is_bad = outcome.reason is RefusalReason.BAD_WRITE_CONCERN
-        promise("R10", not is_bad or append.required is None, f"{append.concern} was refused")
+        if is_bad and append.required is not None:
+            broken("R10", f"{append.concern} was refused")
 
     def receipt_answered(
         self, receipt: Receipt, outcome: AppendOutcome, *, master: str, excused: set[str]
@@ -297,15 +308,17 @@ class Judge:
             is_right = (outcome.reason is RefusalReason.UNKNOWN_ID and not is_there) or (
                 outcome.reason is RefusalReason.BAD_WRITE_CONCERN and is_bad
             )
-            promise("P2", is_right, f"{receipt} was told {outcome}; kept is {record.kept}")
+            if not is_right:
+                broken("P2", f"{receipt} was told {outcome}; kept is {record.kept}")
             return
-        promise("P2", outcome.first_id == outcome.last_id == receipt.id, f"{receipt}: {outcome}")
+        if (outcome.first_id, outcome.last_id) != (receipt.id, receipt.id):
+            broken("P2", f"{receipt}: {outcome}")
         if isinstance(outcome, Stored):
             self._check_copies(receipt, outcome, self.holders_of(receipt.id) | excused)
 
     def holders_of(self, entry_id: int) -> set[str]:
         """Return the nodes whose disks hold a committed entry in a gapless prefix."""
-        found = bisect_left(self.truth, entry_id, key=lambda batch: batch.last_id)
+        found = bisect_left(self.truth, entry_id, key=_last_id)
         return self._holding([self.truth[found]] if found < len(self.truth) else [])
 
     def holders(self, append: Append) -> set[str]:
@@ -332,12 +345,15 @@ class Judge:
     def pending_answered(self, outcome: Pending, urls: dict[str, str], holders: set[str]) -> None:
         """`urls` leads from the URLs in the answer to the nodes behind them."""
         for url in outcome.acks:
-            promise("P2", urls[url] in holders, f"{outcome}: {url} does not hold it")
+            if urls[url] not in holders:
+                broken("P2", f"{outcome}: {url} does not hold it")
 
     def ids_given(self, append: Append, first_id: int) -> None:
-        promise("P1", append.first_id in (None, first_id), f"{append} gets id {first_id}")
+        if append.first_id not in (None, first_id):
+            broken("P1", f"{append} gets id {first_id}")
         is_behind = append.expect in (None, first_id - 1)
-        promise("P6", is_behind, f"{append} gets id {first_id}")
+        if not is_behind:
+            broken("P6", f"{append} gets id {first_id}")
         append.first_id = first_id
 
     def counts(self, name: str, last_id: int) -> None:
@@ -355,7 +371,8 @@ class Judge:
         last = files[-1] if files else ("", None)
         content = (last[0], bytes(last[1].cached) if last[1] is not None else b"")
         other = self.equal_heads.setdefault(head, content)
-        promise("P7", other == content, f"{name}: equal heads, other bytes in {last[0]}")
+        if other != content:
+            broken("P7", f"{name}: equal heads, other bytes in {last[0]}")
 
     # --- faults -------------------------------------------------------------------------
 

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from replog.core.effects import Pending, RefusalReason, Refused, Stored
-from tests.simulator.promise import promise
+from tests.simulator.promise import broken
 from tests.simulator.reader import FoundBatch
 from tests.simulator.requests import Append
 
@@ -69,19 +69,16 @@ class KeyJudge:
         for entry_id, message in enumerate(batch.messages, batch.first_id):
             self.made_at[entry_id] = now
             wanted, found = self.key_of.get(message), stored.get(entry_id)
-            promise("P6", wanted == found, f"entry {entry_id} has key {found}, wanted was {wanted}")
+            if wanted != found:
+                broken("P6", f"entry {entry_id} has key {found}, wanted was {wanted}")
         for key, ids in in_batch.items():
-            promise(
-                "P6",
-                len(ids) == 1 or (len(ids) == 2 and self._is_run(key, ids[0], ids[1])),
-                f"key {key} stands at {ids} in one batch",
-            )
+            if len(ids) != 1 and (len(ids) != 2 or not self._is_run(key, ids[0], ids[1])):
+                broken("P6", f"key {key} stands at {ids} in one batch")
             before = self.ids_of.setdefault(key, [])
-            promise(
-                "P6",
-                not before or ids[0] - before[-1] > self.window,
-                f"key {key} stands at {before} and at {ids}; the window is {self.window}",
-            )
+            if before and ids[0] - before[-1] <= self.window:
+                broken(
+                    "P6", f"key {key} stands at {before} and at {ids}; the window is {self.window}"
+                )
             before += ids
             self.key_at.update((entry_id, key) for entry_id in ids)
 
@@ -118,34 +115,39 @@ class KeyJudge:
         """An append with keys was told its ids: there it stands, with its keys."""
         first_id, last_id = outcome.first_id, outcome.last_id
         append.first_id = first_id
-        promise("P6", append.last_id == last_id, f"{append} was told {outcome}")
+        if append.last_id != last_id:
+            broken("P6", f"{append} was told {outcome}")
         if last_id > len(self.messages):
             is_unknown = isinstance(outcome, Pending)  # the disk failed in between
-            promise("P6", is_unknown, f"{append} was told {outcome}, which is not committed")
+            if not is_unknown:
+                broken("P6", f"{append} was told {outcome}, which is not committed")
             return
-        promise("P6", self.holds(append, first_id), f"{append} was told {outcome}, is not there")
+        if not self.holds(append, first_id):
+            broken("P6", f"{append} was told {outcome}, is not there")
         if outcome.is_replayed:
             others = self.attempts[append.messages[0]]
-            promise("P6", len(others) > 1, f"{append} was told {outcome} at its first try")
+            if len(others) <= 1:
+                broken("P6", f"{append} was told {outcome} at its first try")
             return
         other = self._claims.setdefault(first_id, append.request)
-        promise("P6", other == append.request, f"{append} and {other} both stored {first_id}")
-        promise(
-            "P6",
-            self.made_at[first_id] >= append.asked_at,
-            f"{append} was told {outcome}, which stood there before it asked",
-        )
+        if other != append.request:
+            broken("P6", f"{append} and {other} both stored {first_id}")
+        if self.made_at[first_id] < append.asked_at:
+            broken("P6", f"{append} was told {outcome}, which stood there before it asked")
 
     def refused(self, append: Append, outcome: Refused) -> None:
         """An append with keys was refused: for what is in the log, or for what is not."""
         if outcome.reason is RefusalReason.KEY_REUSED:
             key = self.key_at.get(outcome.id or 0)
-            promise("P6", key in append.keys, f"{append} was told {outcome}: it has key {key}")
+            if key not in append.keys:
+                broken("P6", f"{append} was told {outcome}: it has key {key}")
             is_same = self._stands_last(append)
-            promise("P6", not is_same, f"{append} was told {outcome}, and is what stands there")
+            if is_same:
+                broken("P6", f"{append} was told {outcome}, and is what stands there")
         elif outcome.reason in LOOKED_UP:
             ids = list(self.ids_in_window(append))
-            promise("P6", not ids, f"{append} was told {outcome}, its keys stand at {ids}")
+            if ids:
+                broken("P6", f"{append} was told {outcome}, its keys stand at {ids}")
 
     def _stands_last(self, append: Append) -> bool:
         """Whether the append is what its keys stand for in the window, and all of that."""
@@ -169,12 +171,14 @@ class KeyJudge:
         expect = append.expect
         if isinstance(outcome, Refused):
             if outcome.reason is RefusalReason.PRECONDITION_FAILED:
-                promise("P6", expect is not None, f"{append} was told {outcome}")
-                promise("P6", outcome.last_id != expect, f"{append} was told {outcome}")
-                promise(
-                    "P6",
-                    outcome.last_id == ends_at,
-                    f"{append} was told {outcome}, the master's log ends durably at {ends_at}",
-                )
-        elif expect is not None and not outcome.is_replayed:
-            promise("P6", outcome.first_id == expect + 1, f"{append} was told {outcome}")
+                if expect is None:
+                    broken("P6", f"{append} was told {outcome}")
+                if outcome.last_id == expect:
+                    broken("P6", f"{append} was told {outcome}")
+                if outcome.last_id != ends_at:
+                    broken(
+                        "P6",
+                        f"{append} was told {outcome}, the master's log ends durably at {ends_at}",
+                    )
+        elif expect is not None and not outcome.is_replayed and outcome.first_id != expect + 1:
+            broken("P6", f"{append} was told {outcome}")

@@ -5,12 +5,13 @@ PURE.
 
 from __future__ import annotations
 
+from typing import NoReturn
+
 
 class Violation(AssertionError):
     """A promise was broken."""
 
 
-def promise(name: str, holds: bool, text: str) -> None:
-    """Raise where `holds` is false. `text` says what was promised and what was found."""
-    if not holds:
-        raise Violation(f"{name}: {text}")
+def broken(name: str, text: str) -> NoReturn:
+    """Raise: `text` says what was promised and what was found."""
+    raise Violation(f"{name}: {text}")

@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass, field
+from functools import lru_cache
 from hashlib import sha256
 
 from tests.simulator.disk import SimFilesystem
@@ -37,10 +38,15 @@ class FoundBatch:
     keys: tuple[tuple[int, str], ...] = ()
 
 
-def scan(data: bytes, *, prev: bytes, last_id: int, start: int = 0) -> list[FoundBatch]:
-    """Return the good batches from `start` on, up to the first bad place or the end."""
+@lru_cache(1024)
+def scan(data: bytes, *, prev: bytes, last_id: int) -> tuple[FoundBatch, ...]:
+    """Return the good batches from the beginning on, up to the first bad place or the end.
+
+    Every node holds the same bytes: one look at them is remembered for all of them.
+    """
     found: list[FoundBatch] = []
-    for match in _TRAILER.finditer(data, start):
+    start = 0
+    for match in _TRAILER.finditer(data):
         hashed = data[start : match.start(4)]
         entries = _ENTRY.findall(hashed)
         own_hash = bytes.fromhex(match.group(4).decode())
@@ -54,7 +60,7 @@ def scan(data: bytes, *, prev: bytes, last_id: int, start: int = 0) -> list[Foun
         keys = _keys(match.group())
         found.append(FoundBatch(first, last, epoch, prev, own_hash, messages, match.end(), keys))
         prev, last_id, start = own_hash, last, match.end()
-    return found
+    return tuple(found)
 
 
 def _keys(trailer: bytes) -> tuple[tuple[int, str], ...]:
@@ -87,6 +93,7 @@ class DurableView:
     last_id: int = 0
     hash: bytes = GENESIS_HASH
     _files: list[_FileSeen] = field(default_factory=list)
+    _durable_changes: int = -1
 
     @property
     def is_readable(self) -> bool:
@@ -96,6 +103,8 @@ class DurableView:
 
     def refresh(self) -> list[FoundBatch]:
         """Follow the disk; return the batches that were not seen in it before."""
+        if self._durable_changes == self.disk.durable_changes:
+            return []
         files = self.disk.durable_files(self.directory)
         seen = len(self._files)
         is_same = seen <= len(files) and all(
@@ -109,6 +118,7 @@ class DurableView:
             self._files.clear()
             self.ends.clear()
             self.last_id, self.hash, seen = 0, GENESIS_HASH, 0
+        self._durable_changes = self.disk.durable_changes
         found: list[FoundBatch] = []
         for at, (name, inode) in enumerate(files):
             if at < seen - 1:
@@ -119,12 +129,11 @@ class DurableView:
             here = self._files[at]
             if here.stop == len(inode.durable):
                 continue
-            batches = scan(
-                bytes(inode.durable), prev=self.hash, last_id=self.last_id, start=here.stop
-            )
+            begin = here.stop
+            batches = scan(bytes(inode.durable[begin:]), prev=self.hash, last_id=self.last_id)
             for batch in batches:
                 self.ends[batch.last_id] = batch.hash
-                self.last_id, self.hash, here.stop = batch.last_id, batch.hash, batch.stop
+                self.last_id, self.hash, here.stop = batch.last_id, batch.hash, begin + batch.stop
             found += batches
             if here.stop != len(inode.durable):
                 break

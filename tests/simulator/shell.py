@@ -221,7 +221,12 @@ class SimNode:
 
         def call() -> None:
             if self.process == process and process is not None:
-                self._guarded(callback)
+                try:
+                    callback()
+                except NodeDied:
+                    self.world.died(self)
+                except (ReplogError, OSError) as error:
+                    self.world.gave_up(self, str(error))
 
         self.world.clock.after(delay, call)
 
@@ -241,18 +246,22 @@ class SimNode:
         core = self.core
         if core is None:
             return
-        if not isinstance(event, Ticked):
+        kind = type(event)
+        if kind is not Ticked:
             self._perform_all(None, core.step(Ticked(self.now)))
-        if self.core is core:
+            if self.core is not core:
+                return
             if isinstance(event, LinkClosed):
                 self.links[event.link].acknowledged = None
-            self.is_ending |= isinstance(event, StopRequested | PersistFailed)
-            effects = core.step(event)
-            self._perform_all(event, effects)
-            self.world.stepped(self, event, effects)
+            elif kind is StopRequested or kind is PersistFailed:
+                self.is_ending = True
+        effects = core.step(event)
+        self._perform_all(event, effects)
+        self.world.stepped(self, event, effects)
 
     def _perform_all(self, event: Event | None, effects: list[Effect]) -> None:
-        self.world.trace_step(self, event, effects)
+        if self.world.trace is not None:
+            self.world.trace_step(self, event, effects)
         for effect in effects:
             self._perform(effect)
 

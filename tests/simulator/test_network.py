@@ -50,8 +50,7 @@ class Pair:
 
     def settle(self, within: int = seconds(10.0)) -> None:
         until = self.clock.now + within
-        while self.clock.next_due() <= until:
-            self.clock.run_next()
+        self.clock.run_until(until)
 
     def send(self, count: int) -> None:
         for number in range(count):

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from hashlib import sha256
+from itertools import accumulate
 from random import Random
 
 from replog.core.effects import AnswerRead, AppendOutcome, Effect, Persist, Repair, Send, StoreEpoch
 from replog.core.entry import Epoch, Head, Tick, ticks
 from replog.core.events import Event, Persisted, RequestId
 from replog.core.master import Master
-from replog.core.messages import Refusal
+from replog.core.messages import Message, Refusal
 from replog.node.views import Role
 from tests.simulator.clients import Clients
 from tests.simulator.clock import Clock, seconds
@@ -28,7 +29,6 @@ from tests.simulator.shell import SimNode
 from tests.simulator.trace import brief
 
 WALL_CLOCK_MS = 1_800_000_000_000
-CALLBACKS_MAX = 200_000
 OPERATOR_AFTER = seconds(12.0)
 
 
@@ -70,9 +70,10 @@ class World:
         self.encodes_messages = profile.encodes_messages
         self.default_concern = profile.default_concern
         self.requires_quorum = profile.requires_quorum
+        self.action_names = tuple(profile.actions)
+        self.action_weights = tuple(accumulate(profile.actions.values()))
         self.is_calm = False
         self.steps = 0
-        self._callbacks = 0
         self.clients = Clients(self)
         self.faults = Faults(self)
         self.delays: dict[str, Tick] = {}
@@ -141,17 +142,10 @@ class World:
 
     def run_until(self, time: int) -> None:
         """Let everything happen that is due up to `time`."""
-        while self.clock.next_due() <= time:
-            self.run_next()
-        self.clock.now = max(self.clock.now, time)
+        self.clock.run_until(time)
 
     def run_for(self, duration: int) -> None:
         self.run_until(self.clock.now + duration)
-
-    def run_next(self) -> None:
-        self.clock.run_next()
-        self._callbacks += 1
-        assert self._callbacks < CALLBACKS_MAX, "the history does not end"
 
     def calm(self) -> None:
         """No fault from now on; what is down or cut off comes back."""
@@ -287,18 +281,19 @@ class World:
 
     def stepped(self, node: SimNode, event: Event, effects: list[Effect]) -> None:
         self.steps += 1
-        if node is self.master and isinstance(event, Persisted):
+        if type(event) is Persisted and node is self.master:
             self.clients.check_prompt()
         for effect in effects:
-            match effect:
-                case Send(_, Refusal(kind)):
-                    self.count(f"refusal: {kind}")
-                case Send(_, message):
-                    self.count(f"message: {type(message).__name__}")
-                case StoreEpoch() | Repair():
-                    self.count(f"effect: {type(effect).__name__}")
-                case _:
-                    pass
+            if isinstance(effect, Send):
+                self._count_message(effect.message)
+            elif isinstance(effect, StoreEpoch | Repair):
+                self.count(f"effect: {type(effect).__name__}")
+
+    def _count_message(self, message: Message) -> None:
+        if isinstance(message, Refusal):
+            self.count(f"refusal: {message.kind}")
+        else:
+            self.count(f"message: {type(message).__name__}")
 
     # --- who counts ---------------------------------------------------------------------
 
