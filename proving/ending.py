@@ -102,11 +102,17 @@ def _whole_head(cluster: Cluster, node: str) -> str | None:
     return str(health["head"]) if is_whole else None
 
 
-def note_disks(cluster: JudgedCluster, recording: Recording, snapshot: str) -> None:
-    """Write down what the disk of every node holds; none of them runs."""
+def note_disks(
+    cluster: JudgedCluster, recording: Recording, snapshot: str, *, is_torn: bool = False
+) -> None:
+    """Write down what the disk of every node holds; none of them runs.
+
+    Args:
+        is_torn: the last thing that a node wrote may be there in part.
+    """
     with cluster.directories() as directories:
         for node, directory in directories.items():
             held = held_on_disk(directory)
-            if not held.is_whole:
+            if not (held.is_whole or is_torn):
                 raise Violation(f"P2: {node} came right, and its log does not verify to its end")
             recording.disk(snapshot, cluster.url(node), held.messages)

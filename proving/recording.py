@@ -9,7 +9,8 @@ import http.client
 import json
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from types import TracebackType
@@ -23,7 +24,12 @@ Outcome = Literal["ok", "pending", "refused", "unknown"]
 
 
 class Recording:
-    """One history file, written by many threads; times are seconds since it was made."""
+    """One history file, written by many threads; times are seconds since it was made.
+
+    Attributes:
+        counts: operations by kind and outcome, and what else was counted.
+        cut_off: appends that were sent, and whose connections ended without an answer.
+    """
 
     def __init__(self, path: Path, nodes: Sequence[str]) -> None:
         self.path = path
@@ -33,6 +39,7 @@ class Recording:
         self._began = time.monotonic()
         self._encode = msgspec.json.Encoder().encode
         self.counts: dict[str, int] = {}
+        self.cut_off: list[Append] = []
         self.write(Nodes(self.nodes))
 
     def now(self) -> float:
@@ -43,8 +50,15 @@ class Recording:
         with self._lock:
             self._file.write(data)
             if isinstance(line, Append | Read):
-                name = f"{type(line).__name__.lower()} {line.outcome}"
-                self.counts[name] = self.counts.get(name, 0) + 1
+                self._count(f"{type(line).__name__.lower()} {line.outcome}")
+
+    def count(self, what: str) -> None:
+        """Count what no line of a history tells."""
+        with self._lock:
+            self._count(what)
+
+    def _count(self, what: str) -> None:
+        self.counts[what] = self.counts.get(what, 0) + 1
 
     def fault(self, what: str, node: str | None = None, *, within_s: float | None = None) -> None:
         """Note that something was just done to `node`, or to all nodes."""
@@ -77,6 +91,7 @@ class RecordingClient:
         self.number = number
         self._timeout_s = timeout_s
         self._connections: dict[str, http.client.HTTPConnection] = {}
+        self._is_cut_off = False
 
     def append(
         self,
@@ -85,30 +100,27 @@ class RecordingClient:
         w: int,
         key: str | None = None,
         timeout: float | None = None,
+        give_up_s: float | None = None,
     ) -> Append:
         """Append at the master, and return the line that was written.
 
         Args:
             timeout: seconds after which the master answers "pending".
+            give_up_s: seconds after which this client hangs up, instead of its own.
         """
         recording = self.recording
-        query = f"?w={w}" + ("" if timeout is None else f"&timeout={timeout}")
-        each = [{"message": message} for message in messages]
-        body = json.dumps(each[0] if len(each) == 1 else each)
-        headers = {"content-type": "application/json"}
-        if key is not None:
-            headers["idempotency-key"] = json.dumps(key)
-        invoked = recording.now()
-        answer = self._call(recording.nodes[0], "POST", f"/logs{query}", body, headers)
-        line = Append(self.number, invoked, "unknown", list(messages), w, key=key)
-        if answer is None:
-            line.given_up = recording.now()
+        post = Post.of(messages, w=w, key=key, timeout=timeout)
+        line = Append(self.number, recording.now(), "unknown", list(messages), w, key=key)
+        answer = self._call(
+            recording.nodes[0], "POST", post.path, post.body, post.headers, give_up_s=give_up_s
+        )
+        if answer is not None:
+            status, data, headers = answer
+            answered(recording, line, status, data, headers)
         else:
-            status, data, _ = answer
-            line.returned = recording.now()
-            line.outcome = _outcome(status)
-            if line.outcome in {"ok", "pending"}:
-                line.first_id = _first_id(data)
+            line.given_up = recording.now()
+            if self._is_cut_off:
+                recording.cut_off.append(line)
         recording.write(line)
         return line
 
@@ -135,7 +147,14 @@ class RecordingClient:
         return line
 
     def _call(
-        self, node: str, method: str, path: str, body: str | None, headers: Mapping[str, str]
+        self,
+        node: str,
+        method: str,
+        path: str,
+        body: str | None,
+        headers: Mapping[str, str],
+        *,
+        give_up_s: float | None = None,
     ) -> tuple[int, bytes, Mapping[str, str]] | None:
         """Return status, body and headers of an answer that came whole; else None."""
         connection = self._connections.get(node)
@@ -143,11 +162,19 @@ class RecordingClient:
             host = node.removeprefix("http://")
             connection = http.client.HTTPConnection(host, timeout=self._timeout_s)
             self._connections[node] = connection
+        self._is_cut_off = False
         try:
+            if connection.sock is None:
+                connection.connect()
+            self._is_cut_off = True
+            connection.sock.settimeout(self._timeout_s if give_up_s is None else give_up_s)
             connection.request(method, path, body, dict(headers))
             response = connection.getresponse()
             data = response.read()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, TimeoutError):
+                self._is_cut_off = False
+                self.recording.count("no answer in time" if give_up_s is None else "gave up")
             connection.close()
             return None
         return response.status, data, {k.lower(): v for k, v in response.getheaders()}
@@ -157,21 +184,49 @@ class RecordingClient:
             connection.close()
 
 
-def _outcome(status: int) -> Outcome:
-    """Return what an answer to an append means: see docs/http.md."""
+@dataclass(frozen=True, slots=True)
+class Post:
+    """The request of an append."""
+
+    path: str
+    body: str
+    headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, messages: Sequence[str], *, w: int, key: str | None, timeout: float | None) -> Self:
+        query = f"?w={w}" + ("" if timeout is None else f"&timeout={timeout}")
+        each = [{"message": message} for message in messages]
+        headers = {"content-type": "application/json"}
+        if key is not None:
+            headers["idempotency-key"] = json.dumps(key)
+        return cls(f"/logs{query}", json.dumps(each[0] if len(each) == 1 else each), headers)
+
+
+def answered(
+    recording: Recording, line: Append, status: int, data: bytes, headers: Mapping[str, str]
+) -> None:
+    """Put into `line` what the answer to an append that just came means: see docs/http.md."""
     named: dict[int, Outcome] = {200: "ok", 202: "pending", 500: "unknown"}
-    return named.get(status, "refused")
+    line.returned = recording.now()
+    line.outcome = named.get(status, "refused")
+    if line.outcome in {"ok", "pending"}:
+        answer = json.loads(data)
+        line.first_id = int(answer["log"]["id"] if "log" in answer else answer["first"])
+    recording.count(f"answers of status {status}")
+    if "idempotency-replayed" in headers:
+        recording.count("answers replayed")
 
 
-def _first_id(data: bytes) -> int:
-    answer = json.loads(data)
-    return int(answer["log"]["id"] if "log" in answer else answer["first"])
+Life = Callable[[RecordingClient, Random, threading.Event], None]
+"""What one client does until the event is set."""
 
 
 class Clients:
     """Clients on threads that append and read at random until they are stopped.
 
     Args:
+        clients: how many of them.
+        lives: of clients that do something else, besides.
         concerns: write concerns, one of which each append draws.
         reads: the part of operations that are reads, at a node drawn at random.
         pause_s: how long a client waits after each operation, and after one that failed.
@@ -183,6 +238,7 @@ class Clients:
         *,
         seed: int,
         clients: int = 8,
+        lives: Sequence[Life] = (),
         concerns: Sequence[int] = (1, 2, 3),
         reads: float = 0.2,
         pause_s: float = 0.0,
@@ -195,10 +251,10 @@ class Clients:
         self._pause_s = pause_s
         self._timeout_s = timeout_s
         self._stopping = threading.Event()
-        self.error: BaseException | None = None
+        self.error: Exception | None = None
         self._threads = [
-            threading.Thread(target=self._run, args=(number,), name=f"client {number}")
-            for number in range(1, clients + 1)
+            threading.Thread(target=self._run, args=(number, life), name=f"client {number}")
+            for number, life in enumerate([self._append_and_read] * clients + [*lives], start=1)
         ]
 
     @property
@@ -218,8 +274,10 @@ class Clients:
         trace: TracebackType | None,
     ) -> None:
         self.stop()
-        if error is None and self.error is not None:
-            raise self.error
+        if self.error is not None:
+            if error is None:
+                raise self.error
+            error.add_note(f"and a client had met {self.error!r}")
 
     def stop(self) -> None:
         """Begin nothing more, and wait until what is under way has ended or timed out."""
@@ -227,28 +285,32 @@ class Clients:
         for thread in self._threads:
             thread.join()
 
-    def _run(self, number: int) -> None:
+    def _run(self, number: int, life: Life) -> None:
         random = Random(f"{self._seed} {number}")
         client = RecordingClient(self.recording, number, timeout_s=self._timeout_s)
-        made = 0
-        shown: dict[str, int] = {}
         try:
-            while not self._stopping.is_set():
-                if random.random() < self._reads:
-                    node = random.choice(self.recording.nodes)
-                    first = max(1, shown.get(node, 0) - random.randrange(20))
-                    read = client.read(node, first=first)
-                    failed = read.outcome != "ok"
-                    shown[node] = first + len(read.messages or ())
-                else:
-                    count = random.choice((1, 1, 1, 5))
-                    messages = [f"{self._seed}-{number}-{made + one}" for one in range(count)]
-                    made += count
-                    append = client.append(messages, w=random.choice(self._concerns))
-                    failed = append.outcome != "ok"
-                self._stopping.wait(max(self._pause_s, 0.05 if failed else 0.0))
-        except BaseException as error:
+            life(client, random, self._stopping)
+        except Exception as error:  # noqa: BLE001 - it is raised where the clients end
             self.error = error
-            raise
         finally:
             client.close()
+
+    def _append_and_read(
+        self, client: RecordingClient, random: Random, stopping: threading.Event
+    ) -> None:
+        made = 0
+        shown: dict[str, int] = {}
+        while not stopping.is_set():
+            if random.random() < self._reads:
+                node = random.choice(self.recording.nodes)
+                first = max(1, shown.get(node, 0) - random.randrange(20))
+                read = client.read(node, first=first)
+                failed = read.outcome != "ok"
+                shown[node] = first + len(read.messages or ())
+            else:
+                count = random.choice((1, 1, 1, 5))
+                messages = [f"{self._seed}-{client.number}-{made + one}" for one in range(count)]
+                made += count
+                append = client.append(messages, w=random.choice(self._concerns))
+                failed = append.outcome != "ok"
+            stopping.wait(max(self._pause_s, 0.05 if failed else 0.0))

@@ -1,0 +1,65 @@
+"""Appends that are sent without waiting for their answers, as clients that hang up do.
+
+NETWORK.
+"""
+
+from __future__ import annotations
+
+import http.client
+from collections.abc import Sequence
+from itertools import count
+from select import select
+from typing import Self
+
+from proving.recording import Post, Recording, answered
+from replog.history.lines import Append
+
+_numbers = count(1_000)
+"""No two appends under way are of one client."""
+
+
+class Sent:
+    """An append under way, on a connection of its own; it ends by `answer` or by `hang_up`."""
+
+    def __init__(
+        self,
+        recording: Recording,
+        messages: Sequence[str],
+        *,
+        w: int,
+        key: str | None = None,
+        timeout_s: float = 60.0,
+    ) -> None:
+        self._recording = recording
+        self._line = Append(next(_numbers), recording.now(), "unknown", list(messages), w, key=key)
+        host = recording.nodes[0].removeprefix("http://")
+        self._connection = http.client.HTTPConnection(host, timeout=timeout_s)
+        post = Post.of(messages, w=w, key=key, timeout=None)
+        self._connection.request("POST", post.path, post.body, dict(post.headers))
+
+    @classmethod
+    def each(cls, recording: Recording, messages: Sequence[str], *, w: int) -> list[Self]:
+        """Send one append for each of `messages`, without waiting in between."""
+        return [cls(recording, [message], w=w) for message in messages]
+
+    @property
+    def is_answered(self) -> bool:
+        """Whether something came: an answer, or the end of the connection."""
+        return bool(select([self._connection.sock], [], [], 0)[0])
+
+    def answer(self) -> Append:
+        """Wait for the answer, and return the line that was written."""
+        try:
+            response = self._connection.getresponse()
+            data = response.read()
+        except (OSError, http.client.HTTPException):
+            return self.hang_up()
+        headers = {name.lower(): value for name, value in response.getheaders()}
+        answered(self._recording, self._line, response.status, data, headers)
+        return self.hang_up()
+
+    def hang_up(self) -> Append:
+        """Close the connection, and return the line that was written."""
+        self._connection.close()
+        self._recording.write(self._line)
+        return self._line
