@@ -6,9 +6,13 @@ PURE.
 from __future__ import annotations
 
 from proving.harness import Harness
-from proving.harnesses import simulator
+from proving.harnesses import kill_storms, rolling_restarts, simulator
 
-HARNESSES: tuple[Harness, ...] = (*simulator.HARNESSES,)
+HARNESSES: tuple[Harness, ...] = (
+    *simulator.HARNESSES,
+    *kill_storms.HARNESSES,
+    *rolling_restarts.HARNESSES,
+)
 
 HARNESS_BY_NAME = {harness.name: harness for harness in HARNESSES}
 assert len(HARNESS_BY_NAME) == len(HARNESSES), "two harnesses have one name"
