@@ -6,10 +6,16 @@ PURE.
 from __future__ import annotations
 
 from proving.harness import Harness
-from proving.harnesses import kill_storms, rolling_restarts, simulator
+from proving.harnesses import (
+    kill_storms,
+    rolling_restarts,
+    simulator,
+    syscalls,
+)
 
 HARNESSES: tuple[Harness, ...] = (
     *simulator.HARNESSES,
+    *syscalls.HARNESSES,
     *kill_storms.HARNESSES,
     *rolling_restarts.HARNESSES,
 )

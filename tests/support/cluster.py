@@ -20,7 +20,7 @@ from typing import Protocol, Self
 import httpx2
 
 from replog.testing import free_ports
-from tests.support.launching import Process, launch
+from tests.support.launching import REPLOG, Process, launch
 from tests.support.waiting import DEADLINE_S, wait_until
 
 MASTER = "master"
@@ -96,7 +96,12 @@ def clean_environment(settings: Mapping[str, str] | None = None) -> dict[str, st
 
 
 class Node:
-    """One `replog serve`, which may be started many times on one port and data directory."""
+    """One `replog serve`, which may be started many times on one port and data directory.
+
+    Attributes:
+        program: what is run in place of `replog`: see `launch`.
+        settings: variables of the environment that it is started with.
+    """
 
     def __init__(
         self,
@@ -116,6 +121,8 @@ class Node:
         self.data = directory / name
         self.log_path = directory / f"{name}.log"
         self.process: Process | None = None
+        self.program = REPLOG
+        self.settings: dict[str, str] = {}
 
     @property
     def url(self) -> str:
@@ -126,7 +133,13 @@ class Node:
         arguments = ["serve", "--role", self.role]
         arguments += ["--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data)]
         arguments += [*self.options, *more]
-        self.process = launch(arguments, clean_environment(), self.log_path, imports=self.imports)
+        self.process = launch(
+            arguments,
+            clean_environment(self.settings),
+            self.log_path,
+            imports=self.imports,
+            program=self.program,
+        )
 
     @property
     def pid(self) -> int:

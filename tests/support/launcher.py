@@ -3,12 +3,14 @@
 SHELL. Started by `tests.support.launching`. A line of JSON asks for a node and is answered by
 `{"started": PID}`; `{"ended": PID, "status": N}` follows in time, N as in `Popen.returncode`.
 A node is a process of its own that runs `replog serve` from its command line to its end. It is
-only spared importing, which is four fifths of the processor time of a start.
+only spared importing, which is four fifths of the processor time of a start. Other programs of
+this repository may be asked for in its place.
 """
 
 from __future__ import annotations
 
 import gc
+import importlib
 import json
 import os
 import selectors
@@ -18,20 +20,22 @@ import sys
 import threading
 from typing import TypedDict
 
+import replog.__main__
 import replog.cli.main
 import replog.cli.node_process  # noqa: F401 - for the nodes
-from replog.__main__ import main as run_command_line
 
 
 class Wish(TypedDict):
     """The node that is asked for.
 
     Attributes:
-        arguments: of `replog`; the first one is "serve".
+        program: the module whose `main` it runs.
+        arguments: of `replog`, where that is the program; the first one is "serve".
         environment: all of it.
         output: the file that what it prints is added to.
     """
 
+    program: str
     arguments: list[str]
     environment: dict[str, str]
     output: str
@@ -101,7 +105,7 @@ class Launcher:
 
 
 def become(wish: Wish) -> None:
-    """Be in this process as if a shell had started `replog` with what is wished for."""
+    """Be in this process as if a shell had started the program with what is wished for."""
     signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     output = os.open(wish["output"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
@@ -123,7 +127,7 @@ def main() -> None:
         signal.set_wakeup_fd(-1)
         launcher.close()
         become(wish)
-        run_command_line()
+        importlib.import_module(wish["program"]).main()
 
 
 if __name__ == "__main__":

@@ -43,19 +43,28 @@ class Process(Protocol):
     def kill(self) -> None: ...
 
 
+REPLOG = "replog.__main__"
+
+
 def launch(
-    arguments: Sequence[str], environment: Mapping[str, str], output: Path, *, imports: bool = False
+    arguments: Sequence[str],
+    environment: Mapping[str, str],
+    output: Path,
+    *,
+    imports: bool = False,
+    program: str = REPLOG,
 ) -> Process:
     """Start `replog ARGUMENTS`; what it prints is added to `output`, and it reads nothing.
 
     Args:
         imports: it is to import everything itself, as what a shell starts does.
+        program: a module with a `main` to run in place of `replog`'s.
     """
     if CAN_FORK and not imports:
-        return _launcher().start(arguments, environment, output)
+        return _launcher().start(program, arguments, environment, output)
     with output.open("ab") as stream:
         return subprocess.Popen(
-            [sys.executable, "-m", "replog", *arguments],
+            [sys.executable, "-m", program, *arguments],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
@@ -94,9 +103,14 @@ class _Launcher:
         self._process.wait()
 
     def start(
-        self, arguments: Sequence[str], environment: Mapping[str, str], output: Path
+        self,
+        program: str,
+        arguments: Sequence[str],
+        environment: Mapping[str, str],
+        output: Path,
     ) -> Process:
         wish = {
+            "program": program,
             "arguments": list(arguments),
             "environment": dict(environment),
             "output": str(output.absolute()),
