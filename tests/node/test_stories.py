@@ -10,7 +10,7 @@ from pathlib import Path
 
 from replog.core.effects import Pending, RefusalReason, Refused, Stored
 from replog.core.entry import EntryId
-from tests.support.loop_proxy import Proxy
+from tests.support.network import Network, Proxy
 from tests.support.nodes import Nodes, RunningNode, until
 
 
@@ -221,8 +221,9 @@ def test_a_secondary_without_a_master_serves_what_is_committed_and_says_so(
 
 
 def test_a_link_cut_again_and_again_loses_and_doubles_nothing(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with Nodes(tmp_path) as nodes, Proxy(nodes.port("s1")) as proxy:
+    async def story(network: Network) -> None:
+        async with Nodes(tmp_path) as nodes:
+            proxy = network.proxy(nodes.port("s1"))
             s1 = await nodes.secondary("s1")
             master = await nodes.master(urls=(proxy.url,))
             await master.ready()
@@ -247,7 +248,8 @@ def test_a_link_cut_again_and_again_loses_and_doubles_nothing(tmp_path: Path) ->
             assert await s1.ids() == sorted(answered)
             await same_files(master, s1)
 
-    asyncio.run(story())
+    with Network() as network:
+        asyncio.run(story(network))
 
 
 def is_beyond(node: RunningNode, seen: int, proxy: Proxy, connections: int) -> bool:
@@ -255,12 +257,13 @@ def is_beyond(node: RunningNode, seen: int, proxy: Proxy, connections: int) -> b
 
 
 def test_a_paused_host_is_found_out_by_its_silence(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with Nodes(tmp_path) as nodes, Proxy(nodes.port("s1")) as proxy:
+    async def story(network: Network) -> None:
+        async with Nodes(tmp_path) as nodes:
+            proxy = network.proxy(nodes.port("s1"))
             s1 = await nodes.secondary("s1")
             master = await nodes.master(urls=(proxy.url,))
             await master.stored("one", w=2)
-            proxy.pause()
+            proxy.hold()
 
             def health() -> str:
                 return master.node.health().secondaries[0].health
@@ -270,17 +273,19 @@ def test_a_paused_host_is_found_out_by_its_silence(tmp_path: Path) -> None:
             await until(lambda: health() == "UNHEALTHY", "unhealthy after 5 s")
             await until(lambda: s1.node.health().status == "no-master", "the secondary sees it")
             assert not (await s1.node.read_point()).has_master
-            proxy.resume()
+            proxy.pass_all()
             await master.stored("three", w=2)
             assert health() == "HEALTHY"
             assert await s1.ids() == [1, 2, 3]
 
-    asyncio.run(story())
+    with Network() as network:
+        asyncio.run(story(network))
 
 
 def test_the_same_node_under_two_names_counts_once(tmp_path: Path) -> None:
-    async def story() -> None:
-        async with Nodes(tmp_path) as nodes, Proxy(nodes.port("s1")) as proxy:
+    async def story(network: Network) -> None:
+        async with Nodes(tmp_path) as nodes:
+            proxy = network.proxy(nodes.port("s1"))
             await nodes.secondary("s1")
             master = await nodes.master(urls=(nodes.url("s1"), proxy.url))
             await master.stored("one", w=2)
@@ -289,7 +294,8 @@ def test_the_same_node_under_two_names_counts_once(tmp_path: Path) -> None:
             assert isinstance(outcome, Pending)
             assert len(outcome.acks) == 2
 
-    asyncio.run(story())
+    with Network() as network:
+        asyncio.run(story(network))
 
 
 def test_a_stop_answers_waiting_appends_as_pending_and_breaks_reads_off(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tests.support import stories
 from tests.support.cluster import MASTER, S1, S2, ProcessCluster, call
-from tests.support.holding_proxy import Proxy
+from tests.support.network import Network
 from tests.support.waiting import wait_until
 
 
@@ -30,7 +30,8 @@ def wait_health(cluster: ProcessCluster, number: int, word: str) -> None:
 
 def test_bytes_of_a_dead_link_that_arrive_late_change_nothing(tmp_path: Path) -> None:
     """The old link's batches reach the secondary after a newer link has stored them (R2)."""
-    with ProcessCluster(tmp_path, secondaries=1) as cluster, Proxy(cluster.node[S1].port) as proxy:
+    with ProcessCluster(tmp_path, secondaries=1) as cluster, Network() as network:
+        proxy = network.proxy(cluster.node[S1].port)
         cluster.master.options = ("--secondary", proxy.url)
         cluster.start_all()
         told = {stories.append(cluster, "before", w="all"): "before"}
@@ -41,7 +42,7 @@ def test_bytes_of_a_dead_link_that_arrive_late_change_nothing(tmp_path: Path) ->
                 old.hold()
             told[stories.append(cluster, message, w=1)] = message
         # Four batches of more than 300 bytes each; a WebSocket's client masks its frames.
-        wait_until(lambda: sum(map(len, old.held)) > 1200, "the batches are held back")
+        wait_until(lambda: old.onward.held > 1200, "the batches are held back")
         old.hang_up_dialler()
         stories.wait_equal(cluster)
         assert proxy.passages[-1] is not old
@@ -55,14 +56,15 @@ def test_a_link_that_opens_while_the_master_stops_does_not_hold_the_stop_up(
     tmp_path: Path,
 ) -> None:
     """S2 is paused, so its link takes a while to close; in that while S1's dial succeeds."""
-    with ProcessCluster(tmp_path) as cluster, Proxy(cluster.node[S1].port) as proxy:
+    with ProcessCluster(tmp_path) as cluster, Network() as network:
+        proxy = network.proxy(cluster.node[S1].port)
         cluster.master.options = ("--secondary", proxy.url, "--secondary", cluster.url(S2))
         cluster.start_all()
         stories.append(cluster, "before", w="all")
         proxy.holds_new = True
         proxy.passages[-1].hang_up_dialler()
         wait_until(
-            lambda: bool(proxy.passages[-1].held), "the master dials", explain=cluster.explain
+            lambda: proxy.passages[-1].onward.held > 0, "the master dials", explain=cluster.explain
         )
         cluster.node[S2].send(signal.SIGSTOP)
         cluster.master.send(signal.SIGTERM)
