@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from proving.harness import Harness
 from proving.harnesses import (
+    bad_input,
     kill_storms,
     rolling_restarts,
     simulator,
@@ -18,6 +19,7 @@ HARNESSES: tuple[Harness, ...] = (
     *syscalls.HARNESSES,
     *kill_storms.HARNESSES,
     *rolling_restarts.HARNESSES,
+    *bad_input.HARNESSES,
 )
 
 HARNESS_BY_NAME = {harness.name: harness for harness in HARNESSES}
