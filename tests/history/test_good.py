@@ -145,6 +145,20 @@ def rot_hides_what_comes_behind_it_until_it_is_repaired(made: Made) -> None:
     made.disks("ab", "ab", "ab")
 
 
+def a_wiped_master_lost_what_it_alone_held(made: Made) -> None:
+    made.append("a", id=1, w=2)
+    made.append("b", id=2, w=1)
+    made.append("k", id=3, w=1, key="k")
+    made.read("abk", M)
+    made.fault("wiped", M)
+    made.fault("restored", M)
+    made.read("a", M)
+    made.append("c", id=2, w=3)
+    made.append("k", id=3, w=3, key="k")
+    made.read("ack", M)
+    made.disks("ack", "ack", "ack")
+
+
 def a_secondary_held_what_never_counted(made: Made) -> None:
     made.unknown("a")
     made.disks("", "a", None, snapshot="cut")
@@ -228,6 +242,7 @@ GOOD: list[Callable[[Made], None]] = [
     a_wiped_secondary_shows_and_holds_nothing,
     a_secondary_wiped_while_an_append_waited,
     rot_hides_what_comes_behind_it_until_it_is_repaired,
+    a_wiped_master_lost_what_it_alone_held,
     a_secondary_held_what_never_counted,
     a_snapshot_of_one_disk,
     hashes_stand_for_messages,

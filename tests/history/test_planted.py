@@ -41,6 +41,12 @@ def lost_where_disks_are_hashes(made: Made) -> None:
         disk.messages, disk.last, disk.sha256 = None, 1, digest("a")  # type: ignore[union-attr]
 
 
+def lost_with_the_masters_disk_alone(made: Made) -> None:
+    made.append("a", id=1, w=2)
+    made.fault("wiped", M)
+    made.disks("", "", "")
+
+
 def stored_twice(made: Made) -> None:
     made.append("a", id=1)
     made.unknown("b")
@@ -289,6 +295,7 @@ PLANTED: list[tuple[Plant, Kind]] = [
     (lost_though_pending, Kind.LOST),
     (lost_and_replaced, Kind.LOST),
     (lost_where_disks_are_hashes, Kind.LOST),
+    (lost_with_the_masters_disk_alone, Kind.LOST),
     (stored_twice, Kind.DUPLICATE),
     (stored_twice_under_a_key, Kind.DUPLICATE),
     (one_key_stored_for_two, Kind.DUPLICATE),

@@ -36,7 +36,8 @@ def test_what_was_broken_is_named_by_line_and_not_without_end(tmp_path: Path) ->
     with pytest.raises(Violation) as raised:
         assert_holds(path)
     said = str(raised.value).splitlines()
+    assert said[0] == f"{path}:"
     ended = "the log ends at 1"
-    assert said[0] == f"{path}: lost: line 3: '2' was answered \"ok\" as id 2, and {ended}"
-    assert said[SHOWN].strip() == "lost: … and 3 more"
-    assert said[SHOWN + 1].strip().startswith("taken-back: line 11: ")
+    assert said[1] == f"  lost: line 3: '2' was answered \"ok\" as id 2, and {ended}"
+    assert said[SHOWN + 1].startswith("  taken-back: line 11: ")
+    assert said[SHOWN + 2 :] == ["  lost: and 3 more"]

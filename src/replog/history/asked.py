@@ -5,55 +5,71 @@ PURE.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from functools import cached_property
 from math import inf
+from operator import attrgetter
+
+import msgspec
 
 from replog.history.lines import Append
 from replog.history.reading import History, HistoryError
 
 
-@dataclass(slots=True, eq=False)
-class Asked:
+class Asked(msgspec.Struct, eq=False, gc=False):
     """Messages that are to be stored together and once, however often they were sent.
 
     Attributes:
-        attempts: in the order of the history.
+        first: the first attempt in the history.
         invoked: before this moment nobody asked; attempts that were refused do not count,
             unless all were.
         answered: from this moment on it is known to be stored; infinite if it is not.
+        retries: the other attempts under its key.
         place: the id of the first message in the log, once that is known; 0 is nowhere.
     """
 
     messages: list[str]
-    attempts: list[Append]
+    first: Append
     invoked: float
     answered: float
     is_refused: bool
+    retries: tuple[Append, ...] = ()
     place: int = 0
 
     @property
-    def is_stored(self) -> bool:
-        """An answer said so."""
-        return self.answered != inf
+    def attempts(self) -> tuple[Append, ...]:
+        return self.first, *self.retries
 
     @property
     def last(self) -> int:
         return self.place + len(self.messages) - 1
 
     def retry(self, append: Append) -> None:
-        if append.outcome == "refused":
-            if self.is_refused:
-                self.invoked = min(self.invoked, append.invoked)
+        is_refused = append.outcome == "refused"
+        if is_refused == self.is_refused:
+            self.invoked = min(self.invoked, append.invoked)
         elif self.is_refused:
             self.invoked, self.is_refused = append.invoked, False
-        else:
-            self.invoked = min(self.invoked, append.invoked)
-        self.answered = min(self.answered, _answered(append))
-        self.attempts.append(append)
+        self.answered = min(self.answered, answered_at(append))
+        self.retries = (*self.retries, append)
 
 
-def _answered(append: Append) -> float:
+class Answer(msgspec.Struct, frozen=True, eq=False, gc=False):
+    """One "ok" or "pending" to an append of which the place in the log is known.
+
+    Attributes:
+        last: the id of the last message.
+        copies: how many nodes hold it, the master one of them, as the answer says.
+    """
+
+    returned: float
+    invoked: float
+    last: int
+    copies: int
+    append: Append
+
+
+def answered_at(append: Append) -> float:
+    """Return from when on an append was known to be stored; infinite if it was not."""
     if append.returned is not None and append.outcome in {"ok", "pending"}:
         return append.returned
     return inf
@@ -66,28 +82,24 @@ class AllAsked:
         """Raises: HistoryError: two appends that are no retries share a message."""
         self.each: list[Asked] = []
         self.of: dict[str, Asked] = {}
-        by_key: dict[tuple[str, tuple[str, ...]], Asked] = {}
+        of, by_key = self.of, dict[tuple[str, tuple[str, ...]], Asked]()
         for append in history.appends:
-            name = None if append.key is None else (append.key, tuple(append.messages))
-            if name is not None and name in by_key:
-                by_key[name].retry(append)
-                continue
+            messages = append.messages
             asked = Asked(
-                append.messages,
-                [append],
-                append.invoked,
-                _answered(append),
-                append.outcome == "refused",
+                messages, append, append.invoked, answered_at(append), append.outcome == "refused"
             )
-            if name is not None:
-                by_key[name] = asked
+            if append.key is not None:
+                before = by_key.setdefault((append.key, tuple(messages)), asked)
+                if before is not asked:
+                    before.retry(append)
+                    continue
             self.each.append(asked)
-            for message in append.messages:
-                if self.of.setdefault(message, asked) is not asked:
-                    before = history.number(self.of[message].attempts[0])
+            for message in messages:
+                if of.setdefault(message, asked) is not asked:
                     raise HistoryError(
                         f"line {history.number(append)}: {message!r} was appended on line "
-                        f"{before} too; only retries of one key share their messages"
+                        f"{history.number(of[message].first)} too; only retries of one key share "
+                        "their messages"
                     )
 
     def find(self, places: dict[str, int]) -> None:
@@ -98,11 +110,23 @@ class AllAsked:
             place = get(messages[0], 0)
             if not place and len(messages) > 1:
                 place = next((got - n for n, one in enumerate(messages) if (got := get(one, 0))), 0)
-            asked.place = max(place, 0)
+                place = max(place, 0)
+            asked.place = place
 
-    def answers(self) -> Iterable[tuple[Asked, Append]]:
-        """Yield every attempt that was answered "ok" or "pending", with what it asked."""
-        for asked in self.each:
-            for append in asked.attempts:
-                if append.outcome in {"ok", "pending"}:
-                    yield asked, append
+    @cached_property
+    def answers(self) -> list[Answer]:
+        """Every answer that says "stored" of what has a place in the log, earliest first."""
+        found = [
+            Answer(
+                append.returned,
+                append.invoked,
+                asked.place + len(asked.messages) - 1,
+                append.w if append.outcome == "ok" else 1,
+                append,
+            )
+            for asked in self.each
+            if asked.place and asked.answered != inf
+            for append in ((asked.first,) if not asked.retries else asked.attempts)
+            if append.returned is not None and append.outcome in {"ok", "pending"}
+        ]
+        return sorted(found, key=attrgetter("returned"))

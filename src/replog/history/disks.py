@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from math import inf
 
-from replog.history.asked import AllAsked, Asked
+from replog.history.asked import AllAsked, Answer
 from replog.history.findings import Finding, Kind
-from replog.history.lines import Append, Disk
+from replog.history.lines import Disk
 from replog.history.log import END, Log
 from replog.history.losses import Losses
 from replog.history.reading import History, HistoryError
@@ -74,18 +74,14 @@ def _counted(
     losses: Losses,
 ) -> Iterator[Finding]:
     """Yield for each snapshot and `w` the furthest append that is on too few of its disks."""
-    answers = sorted(
-        ((append.returned, one, append) for one, append in asked.answers() if one.place),
-        key=lambda each: each[0] or 0.0,
-    )
-    bounds = [_Bounds(None), *(_Bounds(node) for node in history.nodes)]
+    answers = asked.answers
+    bounds = [_Bounds(None), *(_Bounds(node) for node in history.nodes if losses.has(node))]
     counted = 0
     for name, disks in snapshots.items():
         moment = _moment(disks)
-        while counted < len(answers) and (answers[counted][0] or 0.0) <= moment:
-            _, one, append = answers[counted]
+        while counted < len(answers) and answers[counted].returned <= moment:
             for bound in bounds:
-                bound.note(one, append, losses)
+                bound.note(answers[counted], losses)
             counted += 1
         for bound in bounds:
             since = bound.since_at(moment, losses)
@@ -99,29 +95,28 @@ def _counted(
 
 
 class _Bounds:
-    """For each `w` the furthest append that was asked for since a node lost its disk last.
+    """For each number of copies the furthest answer since a node lost its disk last.
 
-    Without a node it is the furthest of all. Appends at `w` after the last loss of one node are
-    on `w` disks of nodes that lost none since; those before it may have been on that one.
+    Without a node it is the furthest of all. What was asked for after the last loss of one node is
+    on as many disks of nodes that lost none since; what was before it may have been on that one.
     """
 
     def __init__(self, node: str | None) -> None:
         self._node = node
         self.since = -inf
-        self.furthest: dict[int, tuple[Asked, Append]] = {}
+        self.furthest: dict[int, Answer] = {}
 
     def since_at(self, at: float, losses: Losses) -> float:
         return -inf if self._node is None else losses.since(self._node, at)
 
-    def note(self, one: Asked, append: Append, losses: Losses) -> None:
-        assert append.returned is not None, append
-        since = self.since_at(append.returned, losses)
+    def note(self, answer: Answer, losses: Losses) -> None:
+        since = self.since_at(answer.returned, losses)
         if since != self.since:
             self.since, self.furthest = since, {}
-        if append.invoked > since:
-            w = append.w if append.outcome == "ok" else 1
-            if w not in self.furthest or self.furthest[w][0].last < one.last:
-                self.furthest[w] = one, append
+        if answer.invoked > since:
+            before = self.furthest.get(answer.copies)
+            if before is None or before.last < answer.last:
+                self.furthest[answer.copies] = answer
 
 
 def _short(
@@ -133,15 +128,17 @@ def _short(
     """
     held = {node: sights.held(disk) for node, disk in clean.items()}
     others = len(history.nodes) - sum(last is not None for last in held.values())
-    for w, (one, append) in sorted(bound.furthest.items()):
-        holding = [node for node, last in held.items() if last is not None and last >= one.last]
+    for copies, answer in sorted(bound.furthest.items()):
+        holding = [node for node, last in held.items() if last is not None and last >= answer.last]
         master = held.get(history.nodes[0])
-        if len(holding) + others >= w and (master is None or master >= one.last):
+        if len(holding) + others >= copies and (master is None or master >= answer.last):
             continue
+        append = answer.append
         text = (
-            f'{one.messages[0]!r}, id {one.place}, was answered "{append.outcome}" at w={w}; '
-            f"in snapshot {snapshot!r} it is on {len(holding)} of {len(history.nodes)} disks"
+            f'{append.messages[-1]!r}, id {answer.last}, was answered "{append.outcome}" at '
+            f"w={append.w}; in snapshot {snapshot!r} it is on {len(holding)} of "
+            f"{len(history.nodes)} disks"
             + (f" (of {others} nothing is known)" if others else "")
-            + ("" if master is None or master >= one.last else ", the master's not among them")
+            + ("" if master is None or master >= answer.last else ", and not on the master's")
         )
         yield Finding(Kind.TOO_FEW_DISKS, history.number(append), text)

@@ -5,6 +5,8 @@ PURE.
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -43,3 +45,15 @@ class Finding:
     def __str__(self) -> str:
         where = f"line {self.line}: " if self.line else ""
         return f"{self.kind}: {where}{self.text}"
+
+
+def first_of_each(findings: Sequence[Finding], shown: int) -> Iterator[str]:
+    """Yield the first findings of each kind as text, and of how many more it keeps silent."""
+    numbers: Counter[Kind] = Counter()
+    for finding in findings:
+        numbers[finding.kind] += 1
+        if numbers[finding.kind] <= shown:
+            yield str(finding)
+    for kind, number in numbers.items():
+        if number > shown:
+            yield f"{kind}: and {number - shown} more"

@@ -43,12 +43,12 @@ def judge(source: Iterable[bytes]) -> Verdict:
     """
     history = read_history(source)
     asked = AllAsked(history)
-    log = log_of(history, asked)
+    log = log_of(history)
     asked.find(log.places)
     held = Losses(history.faults, history.nodes)
     # A master shows all that it holds durably; a secondary may learn anew what it may show.
     shown = Losses(history.faults, history.nodes, powered=history.nodes[1:])
-    sights = Sights(history, log, asked)
+    sights = Sights(history, log, asked, forgot=held.wiped_at(history.nodes[0]))
 
     def findings() -> Iterator[Finding]:
         yield from judge_appends(history, log, asked, held)

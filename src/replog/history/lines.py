@@ -13,11 +13,14 @@ lines share, from any zero. An operation is one line, written once it ended or w
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
 import msgspec
+from msgspec import Meta
 
 FORMAT = 1
+
+Id = Annotated[int, Meta(ge=1)]
 
 
 class Nodes(msgspec.Struct, tag_field="op", tag="nodes", forbid_unknown_fields=True):
@@ -27,7 +30,7 @@ class Nodes(msgspec.Struct, tag_field="op", tag="nodes", forbid_unknown_fields=T
     format: int = FORMAT
 
 
-class Append(msgspec.Struct, tag_field="op", tag="append", forbid_unknown_fields=True):
+class Append(msgspec.Struct, tag_field="op", tag="append", forbid_unknown_fields=True, gc=False):
     """One append of one message or more. No two appends share a message, but retries of a key.
 
     Attributes:
@@ -43,15 +46,15 @@ class Append(msgspec.Struct, tag_field="op", tag="append", forbid_unknown_fields
     client: int
     invoked: float
     outcome: Literal["ok", "pending", "refused", "unknown"]
-    messages: list[str]
-    w: int
+    messages: Annotated[list[str], Meta(min_length=1)]
+    w: Id
     returned: float | None = None
     key: str | None = None
-    first_id: int | None = None
+    first_id: Id | None = None
     given_up: float | None = None
 
 
-class Read(msgspec.Struct, tag_field="op", tag="read", forbid_unknown_fields=True):
+class Read(msgspec.Struct, tag_field="op", tag="read", forbid_unknown_fields=True, gc=False):
     """One read of a stretch of the log at one node, up to all that the node showed.
 
     Attributes:
@@ -69,9 +72,9 @@ class Read(msgspec.Struct, tag_field="op", tag="read", forbid_unknown_fields=Tru
     node: str
     outcome: Literal["ok", "refused", "unknown"]
     returned: float | None = None
-    first: int = 1
+    first: Id = 1
     messages: list[str] | None = None
-    last: int | None = None
+    last: Annotated[int, Meta(ge=0)] | None = None
     sha256: str | None = None
     ids: list[int] | None = None
     has_master: bool = True
@@ -105,7 +108,7 @@ class Disk(msgspec.Struct, tag_field="op", tag="disk", forbid_unknown_fields=Tru
     snapshot: str
     node: str
     messages: list[str] | None = None
-    last: int | None = None
+    last: Annotated[int, Meta(ge=0)] | None = None
     sha256: str | None = None
 
 

@@ -10,7 +10,6 @@ from hashlib import sha256
 
 import msgspec
 
-from replog.history.asked import AllAsked
 from replog.history.lines import Disk, Read
 from replog.history.reading import History
 
@@ -82,7 +81,7 @@ class Log:
         return found
 
 
-def log_of(history: History, asked: AllAsked) -> Log:
+def log_of(history: History) -> Log:
     """Return the log that a history shows.
 
     The fullest disk of the snapshot "end" is the log, the master's where several are. Without
@@ -106,10 +105,11 @@ def log_of(history: History, asked: AllAsked) -> Log:
             first = sight.first if isinstance(sight, Read) else 1
             _fill(found, first, sight.messages or ())
     seen = set(found)
-    for one, append in asked.answers():
-        if append.first_id is not None and seen.isdisjoint(one.messages):
-            _fill(found, append.first_id, one.messages)
-            seen.update(one.messages)
+    for append in history.appends:
+        told = append.first_id
+        if told is not None and seen.isdisjoint(append.messages):
+            _fill(found, told, append.messages)
+            seen.update(append.messages)
     for disk in history.disks:
         _fill(found, 1, (disk.messages or ())[: len(found)])
     hashed = [disk.last for disk in history.disks if disk.snapshot == END and disk.last is not None]

@@ -27,6 +27,7 @@ class Losses:
     ) -> None:
         self._times: dict[str, list[float]] = {node: [] for node in nodes}
         self._since: dict[str, list[float]] = {node: [-inf] for node in nodes}
+        self._wiped: dict[str, float] = {}
         is_rotten = dict.fromkeys(nodes, False)
         for fault in sorted(faults, key=lambda fault: fault.at):
             for node in nodes if fault.node is None else (fault.node,):
@@ -36,12 +37,21 @@ class Losses:
                     since, is_rotten[node] = fault.at, False
                 elif fault.what == "wiped":
                     since, is_rotten[node] = fault.at, False  # the new disk holds no rot
+                    self._wiped[node] = fault.at
                 elif fault.what == "lost-power" and node in powered and not is_rotten[node]:
                     since = fault.at
                 else:
                     continue
                 self._times[node].append(fault.at)
                 self._since[node].append(since)
+
+    def has(self, node: str) -> bool:
+        """Whether anything was ever taken away from `node`."""
+        return bool(self._times[node])
+
+    def wiped_at(self, node: str) -> float:
+        """Return when `node` lost its disk last; minus infinity if it never did."""
+        return self._wiped.get(node, -inf)
 
     def since(self, node: str, at: float) -> float:
         """Return the moment before which nothing counts any more of `node`, as it is at `at`.

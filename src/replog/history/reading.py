@@ -6,7 +6,7 @@ need not doubt it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 
 import msgspec
@@ -58,28 +58,20 @@ def read_history(source: Iterable[bytes]) -> History:
         for data in source:
             lines.append(decode(data))
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise HistoryError(f"line {len(lines) + 1}: {_reason(data, error)}") from None
-    if not lines:
-        raise HistoryError('the history is empty: its first line is {"op":"nodes", …}')
-    known: frozenset[str] = frozenset()
-    for number, line in enumerate(lines, 1):
-        fault = _fault_of(line, known) if number > 1 else _fault_of_first(line)
-        if fault is not None:
-            raise HistoryError(f"line {number}: {fault}")
-        if type(line) is Nodes:
-            known = frozenset(line.nodes)
-    return History(lines)
-
-
-def _reason(data: bytes, error: Exception) -> str:
-    if not data.strip():
-        return "is empty; a history has one JSON object a line"
-    return str(error)
+        reason = str(error) if data.strip() else "is empty; a history has one JSON object a line"
+        raise HistoryError(f"line {len(lines) + 1}: {reason}") from None
+    fault = _fault_of_first(lines[0]) if lines else "is missing; it names the nodes"
+    if fault is not None:
+        raise HistoryError(f"line 1: {fault}")
+    history = History(lines)
+    for line, fault in _faults(history, lines):
+        raise HistoryError(f"line {history.number(line)}: {fault}")
+    return history
 
 
 def _fault_of_first(line: Line) -> str | None:
     if type(line) is not Nodes:
-        return 'the first line of a history is {"op":"nodes","nodes":["URL", …]}'
+        return 'a history begins with {"op":"nodes","format":1,"nodes":["URL", …]}'
     if line.format != FORMAT:
         return f"the history has format {line.format}; this version knows {FORMAT}"
     if not line.nodes or len(set(line.nodes)) != len(line.nodes):
@@ -87,65 +79,48 @@ def _fault_of_first(line: Line) -> str | None:
     return None
 
 
-def _fault_of(line: Line, known: frozenset[str]) -> str | None:
-    """Return what is wrong with a line behind the first, or None."""
-    match line:
-        case Append():
-            return _fault_of_append(line)
-        case Read():
-            return _fault_of_read(line, known)
-        case Disk():
-            if line.messages is None and (line.sha256 is None or line.last is None):
-                return "a disk has messages, or sha256 and last"
-            return _fault_of_stretch(line.node, line.last, 1, line.messages, known)
-        case Fault():
-            if line.node is not None and line.node not in known:
-                return f"node {line.node} is not in the first line"
-            return None
-        case Nodes():
-            return "only the first line names the nodes"
+def _faults(history: History, lines: Sequence[Line]) -> Iterator[tuple[Line, str]]:
+    """Yield lines that contradict themselves or the first one, and why."""
+    known = frozenset(history.nodes)
+    for append in history.appends:
+        returned = append.returned
+        if append.outcome in {"ok", "pending"} and append.first_id is None:
+            yield append, f'an append with outcome "{append.outcome}" has first_id'
+        elif returned is None and append.outcome != "unknown":
+            yield append, f'an append with outcome "{append.outcome}" has returned'
+        elif returned is not None and returned < append.invoked:
+            yield append, f"it returned at {returned}, and was invoked at {append.invoked}"
+        elif len(append.messages) > 1 and len(set(append.messages)) < len(append.messages):
+            yield append, "the messages of an append differ from each other"
+    for read in history.reads:
+        returned = read.returned
+        if read.outcome == "ok" and returned is None:
+            yield read, 'a read with outcome "ok" has returned'
+        elif returned is not None and returned < read.invoked:
+            yield read, f"it returned at {returned}, and was invoked at {read.invoked}"
+        elif (fault := _fault_of_sight(read, read.first, known)) is not None:
+            yield read, fault
+    for disk in history.disks:
+        if (fault := _fault_of_sight(disk, 1, known)) is not None:
+            yield disk, fault
+    for one in history.faults:
+        if one.node is not None and one.node not in known:
+            yield one, f"node {one.node} is not in the first line"
+    for line in lines[1:]:
+        if type(line) is Nodes:
+            yield line, "only the first line names the nodes"
 
 
-def _fault_of_append(append: Append) -> str | None:
-    if not append.messages:
-        return "an append has a message or more"
-    if len(append.messages) > 1 and len(set(append.messages)) != len(append.messages):
-        return "the messages of an append differ from each other"
-    if append.w < 1:
-        return f"w is 1 or more, got {append.w}"
-    if append.first_id is not None and append.first_id < 1:
-        return f"first_id is 1 or more, got {append.first_id}"
-    if append.outcome in {"ok", "pending"} and append.first_id is None:
-        return f'an append with outcome "{append.outcome}" has first_id'
-    if append.returned is None:
-        return None if append.outcome == "unknown" else f'"{append.outcome}" has returned'
-    return _fault_of_times(append.invoked, append.returned)
-
-
-def _fault_of_read(read: Read, known: frozenset[str]) -> str | None:
-    if read.outcome == "ok":
-        if read.returned is None:
-            return '"ok" has returned'
-        if read.messages is None and (read.sha256 is None or read.last is None):
-            return "a read has messages, or sha256 and last"
-    if read.first < 1:
-        return f"first is 1 or more, got {read.first}"
-    if read.returned is not None and (fault := _fault_of_times(read.invoked, read.returned)):
-        return fault
-    return _fault_of_stretch(read.node, read.last, read.first, read.messages, known)
-
-
-def _fault_of_stretch(
-    node: str, last: int | None, first: int, messages: Sequence[str] | None, known: frozenset[str]
-) -> str | None:
-    if node not in known:
-        return f"node {node} is not in the first line"
-    if last is not None and last < first - 1:
-        return f"last is {first - 1} or more, got {last}"
-    if last is not None and messages is not None and last != first - 1 + len(messages):
-        return f"last is {last}, and the messages end at {first - 1 + len(messages)}"
+def _fault_of_sight(sight: Disk | Read, first: int, known: frozenset[str]) -> str | None:
+    last, messages = sight.last, sight.messages
+    if sight.node not in known:
+        return f"node {sight.node} is not in the first line"
+    if messages is None:
+        is_needed = isinstance(sight, Disk) or sight.outcome == "ok"
+        if is_needed and (sight.sha256 is None or last is None):
+            return "it has messages, or sha256 and last"
+        if last is not None and last < first - 1:
+            return f"last is {first - 1} or more, got {last}"
+    elif sight.sha256 is not None or last not in {None, first - 1 + len(messages)}:
+        return "it has messages, or sha256 and last, not both"
     return None
-
-
-def _fault_of_times(invoked: float, returned: float) -> str | None:
-    return f"returned at {returned}, before {invoked}" if returned < invoked else None

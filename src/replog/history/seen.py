@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from itertools import accumulate
 from math import inf
 
-from replog.history.asked import AllAsked, Asked
+from replog.history.asked import AllAsked, Answer
 from replog.history.findings import Finding, Kind
-from replog.history.lines import Append, Disk, Read
+from replog.history.lines import Disk, Read
 from replog.history.log import Log
 from replog.history.losses import Losses
 from replog.history.reading import History, HistoryError
@@ -25,8 +25,9 @@ class Sights:
         held: for each disk, by identity, up to which id it holds the log; None is unknown.
     """
 
-    def __init__(self, history: History, log: Log, asked: AllAsked) -> None:
-        self._history, self._log, self._asked = history, log, asked
+    def __init__(self, history: History, log: Log, asked: AllAsked, *, forgot: float) -> None:
+        """`forgot` is when the master lost its disk last."""
+        self._history, self._log, self._asked, self._forgot = history, log, asked, forgot
         self.reads = [read for read in history.reads if read.outcome == "ok"]
         sights: list[Disk | Read] = [*self.reads, *history.disks]
         hashed = [sight for sight in sights if sight.messages is None]
@@ -54,19 +55,21 @@ class Sights:
     def judge_reads(self) -> Iterator[Finding]:
         """Yield what each read shows that the log does not have there, or not so early."""
         for read in self.reads:
-            finding = self._judge(read, read.first)
+            finding = self._judge(read)
             if finding is not None:
                 yield finding
                 continue
             last = last_of(read)
             assert read.returned is not None, read
-            if last >= read.first and self._asked_by[last] > read.returned:
+            if last < read.first or self._may_be_gone(read):
+                continue
+            if self._asked_by[last] > read.returned:
                 text = f"{read.node} showed id {last} or one before it before it was asked for"
                 yield Finding(Kind.PHANTOM, self._history.number(read), text)
 
     def judge_disk(self, disk: Disk) -> Finding | None:
         """Return what a disk holds that the log does not have there."""
-        return self._judge(disk, 1)
+        return self._judge(disk)
 
     def held(self, disk: Disk) -> int | None:
         """Return up to which id a disk holds the log; None where that cannot be told."""
@@ -75,40 +78,49 @@ class Sights:
         differs_at = self._log.differs_at(1, disk.messages)
         return len(disk.messages) if differs_at is None else differs_at - 1
 
-    def _judge(self, sight: Disk | Read, first: int) -> Finding | None:
-        number, node = self._history.number(sight), sight.node
-        ids = sight.ids if isinstance(sight, Read) else None
-        if ids is not None and ids != list(range(first, first + len(ids))):
-            return Finding(
-                Kind.NOT_A_PREFIX, number, f"{node} showed ids that are not dense: {ids}"
-            )
-        if sight.messages is None:
-            stretch = _stretch(sight)
-            if self._digests.get(stretch) == sight.sha256 or stretch[1] < stretch[0]:
-                return None
-            text = f"{node} had other entries than the log, or more, in ids {first} to {sight.last}"
-            return Finding(Kind.NOT_A_PREFIX, number, text)
-        place = self._log.differs_at(first, sight.messages)
-        if place is None:
-            return None
-        message = sight.messages[place - first]
-        return Finding(*self._explain(message, place, node, number))
+    def _judge(self, sight: Disk | Read) -> Finding | None:
+        """Return what a sight shows that the log does not have there.
 
-    def _explain(self, message: str, place: int, node: str, number: int) -> tuple[Kind, int, str]:
+        Of what was seen before the master lost its disk, only what cannot be otherwise is: it may
+        have been taken back (P3).
+        """
+        ids = sight.ids if isinstance(sight, Read) else None
+        found: tuple[Kind, str] | None = None
+        if ids is not None and ids != list(range(first_of(sight), first_of(sight) + len(ids))):
+            found = Kind.NOT_A_PREFIX, f"showed ids that are not dense: {ids}"
+        elif sight.messages is None:
+            if self._digests.get(_stretch(sight)) != sight.sha256 and not self._may_be_gone(sight):
+                text = f"had other entries than the log, or more, in ids {first_of(sight)} to "
+                found = Kind.NOT_A_PREFIX, f"{text}{sight.last}"
+        else:
+            place = self._log.differs_at(first_of(sight), sight.messages)
+            if place is not None:
+                found = self._explain(sight, sight.messages[place - first_of(sight)], place)
+        if found is None:
+            return None
+        kind, text = found
+        return Finding(kind, self._history.number(sight), f"{sight.node} {text}")
+
+    def _explain(self, sight: Disk | Read, message: str, place: int) -> tuple[Kind, str] | None:
         there = self._log.at(place)
         stands = f"{there!r} stands there" if there is not None else "the log ends before it"
+        text = f"had {message!r} as id {place}"
         if message not in self._asked.of:
-            return (
-                Kind.PHANTOM,
-                number,
-                f"{node} had {message!r} as id {place}: nobody asked for it",
-            )
+            return Kind.PHANTOM, f"{text}: nobody asked for it"
+        if self._may_be_gone(sight):
+            return None
         if message in self._log.places:
             proper = self._log.places[message]
-            text = f"{node} had {message!r} as id {place}: it stands at id {proper}, and {stands}"
-            return Kind.NOT_A_PREFIX, number, text
-        text = f"{node} had {message!r} as id {place}: it is gone, and {stands}"
-        return Kind.TAKEN_BACK, number, text
+            return Kind.NOT_A_PREFIX, f"{text}: it stands at id {proper}, and {stands}"
+        return Kind.TAKEN_BACK, f"{text}: it is gone, and {stands}"
+
+    def _may_be_gone(self, sight: Disk | Read) -> bool:
+        moment = sight.at if isinstance(sight, Disk) else sight.invoked
+        return moment <= self._forgot
+
+
+def first_of(sight: Disk | Read) -> int:
+    return sight.first if isinstance(sight, Read) else 1
 
 
 def last_of(sight: Disk | Read) -> int:
@@ -116,11 +128,11 @@ def last_of(sight: Disk | Read) -> int:
     if sight.messages is None:
         assert sight.last is not None, sight
         return sight.last
-    return (sight.first if isinstance(sight, Read) else 1) - 1 + len(sight.messages)
+    return first_of(sight) - 1 + len(sight.messages)
 
 
 def _stretch(sight: Disk | Read) -> tuple[int, int]:
-    return sight.first if isinstance(sight, Read) else 1, last_of(sight)
+    return first_of(sight), last_of(sight)
 
 
 def judge_freshness(
@@ -132,17 +144,13 @@ def judge_freshness(
         shown: since when a node can be held to what it showed.
         held: since when a node can be held to what it stored.
     """
-    answers = sorted(
-        ((append.returned, one, append) for one, append in asked.answers() if one.place),
-        key=lambda each: each[0] or 0.0,
-    )
+    answers = asked.answers
     ends = sorted(reads, key=lambda read: read.returned or 0.0)
     floors = {node: _Floors() for node in history.nodes}
     answered = ended = 0
     for read in sorted(reads, key=lambda read: read.invoked):
-        while answered < len(answers) and (answers[answered][0] or 0.0) < read.invoked:
-            _, one, append = answers[answered]
-            _note_answer(history, floors, held, one, append)
+        while answered < len(answers) and answers[answered].returned < read.invoked:
+            _note_answer(history, floors, held, answers[answered])
             answered += 1
         while ended < len(ends) and (ends[ended].returned or 0.0) < read.invoked:
             _note_read(floors, shown, ends[ended])
@@ -151,16 +159,16 @@ def judge_freshness(
         floor = floors[read.node]
         if not read.is_whole:
             continue
-        last, number = last_of(read), history.number(read)
+        last = last_of(read)
         if floor.shown > last and floor.shown_since == shown.since(read.node, read.returned):
             text = f"{read.node} showed up to id {last}, and up to {floor.shown} before"
-            yield Finding(Kind.WENT_BACKWARDS, number, text)
+            yield Finding(Kind.WENT_BACKWARDS, history.number(read), text)
         elif floor.answered > last and (
             (read.has_master or read.node == history.nodes[0])
             and floor.answered_since == held.since(read.node, read.returned)
         ):
             text = f"{read.node} showed up to id {last}; id {floor.answered} had been answered"
-            yield Finding(Kind.STALE, number, text)
+            yield Finding(Kind.STALE, history.number(read), text)
 
 
 class _Floors:
@@ -174,17 +182,16 @@ class _Floors:
 
 
 def _note_answer(
-    history: History, floors: dict[str, _Floors], held: Losses, one: Asked, append: Append
+    history: History, floors: dict[str, _Floors], held: Losses, answer: Answer
 ) -> None:
     """An answer at all nodes binds each of them to show the entry, any answer the master (P4)."""
-    assert append.returned is not None, append
-    counts_all = append.outcome == "ok" and append.w >= len(history.nodes)
-    for node in history.nodes if counts_all else history.nodes[:1]:
-        floor, since = floors[node], held.since(node, append.returned)
+    nodes = history.nodes
+    for node in nodes if answer.copies >= len(nodes) else nodes[:1]:
+        floor, since = floors[node], held.since(node, answer.returned)
         if since != floor.answered_since:
             floor.answered, floor.answered_since = 0, since
-        if append.invoked > since:
-            floor.answered = max(floor.answered, one.last)
+        if answer.invoked > since and answer.last > floor.answered:
+            floor.answered = answer.last
 
 
 def _note_read(floors: dict[str, _Floors], shown: Losses, read: Read) -> None:

@@ -5,8 +5,7 @@ PURE.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from math import inf
+from collections.abc import Callable, Iterator
 
 from replog.history.asked import AllAsked, Asked
 from replog.history.findings import Finding, Kind
@@ -24,10 +23,10 @@ def judge_appends(history: History, log: Log, asked: AllAsked, losses: Losses) -
     for one in asked.each:
         if len(one.messages) > 1 and one.place and not _is_whole(one, log):
             text = f"{_named(one)} was to be stored whole, and part of it stands at {one.place}"
-            yield Finding(Kind.TORN, number(one.attempts[0]), text)
-        elif one.is_stored:
+            yield Finding(Kind.TORN, number(one.first), text)
+        elif one.retries or one.first.first_id not in {one.place, None}:
             yield from _misplaced(one, log, history, losses)
-    yield from _out_of_order(asked, number)
+    yield from _out_of_order(asked, number, losses.wiped_at(history.nodes[0]))
 
 
 def _named(one: Asked) -> str:
@@ -47,7 +46,7 @@ def _doubles(log: Log, asked: AllAsked, number: Callable[[Append], int]) -> Iter
         yield Finding(Kind.DUPLICATE, line, text)
     by_key: dict[str, Asked] = {}
     for one in asked.each:
-        key = one.attempts[0].key
+        key = one.first.key
         if key is not None and one.place:
             other = by_key.setdefault(key, one)
             if other is not one:
@@ -71,15 +70,17 @@ def _misplaced(one: Asked, log: Log, history: History, losses: Losses) -> Iterat
     """Yield where an answer named an id at which the append does not stand."""
     for append in one.attempts:
         told = append.first_id
-        if told is None or told == one.place:
+        if told is None or told == one.place or _may_be_gone(append, history, losses):
             continue
         if one.place:
             text = f"{_named(one)} was answered as id {told}, and stands at id {one.place}"
             yield Finding(Kind.INCONSISTENT_ID, history.number(append), text)
+        elif append.outcome == "unknown":
+            continue  # it was to stand there, and nobody knows that it does
         elif not log.is_final:
             text = f"{_named(one)} was answered as id {told}, where {log.at(told)!r} stands"
             yield Finding(Kind.INCONSISTENT_ID, history.number(append), text)
-        elif not _may_be_gone(append, history, losses):
+        else:
             there = log.at(told)
             where = (
                 f"{there!r} stands there" if there is not None else f"the log ends at {len(log)}"
@@ -90,24 +91,26 @@ def _misplaced(one: Asked, log: Log, history: History, losses: Losses) -> Iterat
 
 def _may_be_gone(append: Append, history: History, losses: Losses) -> bool:
     """Whether every node that the answer may have counted lost its disk since (P3)."""
-    spared = [node for node in history.nodes if losses.since(node, inf) < append.invoked]
+    spared = [node for node in history.nodes if losses.wiped_at(node) < append.invoked]
     copies = append.w if append.outcome == "ok" else 1
     return history.nodes[0] not in spared and len(history.nodes) - len(spared) >= copies
 
 
-def _out_of_order(asked: AllAsked, number: Callable[[Append], int]) -> Iterator[Finding]:
-    """Yield what was asked for when something behind it in the log had been answered already."""
-    placed: Sequence[Asked] = sorted(
-        (one for one in asked.each if one.place), key=lambda one: -one.place
-    )
-    earliest = placed[0] if placed else None
+def _out_of_order(
+    asked: AllAsked, number: Callable[[Append], int], forgot: float
+) -> Iterator[Finding]:
+    """Yield what was asked for when something behind it in the log had been answered already.
+
+    What was answered before the master lost its disk, at `forgot`, may have been stored anew.
+    """
+    placed = sorted((one for one in asked.each if one.place), key=lambda one: -one.place)
+    earliest: Asked | None = None
     for one in placed:
-        assert earliest is not None
-        if earliest.answered < one.invoked:
+        if earliest is not None and earliest.answered < one.invoked:
             text = (
                 f"{_named(one)} was asked for when {_named(earliest)} had been answered, "
                 f"and stands before it, at id {one.place}, not behind {earliest.place}"
             )
-            yield Finding(Kind.OUT_OF_ORDER, number(one.attempts[0]), text)
-        if one.answered < earliest.answered:
+            yield Finding(Kind.OUT_OF_ORDER, number(one.first), text)
+        if one.answered > forgot and (earliest is None or one.answered < earliest.answered):
             earliest = one
