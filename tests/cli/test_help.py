@@ -18,7 +18,7 @@ from tests.support.cluster import clean_environment
 
 COMMANDS = [
     "serve", "up", "append", "get", "tail", "acks", "status", "top", "doctor", "cheat", "bench",
-    "verify", "restore", "completion",
+    "verify", "check", "restore", "completion",
 ]  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from replog.cli.acks import acks
 from replog.cli.append import append
 from replog.cli.bench import bench
 from replog.cli.cheat import cheat
+from replog.cli.check import check
 from replog.cli.completion import completion
 from replog.cli.doctor import doctor
 from replog.cli.get import get
@@ -74,6 +75,7 @@ def about(
     replog doctor                                 what is wrong, and what to do
     replog cheat                                  the same with curl
     replog verify replog-data/*                   every hash, and that the copies are identical
+    replog check run.jsonl                        a recorded run: was any promise broken?
 
     \b
     Exit codes: 0 ok, 1 the environment (port, disk, configuration, node), 2 usage, 3 not found,
@@ -139,6 +141,7 @@ app.command()(_guarded(doctor, is_server=False))
 app.command()(_guarded(cheat, is_server=False))
 app.command()(_guarded(bench, is_server=False))
 app.command()(_guarded(verify, is_server=False))
+app.command()(_guarded(check, is_server=False))
 app.command()(_guarded(restore, is_server=False))
 app.command()(_guarded(completion, is_server=False))
 
