@@ -84,13 +84,18 @@ class Recording:
 
 
 class RecordingClient:
-    """One client, on one thread: one operation at a time, each written down as it ends."""
+    """One client, on one thread: one operation at a time, each written down as it ends.
+
+    Attributes:
+        was_connected: a node took the connection of the last operation.
+    """
 
     def __init__(self, recording: Recording, number: int, *, timeout_s: float = 10.0) -> None:
         self.recording = recording
         self.number = number
         self._timeout_s = timeout_s
         self._connections: dict[str, http.client.HTTPConnection] = {}
+        self.was_connected = False
         self._is_cut_off = False
 
     def append(
@@ -162,11 +167,11 @@ class RecordingClient:
             host = node.removeprefix("http://")
             connection = http.client.HTTPConnection(host, timeout=self._timeout_s)
             self._connections[node] = connection
-        self._is_cut_off = False
+        self.was_connected = self._is_cut_off = False
         try:
             if connection.sock is None:
                 connection.connect()
-            self._is_cut_off = True
+            self.was_connected = self._is_cut_off = True
             connection.sock.settimeout(self._timeout_s if give_up_s is None else give_up_s)
             connection.request(method, path, body, dict(headers))
             response = connection.getresponse()

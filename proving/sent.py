@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import http.client
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import count
 from select import select
 from typing import Self
@@ -35,7 +36,8 @@ class Sent:
         host = recording.nodes[0].removeprefix("http://")
         self._connection = http.client.HTTPConnection(host, timeout=timeout_s)
         post = Post.of(messages, w=w, key=key, timeout=None)
-        self._connection.request("POST", post.path, post.body, dict(post.headers))
+        with suppress(OSError):  # then there is no answer
+            self._connection.request("POST", post.path, post.body, dict(post.headers))
 
     @classmethod
     def each(cls, recording: Recording, messages: Sequence[str], *, w: int) -> list[Self]:
@@ -43,16 +45,24 @@ class Sent:
         return [cls(recording, [message], w=w) for message in messages]
 
     @property
+    def was_connected(self) -> bool:
+        return self._connection.sock is not None
+
+    @property
     def is_answered(self) -> bool:
         """Whether something came: an answer, or the end of the connection."""
-        return bool(select([self._connection.sock], [], [], 0)[0])
+        return not self.was_connected or bool(select([self._connection.sock], [], [], 0)[0])
 
     def answer(self) -> Append:
         """Wait for the answer, and return the line that was written."""
+        if not self.was_connected:
+            return self.hang_up()
         try:
             response = self._connection.getresponse()
             data = response.read()
-        except (OSError, http.client.HTTPException):
+        except (OSError, http.client.HTTPException) as error:
+            if isinstance(error, TimeoutError):
+                self._recording.count("no answer in time")
             return self.hang_up()
         headers = {name.lower(): value for name, value in response.getheaders()}
         answered(self._recording, self._line, response.status, data, headers)

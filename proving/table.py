@@ -9,6 +9,7 @@ from proving.harness import Harness
 from proving.harnesses import (
     bad_input,
     kill_storms,
+    retries,
     rolling_restarts,
     simulator,
     syscalls,
@@ -19,6 +20,7 @@ HARNESSES: tuple[Harness, ...] = (
     *syscalls.HARNESSES,
     *kill_storms.HARNESSES,
     *rolling_restarts.HARNESSES,
+    *retries.HARNESSES,
     *bad_input.HARNESSES,
 )
 
