@@ -40,6 +40,10 @@ def _lacks_docker() -> str | None:
     return None if done.returncode == 0 else "needs a running Docker engine"
 
 
+def _lacks_proc() -> str | None:
+    return None if sys.platform == "linux" else "needs /proc, which Linux has"
+
+
 def program(name: str, package: str) -> Need:
     """Return the need of a program that Debian has in `package`."""
     reason = f"needs {name} (apt-get install {package})"
@@ -48,6 +52,7 @@ def program(name: str, package: str) -> Need:
 
 ROOT = Need("root", _lacks_root)
 LOOP_MOUNTS = Need("loop mounts", _lacks_loop_mounts)
+PROC = Need("/proc", _lacks_proc)
 DOCKER = Need("Docker", _lacks_docker)
 STRACE = program("strace", "strace")
 

@@ -12,6 +12,7 @@ from proving.harnesses import (
     retries,
     rolling_restarts,
     simulator,
+    soak,
     syscalls,
 )
 
@@ -22,6 +23,7 @@ HARNESSES: tuple[Harness, ...] = (
     *rolling_restarts.HARNESSES,
     *retries.HARNESSES,
     *bad_input.HARNESSES,
+    *soak.HARNESSES,
 )
 
 HARNESS_BY_NAME = {harness.name: harness for harness in HARNESSES}
