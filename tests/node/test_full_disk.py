@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 
 from replog.core.effects import RefusalReason, Refused
+from replog.core.errors import StorageError
+from replog.node.directory import open_directory
+from replog.node.views import Role
 from tests.support.faulty_disk import FaultyFilesystem
 from tests.support.nodes import Nodes, until
 
@@ -95,6 +98,47 @@ def test_a_full_disk_keeps_no_epoch_and_ends_no_node(tmp_path: Path) -> None:
             assert (await master.stored("two")).acks == 2
 
     asyncio.run(story())
+
+
+def test_a_master_that_cannot_store_its_epoch_says_so_to_who_appends_and_goes_on_by_itself(
+    tmp_path: Path,
+) -> None:
+    """Until it has an epoch it stores nothing: nobody waits for that, whatever the timeout."""
+
+    async def story() -> None:
+        disk = FaultyFilesystem()
+        async with Nodes(tmp_path) as nodes:
+            master = await nodes.master(filesystem=disk)
+            await master.stored("one")
+            await nodes.stop("master")
+            disk.refuses = ("node.json",)
+            master = await nodes.master(filesystem=disk)
+            async with asyncio.timeout(5.0):
+                outcomes = [await master.append("two")]
+                outcomes.append(await master.node.append((b'"two"',), keys=("k",)))
+            reasons = [RefusalReason.DISK_FULL, RefusalReason.NOT_READY]
+            for outcome, reason in zip(outcomes, reasons, strict=True):
+                assert isinstance(outcome, Refused)
+                assert outcome.reason is reason
+                assert "epoch was not stored" in outcome.detail
+                assert os.strerror(errno.ENOSPC) in outcome.detail
+            assert await master.ids() == [1]
+            assert master.node.health().status == "disk-full"
+            assert "epoch was not stored" in master.node.readiness()[0]
+            disk.refuses = ()
+            await master.ready()
+            assert (await master.stored("two")).first_id == 2
+
+    asyncio.run(story())
+
+
+def test_a_node_that_begins_on_a_full_disk_ends_with_a_line_that_says_so(tmp_path: Path) -> None:
+    disk = FaultyFilesystem()
+    disk.refuses = ("node.json",)
+    with pytest.raises(StorageError, match=r"cannot be opened: .*No space left.*; free some"):
+        open_directory(disk, str(tmp_path / "new"), role=Role.MASTER, take_over=False)
+    disk.refuses = ()
+    open_directory(disk, str(tmp_path / "new"), role=Role.MASTER, take_over=False).close()
 
 
 def test_a_stop_does_not_wait_for_space(tmp_path: Path) -> None:

@@ -39,6 +39,7 @@ from replog.core.events import (
     PersistFailed,
     PersistRefused,
     RepairFailed,
+    StoreDelayed,
     Written,
 )
 from replog.node.directory import DataDirectory
@@ -178,6 +179,8 @@ class SimWriter:
 
     def _do_store(self, effect: StoreEffect) -> Job:
         while not self._has_room(partial(self._store, effect)):
+            if isinstance(effect, StoreEpoch | StoreLogId):
+                self._node.deliver(StoreDelayed("no space"))
             yield seconds(1.0)
         if isinstance(effect, StoreEpoch):
             yield self._world.event_time()
@@ -198,6 +201,7 @@ class SimWriter:
 
     def _do_cut(self, effect: CutLog) -> Job:
         while not self._has_room(lambda: self._directory.log.cut(effect.to)):
+            self._node.deliver(StoreDelayed("no space"))
             yield seconds(1.0)
         self._world.cut(self._node)
         yield self._world.event_time()

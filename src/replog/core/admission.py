@@ -137,14 +137,14 @@ class Admission:
             text = f"read-only: {why}" if why else "appends are taken again"
             out.append(Say(Level.WARNING, text))
 
-    def disk_was_full(self, reason: str) -> Refused:
+    def disk_was_full(self, reason: str, *, what: str = "the batch") -> Refused:
         """Refuse appends for a moment; the next one after it tries the disk again.
 
         `reason` says what the disk did: a full one is not the only one that takes nothing.
         """
-        self._disk_full = f"the batch was not stored: {reason}"
+        self._disk_full = f"{what} was not stored: {reason}"
         self._disk_full_until = Tick(self._facts.now + DISK_FULL_PAUSE)
         return Refused(RefusalReason.DISK_FULL, self._disk_full)
 
-    def disk_took_a_batch(self) -> None:
+    def disk_took_it(self) -> None:
         self._disk_full = ""

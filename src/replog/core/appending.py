@@ -27,7 +27,7 @@ from replog.core.events import (
 )
 from replog.core.facts import MasterFacts
 from replog.core.keys import KeyWindow, first_found
-from replog.core.refusals import moved_on, reused, unread
+from replog.core.refusals import moved_on, reused, unread, unserved
 from replog.core.reign import Phase, Reign
 from replog.core.replicas import Replicas
 from replog.core.waiters import QueuedAppend, WaitingAppend
@@ -172,10 +172,13 @@ class Appending:
     def _answer_or_load(self, out: list[Effect]) -> None:
         """Refuse who waits for the keys where they cannot be had: nobody waits for a repair."""
         refused = self._admission.blocked()
-        if refused is None or refused.reason in _READABLE or self._window.is_loading:
+        is_readable = refused is None or refused.reason in _READABLE
+        if refused is not None and is_readable and self._reign.phase is not Phase.SERVING:
+            self._refuse_unloaded(unserved(refused), out)
+        elif refused is None or is_readable or self._window.is_loading:
             self._maybe_load(out)
-            return
-        self._refuse_unloaded(refused, out)
+        else:
+            self._refuse_unloaded(refused, out)
 
     def _refuse_unloaded(self, refused: Refused, out: list[Effect]) -> None:
         waiting, self._unloaded = self._unloaded, {}

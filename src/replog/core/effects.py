@@ -202,6 +202,7 @@ class RefusalReason(StrEnum):
     LOG_FOUND_ELSEWHERE = "log-found-elsewhere"
     DAMAGED = "damaged"
     OVERLOADED = "overloaded"
+    NOT_READY = "not-ready"
     STOPPING = "stopping"
 
 

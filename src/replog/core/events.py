@@ -70,6 +70,15 @@ class EpochStored(msgspec.Struct, frozen=True, gc=False):
     epoch: Epoch
 
 
+class StoreDelayed(msgspec.Struct, frozen=True, gc=False):
+    """A `StoreEpoch`, `StoreLogId` or `CutLog` found no space, and left nothing behind.
+
+    It is tried again about once a second, and what was ordered after it waits for it.
+    """
+
+    reason: str
+
+
 class CutDone(msgspec.Struct, frozen=True, gc=False):
     """The log ends at `head` now; what was beyond it is in quarantine, durably (R14)."""
 
@@ -274,6 +283,7 @@ Event = (
     | PersistRefused
     | PersistFailed
     | EpochStored
+    | StoreDelayed
     | CutDone
     | LookedUp
     | DamageFound

@@ -45,6 +45,7 @@ from replog.core.events import (
     RepairFailed,
     RequestAbandoned,
     StopRequested,
+    StoreDelayed,
     Ticked,
     Written,
 )
@@ -235,7 +236,11 @@ class Master:
                     self.replicas.looked_up(peer, event, out)
                     self.leadership.proof_moved(peer, out)
                     self.appending.answers.met(out)
+            case StoreDelayed():
+                # Nothing can be appended before: who waits for that is told why.
+                self.admission.disk_was_full(event.reason, what="this master's epoch")
             case EpochStored():
+                self.admission.disk_took_it()
                 self.leadership.epoch_opened(event.epoch, out)
             case DamageFound():
                 self.leadership.damage_found(event.damage, out)
@@ -304,7 +309,7 @@ class Master:
         facts = self.facts
         facts.is_persisting = False
         facts.written = facts.durable = head
-        self.admission.disk_took_a_batch()
+        self.admission.disk_took_it()
         self._show(out)
         if self.leadership.adopted(out):
             self.appending.adopted(out)

@@ -26,6 +26,19 @@ def unread(problem: str) -> Refused:
     return Refused(RefusalReason.DAMAGED, "damage hides whether the key is stored; try again")
 
 
+def unserved(refused: Refused) -> Refused:
+    """Return that a master which does not serve yet cannot know whether a key is stored.
+
+    What its secondaries hold beyond its own log joins that first (R8): "not stored" might
+    turn out to be untrue.
+    """
+    detail = (
+        f"{refused.detail}; until then it is not known whether the key is stored, and nothing "
+        f"was stored now: send it again under the same key"
+    )
+    return Refused(RefusalReason.NOT_READY, detail)
+
+
 def reused(entry_id: EntryId, queued: QueuedAppend) -> Refused:
     """Return that an append has a key which stands for something else."""
     several = len(queued.messages) > 1

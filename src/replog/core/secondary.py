@@ -39,6 +39,7 @@ from replog.core.events import (
     RepairFailed,
     RequestAbandoned,
     StopRequested,
+    StoreDelayed,
     Ticked,
     Written,
 )
@@ -170,7 +171,10 @@ class Secondary:
             case ReceivedBad():
                 if self._joining.is_open(event.link):
                     self._joining.close(event.link, event.reason, out)
+            case StoreDelayed():
+                self.is_disk_full = True  # the shell said so
             case EpochStored():
+                self.is_disk_full = False
                 self._joining.epoch_stored(event.epoch, out)
             case PersistRefused():
                 is_same_stream = facts.phase is LinkPhase.STREAMING
@@ -182,6 +186,7 @@ class Secondary:
             case LookedUp():
                 self._looked_up(event, out)
             case CutDone():
+                self.is_disk_full = False
                 self.reading.clip(event.head.last_id)
                 self._joining.cut_done(event.head, out)
             case DamageFound():

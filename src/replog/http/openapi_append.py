@@ -45,6 +45,7 @@ _RESPONSES = responses(
     "log-found-elsewhere",
     "damaged",
     "overloaded",
+    "not-ready",
     "stopping",
     "disk-full",
 )

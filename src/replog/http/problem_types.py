@@ -291,10 +291,11 @@ _TYPES = (
         retry_after_s=2,
     ),
     ProblemType(
-        "not-ready",
+        RefusalReason.NOT_READY.value,
         503,
         "The node is not ready",
-        "The node runs, and does not serve in full. The member `reasons` says why.",
+        "The node runs, and does not serve in full. The member `reasons`, or else the detail, "
+        "says why. Nothing of this request was stored.",
         "Wait, or do what the reasons say. GET /livez says whether the process itself is well.",
         is_retryable=True,
         retry_after_s=1,

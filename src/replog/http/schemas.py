@@ -35,6 +35,7 @@ _ABOUT_ONE_REQUEST = {
     RefusalReason.KEY_REUSED,
     RefusalReason.TOO_LARGE,
     RefusalReason.OVERLOADED,
+    RefusalReason.NOT_READY,
 }
 
 MASTER_STATUSES = (
@@ -44,7 +45,7 @@ MASTER_STATUSES = (
 )
 """`status` of a master."""
 
-SECONDARY_STATUSES = ("ok", NO_MASTER, DAMAGED, STOPPING)
+SECONDARY_STATUSES = ("ok", NO_MASTER, DAMAGED, RefusalReason.DISK_FULL.value, STOPPING)
 
 
 # --- the nodes -----------------------------------------------------------------------------

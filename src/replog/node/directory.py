@@ -17,6 +17,7 @@ from replog.node.views import Role
 from replog.storage.filesystem import File, Filesystem
 from replog.storage.log import SEGMENT_BYTES_MAX, Log
 from replog.storage.node_state import NodeState, load_node_state, store_node_state
+from replog.storage.syncing import refused_by_disk
 
 LOCK_NAME: Final = "lock"
 STATE_NAME: Final = "node.json"
@@ -132,6 +133,9 @@ def open_directory(
         if opened != state:
             state = opened
             store_state(filesystem, path, state)
+    except OSError as error:
+        lock.close()
+        raise refused_by_disk(error, f"the data directory {path} cannot be opened") from error
     except BaseException:
         lock.close()
         raise

@@ -46,6 +46,7 @@ from replog.core.events import (
     PersistFailed,
     PersistRefused,
     RepairFailed,
+    StoreDelayed,
     Written,
 )
 from replog.node.directory import DataDirectory
@@ -284,13 +285,18 @@ class Writer:
         said = False
         while True:
             try:
-                return self._change(job)
+                events = self._change(job)
             except (OSError, StorageError) as error:
                 if not is_full(error):
                     raise
                 if not said:
                     _log.error("the disk is full: %s; trying on", error)
                     said = True
+                self._tell(StoreDelayed(f"{error}. Free some space: the node goes on by itself"))
+            else:
+                if said:
+                    _log.warning("the disk took what had waited for space")
+                return events
             if self._is_stopping.wait(FULL_DISK_AGAIN_AFTER_S):
                 self._has_given_up = True
                 return ()
