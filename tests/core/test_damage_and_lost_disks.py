@@ -25,6 +25,7 @@ from replog.core.events import (
     AppendRequested,
     BatchesSent,
     CutDone,
+    CutRefused,
     DamageFound,
     DamageRepaired,
     DialFailed,
@@ -178,6 +179,20 @@ def test_a_secondary_whose_end_is_damaged_moves_it_away_and_is_streamed_to() -> 
     assert CutLog(head(12)) in effects
     assert not sent(effects)
     assert sent(secondary.step(CutDone(head(12)))) == [Report(head(12), EntryId(12))]
+
+
+def test_damage_found_below_a_cut_that_is_under_way_is_reported_and_mended_first() -> None:
+    """A read found it while the cut was decided: there is no such batch end any more."""
+    secondary = a_welcomed_secondary()
+    end = Damage(head(12), None, "1.ndjson", 99, "a bit flipped", EntryId(24))
+    secondary.step(DamageFound(end))
+    assert CutLog(head(12)) in secondary.step(Received(LINK, StreamStart(head(12))))
+    below = damage(5, 6)
+    assert not sent(secondary.step(DamageFound(below))), "not before the disk has answered"
+    report = Report(head(4), EntryId(4), (below, end))
+    assert sent(secondary.step(CutRefused())) == [report]
+    effects = secondary.step(Received(LINK, StreamStart(head(4))))
+    assert sent(effects) == [Fetch(head(4), EntryId(6))]
 
 
 def test_a_secondary_moves_nothing_away_before_its_master_has_proven_the_rest() -> None:

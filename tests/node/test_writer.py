@@ -11,6 +11,8 @@ from replog.core.effects import CutLog, Persist, StoreLossSettled, StoreMembers
 from replog.core.entry import GENESIS, EntryId, Epoch, Head, LogId
 from replog.core.events import (
     CutDone,
+    CutRefused,
+    DamageFound,
     Event,
     Persisted,
     PersistFailed,
@@ -168,6 +170,27 @@ def test_a_cut_waits_for_space_and_is_made_then(tmp_path: Path) -> None:
         await until(lambda: bench.events[-1] == CutDone(bench.heads[0]), "there is space")
         assert await bench.writer.finish(lambda: None, within_s=5.0)
         assert not bench.failures
+
+    asyncio.run(story())
+
+
+def test_a_cut_to_what_turned_out_to_be_damaged_is_refused_and_the_node_goes_on(
+    tmp_path: Path,
+) -> None:
+    async def story() -> None:
+        bench = Bench(tmp_path)
+        log = bench.directory.log
+        [path] = (tmp_path / "segments").iterdir()
+        data = bytearray(path.read_bytes())
+        data[data.index(b'"2"')] ^= 1
+        path.write_bytes(data)
+        assert log.scrub_next()
+        bench.writer.submit(CutLog(bench.heads[1]))
+        expected = [*map(DamageFound, log.damage), CutRefused()]
+        await until(lambda: bench.events == expected, "the cut is refused")
+        assert await bench.writer.finish(lambda: None, within_s=5.0)
+        assert not bench.failures
+        assert log.head == bench.heads[0]
 
     asyncio.run(story())
 

@@ -31,6 +31,7 @@ from replog.core.errors import (
 )
 from replog.core.events import (
     CutDone,
+    CutRefused,
     DamageFound,
     DamageRepaired,
     EpochStored,
@@ -200,12 +201,21 @@ class SimWriter:
                 self._directory.store(is_loss_unsettled=False)
 
     def _do_cut(self, effect: CutLog) -> Job:
-        while not self._has_room(lambda: self._directory.log.cut(effect.to)):
-            self._node.deliver(StoreDelayed("no space"))
-            yield seconds(1.0)
-        self._world.cut(self._node)
+        told: Event = CutRefused()
+        try:
+            while not self._has_room(lambda: self._directory.log.cut(effect.to)):
+                self._node.deliver(StoreDelayed("no space"))
+                yield seconds(1.0)
+        except DamagedLogError:
+            self._world.count("cut refused for damage below it")
+        else:
+            self._world.cut(self._node)
+            told = CutDone(self._directory.log.head)
         yield self._world.event_time()
-        self._node.deliver(CutDone(self._directory.log.head))
+        if isinstance(told, CutRefused):
+            for damage in self._directory.log.damage:
+                self._node.deliver(DamageFound(damage))
+        self._node.deliver(told)
 
     def _has_room(self, change: Callable[[], object]) -> bool:
         """Make a change that a full disk refuses without a trace; False where it did."""

@@ -85,6 +85,10 @@ class CutDone(msgspec.Struct, frozen=True, gc=False):
     head: Head
 
 
+class CutRefused(msgspec.Struct, frozen=True, gc=False):
+    """Nothing was cut: what does not verify below hides where (`DamageFound` came before, R13)."""
+
+
 class LookedUp(msgspec.Struct, frozen=True, gc=False):
     """Answer to `LookUp`: which of the heads are batch ends of this node's log."""
 
@@ -285,6 +289,7 @@ Event = (
     | EpochStored
     | StoreDelayed
     | CutDone
+    | CutRefused
     | LookedUp
     | DamageFound
     | DamageRepaired

@@ -212,6 +212,11 @@ class Joining:
         self._facts.phase = LinkPhase.JOINING
         out.append(CutLog(to))
 
+    def cut_refused(self, out: list[Effect]) -> None:
+        """Damage was found below the cut meanwhile: report that, it is to be mended first."""
+        self._is_cutting = False
+        self.maybe_report(out)
+
     def cut_done(self, head: Head, out: list[Effect]) -> None:
         """The log ends at `head` now: report anew (R3, R14)."""
         facts = self._facts

@@ -21,6 +21,7 @@ from replog.core.effects import (
 from replog.core.entry import NO_ENTRY, TICK_S, EntryId, Epoch, Head, LogId, NodeId, Tick
 from replog.core.events import (
     CutDone,
+    CutRefused,
     DamageFound,
     DamageRepaired,
     DelayChanged,
@@ -189,6 +190,8 @@ class Secondary:
                 self.is_disk_full = False
                 self.reading.clip(event.head.last_id)
                 self._joining.cut_done(event.head, out)
+            case CutRefused():
+                self._joining.cut_refused(out)
             case DamageFound():
                 if facts.mending.found(event.damage, out):
                     # R13: what is damaged is not shown, and nobody waits for it.

@@ -38,6 +38,7 @@ from replog.core.errors import (
 )
 from replog.core.events import (
     CutDone,
+    CutRefused,
     DamageFound,
     DamageRepaired,
     EpochStored,
@@ -311,7 +312,10 @@ class Writer:
                 self._log.set_log_id(LogId(log_id))
                 return ()
             case CutLog(to):
-                report = self._log.cut(to)
+                try:
+                    report = self._log.cut(to)
+                except DamagedLogError:  # a read found it after the cut was decided
+                    return (*map(DamageFound, self._log.damage), CutRefused())
                 files = [moved.path for moved in report.quarantined]
                 _log.warning("%s: %s", report.reason, ", ".join(files), extra={"files": files})
                 return (CutDone(self._log.head),)

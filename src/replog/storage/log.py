@@ -263,6 +263,7 @@ class Log:
         anything may be cut is the core's to say.
 
         Raises:
+            DamagedLogError: there is damage below `to`; nothing was cut.
             StorageError: `to` is no batch end here, or the quarantine could not be written:
                 nothing was cut.
             SyncFailedError: the disk refused in the middle; the node must end.
@@ -275,6 +276,8 @@ class Log:
         with self._writer.failing(f"nothing was cut behind {to}"):
             plan = cutting.plan_cut(contents, to)
             if plan is None:
+                if self.damage and self.head.position < to.position:
+                    self._refuse_damage()
                 raise StorageError(f"the log does not hold the batch end {to}; nothing was cut")
             moved = cutting.copy_away(contents, plan)
         self._recent.clear()
