@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import shutil
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from replog.core.errors import (
     StorageError,
 )
 from replog.node.restore import RestoreError, RestoreProgress, restore
+from tests.support.faulty_disk import FaultyFilesystem
 from tests.support.nodes import Nodes, until
 
 
@@ -45,6 +48,22 @@ def test_a_secondarys_directory_becomes_a_masters_only_by_take_over(tmp_path: Pa
             old = await nodes.master("s2")
             await until(lambda: old.node.health().status == "superseded", "the old one knows")
             await new.stored("three")
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])
+def test_a_node_whose_identity_cannot_be_written_says_so(tmp_path: Path, error: int) -> None:
+    disk = FaultyFilesystem()
+    disk.refuses, disk.refusal = ("node.json",), error
+
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            expected = rf"node\.json cannot be written: .*{os.strerror(error)}"
+            with pytest.raises(StorageError, match=expected):
+                await nodes.master(filesystem=disk)
+            disk.refuses = ()
+            await (await nodes.master(filesystem=disk)).stored("one")
 
     asyncio.run(story())
 

@@ -49,7 +49,8 @@ class FaultyFilesystem(PosixFilesystem):
     """The real disk; segment files fail when the test says so.
 
     Attributes:
-        refuses: parts of paths of files for which there is no space.
+        refuses: parts of paths of files that cannot be made.
+        refusal: why: there is no space, if nothing else is said.
         opens_none: no segment can be opened for reading: the process has too many files open.
     """
 
@@ -59,6 +60,7 @@ class FaultyFilesystem(PosixFilesystem):
         self.fails_syncs = False
         self.failed_syncs = 0
         self.refuses: Sequence[str] = ()
+        self.refusal = errno.ENOSPC
         self.refused = 0
         self.opens_none = False
 
@@ -67,7 +69,7 @@ class FaultyFilesystem(PosixFilesystem):
     ) -> File:
         if create and any(part in path for part in self.refuses):
             self.refused += 1
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), path)
+            raise OSError(self.refusal, os.strerror(self.refusal), path)
         if self.opens_none and not writable and path.endswith(".ndjson"):
             self.refused += 1
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), path)

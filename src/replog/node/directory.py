@@ -53,7 +53,7 @@ class DataDirectory:
         members: tuple[str, ...] | None = None,
         is_loss_unsettled: bool | None = None,
     ) -> None:
-        """Change node.json durably; what is None stays as it is."""
+        """Change node.json durably; what is None stays as it is. Raises: as `store_state`."""
         state = self.state
         changed = replace(
             state,
@@ -146,22 +146,34 @@ def load_state(filesystem: Filesystem, path: str) -> NodeState | None:
     """Return what node.json in the directory `path` says; None where there is none yet.
 
     Raises:
-        StorageError: it is damaged, or there are segments of a log that it does not name.
+        StorageError: it is damaged, or cannot be read, or there are segments of a log that it
+            does not name.
     """
-    state = load_node_state(filesystem, _state_path(path))
-    if state is None or state.log_id is None:
-        segments = os.path.join(path, SEGMENTS_NAME)
-        if filesystem.exists(segments) and filesystem.list(segments):
-            raise StorageError(
-                f"{path} holds segments, but {STATE_NAME} names no log: it was lost, or a restore "
-                "did not finish; move the directory away and begin with an empty one"
-            )
+    segments = os.path.join(path, SEGMENTS_NAME)
+    try:
+        state = load_node_state(filesystem, _state_path(path))
+        holds_segments = filesystem.exists(segments) and bool(filesystem.list(segments))
+    except OSError as error:
+        raise refused_by_disk(error, f"{path} cannot be read") from error
+    if holds_segments and (state is None or state.log_id is None):
+        raise StorageError(
+            f"{path} holds segments, but {STATE_NAME} names no log: it was lost, or a restore "
+            "did not finish; move the directory away and begin with an empty one"
+        )
     return state
 
 
 def store_state(filesystem: Filesystem, path: str, state: NodeState) -> None:
-    """Replace node.json in the directory `path`, durably."""
-    store_node_state(filesystem, _state_path(path), state)
+    """Replace node.json in the directory `path`, durably.
+
+    Raises:
+        DiskFullError, StorageError: it holds what it held.
+        SyncFailedError: which content it holds is not known; the node must end.
+    """
+    try:
+        store_node_state(filesystem, _state_path(path), state)
+    except OSError as error:
+        raise refused_by_disk(error, f"{_state_path(path)} cannot be written") from error
 
 
 def lock_directory(filesystem: Filesystem, path: str) -> File:

@@ -270,9 +270,7 @@ class Writer:
                 self._directory.store(members=job.urls)
             else:
                 self._directory.store(is_loss_unsettled=False)
-        except OSError as error:
-            if not is_full(error):
-                raise
+        except DiskFullError:
             self._loop.call_soon_threadsafe(
                 lambda: self._loop.call_later(FULL_DISK_AGAIN_AFTER_S, self._queue, job)
             )
