@@ -6,14 +6,14 @@ may come from another one meanwhile (decision 0031).
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Self
 
 from replog.core.entry import NO_ENTRY, EntryId, Epoch, Head, LogId
 from replog.core.errors import DamagedLogError, StorageError
 from replog.core.messages import Batches, Damage
 from replog.storage import cut as cutting
-from replog.storage import lookup, times
+from replog.storage import lookup, proof, times
 from replog.storage import repair as repairing
 from replog.storage.batch import EncodedBatch, encode_batch
 from replog.storage.contents import Contents, damage_text
@@ -289,9 +289,8 @@ class Log:
     def repair(self, damage: Damage, payload: bytes) -> Head:
         """Put `payload`, from another node, in the place of a damaged range (R13).
 
-        Where nothing good follows the range, a part of it is taken too; the rest stays
-        damaged. What is replaced goes to the quarantine. Returns the new head, which is
-        that of the next damaged range's beginning, if there is one.
+        Where nothing good follows the range, a part of it is taken too; the rest stays damaged.
+        What is replaced goes to the quarantine. Returns the new head: where damage begins, if any.
 
         Raises:
             BadBatch: it does not verify, or the chain does not close; nothing was changed.
@@ -312,6 +311,10 @@ class Log:
             self._recover(suspects)
         return self.head
 
+    def verify_again(self, ids: Collection[EntryId]) -> None:
+        """Verify the segments of `ids` once more: see `damage`. For a background thread."""
+        self._scrubber.verify(ids)
+
     def scrub_next(self) -> Damage | None:
         """Verify one more segment again, whole; the oldest follows on the newest.
 
@@ -331,11 +334,11 @@ class Log:
 
     def contains(self, head: Head) -> bool:
         """Say whether `head` is a batch end of this log. Raises: DamagedLogError."""
-        return lookup.contains(self._contents, head)
+        return proof.contains(self._contents, head)
 
     def around(self, id: EntryId) -> tuple[Head, Head | None]:
-        """Return the batch ends around `id`: see `lookup.around`. Raises: DamagedLogError."""
-        return lookup.around(self._contents, id)
+        """Return the batch ends around `id`: see `proof.around`. Raises: DamagedLogError."""
+        return proof.around(self._contents, id)
 
     def time_of(self, id: EntryId) -> bytes:
         """Return the time of the batch that holds `id`. Raises: DamagedLogError."""

@@ -39,30 +39,6 @@ class Retired(Exception):
     """The segment was cut or replaced meanwhile: look it up again."""
 
 
-def contains(contents: Contents, head: Head) -> bool:
-    """Say whether `head` is a batch end of the good part of the log.
-
-    Raises:
-        DamagedLogError: the bytes that would tell do not verify.
-    """
-    if head.last_id > contents.head.last_id:
-        return False
-    if head == contents.head:
-        return True
-    return end_of(contents, head) is not None
-
-
-def around(contents: Contents, id: EntryId) -> tuple[Head, Head | None]:
-    """Return the batch ends around `id`: `below.last_id <= id < above.last_id`.
-
-    `above` is None, and `below` the head, where `id` is at or beyond it.
-
-    Raises:
-        DamagedLogError: the bytes that would tell do not verify.
-    """
-    return again(lambda: _around(contents, id))
-
-
 def read_batches(
     contents: Contents, after: Head, *, through: EntryId, size_max: int
 ) -> tuple[Head, bytes] | None:
@@ -94,23 +70,6 @@ def missing(contents: Contents, id: EntryId) -> DamagedLogError:
             f"(id {contents.damage[0].first_id} on); it is fetched from another node"
         )
     return DamagedLogError(f"id {id} is not in the log, which ends at {contents.head.last_id}")
-
-
-def _around(contents: Contents, id: EntryId) -> tuple[Head, Head | None]:
-    head = contents.head
-    next_id = EntryId(id + 1)
-    segment = contents.holding(next_id)
-    if id >= head.last_id or segment is None:
-        return head, None
-    with Opened(contents, segment) as opened:
-        offset, point = opened.point_before(next_id)
-        window, at = opened.window_with(next_id, offset)
-        below = window.rfind(NEXT_TRAILER, 0, at + 1)
-        end, above = opened.trailer(window, window.find(NEXT_TRAILER, max(at, 0)) + 1)
-        del end
-        if below == -1:
-            return point, above
-        return opened.trailer(window, below + 1)[1], above
 
 
 def end_of(contents: Contents, head: Head) -> tuple[Segment, int] | None:

@@ -5,6 +5,8 @@ DISK. For one background thread.
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 from replog.core.entry import EntryId
 from replog.core.messages import Damage
 from replog.storage.contents import Contents
@@ -35,6 +37,13 @@ class Scrubber:
         return next(
             (found for found in self._contents.damage if found.before.last_id >= begins), None
         )
+
+    def verify(self, ids: Collection[EntryId]) -> None:
+        """Verify the segments that hold `ids`, each once."""
+        held = set(map(self._contents.holding, ids))
+        for segment in held:
+            if segment is not None and not self._is_good(segment) and not segment.is_retired:
+                self._contents.found_bad(segment)
 
     def _is_good(self, segment: Segment) -> bool:
         try:

@@ -1,0 +1,62 @@
+"""Bytes that rot under a node that runs, after it has verified them (R3, R5, R13)."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from replog.core.effects import Stored
+from tests.support.nodes import Nodes, RunningNode, until
+
+
+def rot(node: RunningNode, at: int) -> None:
+    """Flip a bit of the one segment of a node."""
+    [path] = (node.directory / "segments").iterdir()
+    with path.open("r+b") as file:
+        file.seek(at)
+        [byte] = file.read(1)
+        file.seek(at)
+        file.write(bytes([byte ^ 1]))
+
+
+async def three(nodes: Nodes) -> tuple[RunningNode, RunningNode, RunningNode]:
+    s1, s2 = await nodes.secondary("s1"), await nodes.secondary("s2")
+    master = await nodes.master("s1", "s2")
+    await master.linked()
+    return master, s1, s2
+
+
+async def all_equal(*nodes: RunningNode) -> None:
+    """Return when nothing is damaged and all logs are the same."""
+
+    def are_equal() -> bool:
+        sound = all(not node.node.health().damage and not node.node.readiness() for node in nodes)
+        return sound and all(node.segments() == nodes[0].segments() for node in nodes[1:])
+
+    await until(are_equal, f"equal: {[node.node.health() for node in nodes]}")
+
+
+async def appended(master: RunningNode, *texts: str) -> None:
+    for text in texts:
+        assert isinstance(await master.stored(text, w="all"), Stored)
+
+
+def test_a_rotten_trailer_never_makes_a_secondary_cut_what_is_good(tmp_path: Path) -> None:
+    """The master must not say that it lacks a batch because its own trailer rotted (R3)."""
+
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            master, s1, s2 = await three(nodes)
+            await appended(master, "one", "two")
+            await nodes.stop("s2")
+            for text in ("three", "four"):
+                await master.stored(text, w=2)
+            content = next(iter(master.segments().values()))
+            rot(master, content.find(b'"}}\n', content.find(b'"message":"two"')) - 3)
+            s2 = await nodes.secondary("s2")
+            await all_equal(master, s1, s2)
+            assert not (s2.directory / "quarantine").exists(), "nothing was cut"
+            await appended(master, "five")
+            await all_equal(master, s1, s2)
+
+    asyncio.run(story())
