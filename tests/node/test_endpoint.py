@@ -232,7 +232,7 @@ def test_a_master_takes_no_links_and_says_so(tmp_path: Path) -> None:
         async with Nodes(tmp_path) as nodes:
             await nodes.master()
             connection = await dial(nodes.url("master"))
-            refusal = wire.decode(await connection.receive())
+            refusal = wire.Codec().decode(await connection.receive())
             assert isinstance(refusal, Refusal)
             assert refusal.kind is RefusalKind.NOT_A_SECONDARY
 

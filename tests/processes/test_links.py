@@ -8,9 +8,11 @@ from __future__ import annotations
 import signal
 from pathlib import Path
 
+import pytest
+
 from tests.support import stories
 from tests.support.cluster import MASTER, S1, S2, ProcessCluster, call
-from tests.support.network import Network
+from tests.support.network import Network, Proxy
 from tests.support.waiting import wait_until
 
 
@@ -70,6 +72,27 @@ def test_a_link_that_opens_while_the_master_stops_does_not_hold_the_stop_up(
         cluster.master.send(signal.SIGTERM)
         proxy.passages[-1].release()
         assert cluster.master.wait_ended(10) == 0
+
+
+@pytest.mark.parametrize("behind", ['"epoch":', '"epoch_owner":"', '"node_id":"', '"type":"'])
+def test_a_hello_that_the_network_changed_is_not_believed(tmp_path: Path, behind: str) -> None:
+    """A master that believed it would be read-only from then on, or stop the link (R5, R8)."""
+    with ProcessCluster(tmp_path, secondaries=1) as cluster, Network() as network:
+        proxy = network.proxy(cluster.node[S1].port)
+        cluster.master.options = ("--secondary", proxy.url)
+        cluster.start_all()
+        told = {stories.append(cluster, "before", w="all"): "before"}
+
+        def corrupt(proxy: Proxy) -> None:
+            proxy.back.corrupt_behind = behind.encode()
+            proxy.back.bit = 1
+
+        proxy.change(corrupt)
+        proxy.cut()
+        wait_until(lambda: proxy.back.corrupted == 1, "a hello", explain=cluster.explain)
+        told[stories.append(cluster, "after", w="all")] = "after"
+        stories.check_history(cluster, told)
+        assert "changed on its way" in cluster.node[MASTER].said()
 
 
 def test_a_paused_secondary_is_suspected_then_unhealthy_then_healthy_and_holds_up_nobody(

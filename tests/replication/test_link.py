@@ -30,6 +30,7 @@ class MemoryConnection:
         self.may_send.set()
         self.closed_with: str | None = None
         self.is_aborted = False
+        self.peer = wire.Codec()
 
     def try_send(self, frame: str | bytes) -> bool:
         if self.takes_at_once:
@@ -114,12 +115,13 @@ def test_messages_leave_and_arrive_in_order() -> None:
         scene = Scene()
         probes = [Probe(EntryId(number)) for number in range(100)]
         for probe in probes:
-            assert scene.link.send(probe) == len(wire.encode(probe))
-            scene.connection.incoming.put_nowait(wire.encode(probe))
+            frame = scene.connection.peer.encode(probe)
+            assert scene.link.send(probe) == len(frame)
+            scene.connection.incoming.put_nowait(frame)
         scene.connection.incoming.put_nowait(None)
         await scene.ended()
         assert scene.owner.messages == probes
-        assert [wire.decode(frame) for frame in scene.connection.sent] == probes
+        assert [scene.connection.peer.decode(frame) for frame in scene.connection.sent] == probes
         assert scene.owner.told == ["opened", "closed: the peer hung up"]
         assert scene.connection.is_aborted
 
@@ -140,7 +142,7 @@ def test_a_frame_that_could_go_at_once_waits_for_those_that_could_not() -> None:
         await until(lambda: len(scene.connection.sent) == 2, "both were sent")
         scene.link.send(probes[2])
         scene.link.send(probes[3])
-        assert [wire.decode(frame) for frame in scene.connection.sent] == probes
+        assert [scene.connection.peer.decode(frame) for frame in scene.connection.sent] == probes
         scene.link.close("enough")
         await scene.ended()
 
@@ -155,7 +157,7 @@ def test_what_was_queued_before_a_close_still_reaches_the_peer() -> None:
         scene.link.close("diverged")
         assert scene.link.send(BEAT) == 0
         await scene.ended()
-        assert [wire.decode(frame) for frame in scene.connection.sent] == [refusal]
+        assert [scene.connection.peer.decode(frame) for frame in scene.connection.sent] == [refusal]
         assert scene.connection.closed_with == "diverged"
         assert scene.owner.told == ["opened", "closed: diverged"]
 
@@ -181,7 +183,7 @@ def test_nothing_that_arrives_after_the_end_is_passed_on() -> None:
         scene = Scene()
         scene.owner.on_message = lambda link: link.close("one was enough")
         for _ in range(3):
-            scene.connection.incoming.put_nowait(wire.encode(BEAT))
+            scene.connection.incoming.put_nowait(scene.connection.peer.encode(BEAT))
         await scene.ended()
         assert scene.owner.messages == [BEAT]
 
@@ -193,7 +195,7 @@ def test_the_next_frame_waits_until_the_node_has_taken_this_one() -> None:
         scene = Scene()
         scene.owner.may_take.clear()
         for _ in range(3):
-            scene.connection.incoming.put_nowait(wire.encode(BEAT))
+            scene.connection.incoming.put_nowait(scene.connection.peer.encode(BEAT))
         await scene.owner.taking.wait()
         await asyncio.sleep(0)
         assert scene.connection.incoming.qsize() == 2
@@ -209,15 +211,17 @@ def test_a_frame_is_passed_on_as_it_comes_while_the_link_waits_for_one() -> None
     async def story() -> None:
         scene = Scene()
         take = await offered(scene)
-        assert take(wire.encode(Probe(EntryId(1))))
+        assert take(scene.connection.peer.encode(Probe(EntryId(1))))
         assert scene.owner.messages == [Probe(EntryId(1))]
         scene.owner.takes_now = False
-        assert not take(wire.encode(Probe(EntryId(2)))), "the node wants to wait for it"
+        assert not take(scene.connection.peer.encode(Probe(EntryId(2)))), (
+            "the node wants to wait for it"
+        )
         assert not take(b"garbage"), "whoever receives it tells"
         assert scene.owner.told == ["opened"]
         scene.owner.takes_now = True
         scene.link.close("the end")
-        assert not take(wire.encode(Probe(EntryId(3)))), "R2"
+        assert not take(scene.connection.peer.encode(Probe(EntryId(3)))), "R2"
         await scene.ended()
         assert scene.owner.messages == [Probe(EntryId(1))]
 
@@ -229,15 +233,16 @@ def test_no_frame_overtakes_one_that_the_node_is_at() -> None:
         scene = Scene()
         take = await offered(scene)
         scene.owner.may_take.clear()
-        scene.connection.incoming.put_nowait(wire.encode(Probe(EntryId(1))))
+        scene.connection.incoming.put_nowait(scene.connection.peer.encode(Probe(EntryId(1))))
         await scene.owner.taking.wait()
-        assert not take(wire.encode(Probe(EntryId(2))))
+        second = scene.connection.peer.encode(Probe(EntryId(2)))
+        assert not take(second)
         scene.owner.may_take.set()
         await until(lambda: len(scene.owner.messages) == 1, "the first is taken")
-        assert take(wire.encode(Probe(EntryId(3))))
+        assert take(second)
         scene.link.close("the end")
         await scene.ended()
-        assert scene.owner.messages == [Probe(EntryId(1)), Probe(EntryId(3))]
+        assert scene.owner.messages == [Probe(EntryId(1)), Probe(EntryId(2))]
 
     asyncio.run(story())
 
@@ -247,7 +252,7 @@ def test_a_long_frame_is_left_to_be_received() -> None:
         scene = Scene()
         take = await offered(scene)
         batches = Batches(Epoch(1), GENESIS, GENESIS, EntryId(0), bytes(LONG_FRAME_BYTES))
-        assert not take(wire.encode(batches))
+        assert not take(scene.connection.peer.encode(batches))
         scene.link.close("the end")
         await scene.ended()
         assert scene.owner.messages == []
@@ -264,7 +269,7 @@ def test_a_defect_met_by_a_frame_as_it_comes_is_not_swallowed() -> None:
             raise AssertionError("the defect")
 
         scene.owner.received_now = fail  # type: ignore[method-assign]
-        assert take(wire.encode(Probe(EntryId(1))))
+        assert take(scene.connection.peer.encode(Probe(EntryId(1))))
         with pytest.raises(AssertionError, match="the defect"):
             await scene.ended()
         assert scene.owner.told[-1].startswith("closed")
@@ -283,7 +288,7 @@ def test_garbage_is_told_and_what_follows_is_the_owners_to_judge() -> None:
     async def story() -> None:
         scene = Scene()
         scene.connection.incoming.put_nowait("garbage")
-        scene.connection.incoming.put_nowait(wire.encode(BEAT))
+        scene.connection.incoming.put_nowait(scene.connection.peer.encode(BEAT))
         scene.connection.incoming.put_nowait(None)
         await scene.ended()
         assert scene.owner.told == ["opened", "bad", "closed: the peer hung up"]
@@ -327,7 +332,7 @@ def test_a_defect_in_the_node_is_not_swallowed() -> None:
             raise AssertionError("a defect")
 
         scene.owner.on_message = defect
-        scene.connection.incoming.put_nowait(wire.encode(BEAT))
+        scene.connection.incoming.put_nowait(scene.connection.peer.encode(BEAT))
         with pytest.raises(AssertionError, match="a defect"):
             await scene.ended()
         assert scene.owner.told[-1].startswith("closed")

@@ -321,7 +321,7 @@ class SimNode:
         if not seen.is_known:
             return
         if self.world.encodes_messages:
-            message = wire.decode(wire.encode(message))
+            message = wire.Codec().decode(wire.Codec().encode(message))
         event: Event = Received(link, message)
         if isinstance(message, Batches):
             try:

@@ -64,17 +64,19 @@ class FakeMaster:
         report: its last report.
     """
 
-    def __init__(self, connection: Connection, hello: Hello) -> None:
+    def __init__(self, connection: Connection, codec: wire.Codec, hello: Hello) -> None:
         self._connection = connection
+        self._codec = codec
         self.hello = hello
         self.report: Report | None = None
 
     @classmethod
     async def connect(cls, url: str) -> Self:
         connection = await dial(url)
-        hello = await _next(connection)
+        codec = wire.Codec()
+        hello = await _next(connection, codec)
         assert isinstance(hello, Hello), hello
-        return cls(connection, hello)
+        return cls(connection, codec, hello)
 
     async def __aenter__(self) -> Self:
         return self
@@ -108,14 +110,14 @@ class FakeMaster:
         return self.report.head
 
     async def send(self, message: Message) -> None:
-        await self._connection.send(wire.encode(message))
+        await self._connection.send(self._codec.encode(message))
 
     async def send_frame(self, frame: str | bytes) -> None:
         await self._connection.send(frame)
 
     async def expect(self, kind: type[T]) -> T:
         """Return the next message but heartbeats; it must be of this kind."""
-        message = await _next(self._connection)
+        message = await _next(self._connection, self._codec)
         assert isinstance(message, kind), message
         return message
 
@@ -127,17 +129,17 @@ class FakeMaster:
     async def closed(self) -> str:
         """Return why the secondary ended the link; it must say nothing before that."""
         try:
-            message = await _next(self._connection)
+            message = await _next(self._connection, self._codec)
         except ConnectionLostError as error:
             return str(error)
         raise AssertionError(f"not closed: {message}")
 
 
-async def _next(connection: Connection) -> Message:
+async def _next(connection: Connection, codec: wire.Codec) -> Message:
     async with asyncio.timeout(30):
         while True:
-            message = wire.decode(await connection.receive())
+            message = codec.decode(await connection.receive())
             if not isinstance(message, Heartbeat):
                 return message
             # A master that says nothing for 5 s is no master (R11), however slow the machine.
-            await connection.send(wire.encode(Heartbeat(message.epoch)))
+            await connection.send(codec.encode(Heartbeat(message.epoch)))

@@ -55,12 +55,45 @@ class RestoreProgress:
     url: str
 
 
+class _Line:
+    """A connection to a node, on which messages go to and fro."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+        self._codec = wire.Codec()
+
+    async def send(self, message: Message) -> None:
+        await self.connection.send(self._codec.encode(message))
+
+    async def receive(self) -> Message:
+        """Return the next message but heartbeats.
+
+        Raises:
+            ConnectionLostError: none came.
+        """
+        try:
+            while True:
+                async with asyncio.timeout(ANSWER_WITHIN_S):
+                    message = self._codec.decode(await self.connection.receive())
+                if not isinstance(message, Heartbeat):
+                    return message
+        except (TimeoutError, WireError) as error:
+            reason = str(error) or f"no answer in {ANSWER_WITHIN_S:g} s"
+            raise ConnectionLostError(reason) from error
+
+    async def hang_up(self) -> None:
+        with contextlib.suppress(ConnectionLostError, TimeoutError):
+            async with asyncio.timeout(1.0):
+                await self.connection.close("the restore ended")
+        self.connection.abort()
+
+
 @dataclass(frozen=True, slots=True)
 class _Donor:
     """A node that was reached, what it said first, and the end of its log."""
 
     url: str
-    connection: Connection
+    line: _Line
     hello: Hello
     head: Head
 
@@ -97,7 +130,7 @@ async def restore(
             )
         donors = await _meet(from_url, force=force)
         for donor in donors:
-            cleanup.push_async_callback(_hang_up, donor.connection)
+            cleanup.push_async_callback(donor.line.hang_up)
         log_id = _the_log_of(donors)
         log = Log.open(filesystem, directory, is_master=True, log_id=log_id)
         cleanup.callback(log.close)
@@ -126,7 +159,7 @@ async def _meet(from_url: str, *, force: bool) -> list[_Donor]:
                 missing.append(f"{url} ({error})")
     if missing and not force:
         for donor in met:
-            await _hang_up(donor.connection)
+            await donor.line.hang_up()
         raise RestoreError(
             f"cannot ask {', '.join(missing)}: its log may go further than the others'; start "
             "it, or give --force to restore without it"
@@ -142,40 +175,21 @@ async def _greet(url: str) -> _Donor:
     """
     connection = await dial(url)
     try:
-        return await _learn(url, connection)
+        return await _learn(url, _Line(connection))
     except BaseException:
         connection.abort()
         raise
 
 
-async def _learn(url: str, connection: Connection) -> _Donor:
-    hello = await _receive(connection)
+async def _learn(url: str, line: _Line) -> _Donor:
+    hello = await line.receive()
     if isinstance(hello, Refusal):
         raise ConnectionLostError(hello.detail)
-    await connection.send(wire.encode(Probe(EntryId(NUMBER_MAX))))
-    answer = await _receive(connection)
+    await line.send(Probe(EntryId(NUMBER_MAX)))
+    answer = await line.receive()
     if not isinstance(hello, Hello) or not isinstance(answer, ProbeAnswer):
         raise ConnectionLostError("it does not answer as a secondary does")
-    return _Donor(url, connection, hello, answer.below)
-
-
-async def _receive(connection: Connection) -> Message:
-    """Return the next message but heartbeats."""
-    try:
-        while True:
-            async with asyncio.timeout(ANSWER_WITHIN_S):
-                message = wire.decode(await connection.receive())
-            if not isinstance(message, Heartbeat):
-                return message
-    except (TimeoutError, WireError) as error:
-        raise ConnectionLostError(str(error) or f"no answer in {ANSWER_WITHIN_S:g} s") from error
-
-
-async def _hang_up(connection: Connection) -> None:
-    with contextlib.suppress(ConnectionLostError, TimeoutError):
-        async with asyncio.timeout(1.0):
-            await connection.close("the restore ended")
-    connection.abort()
+    return _Donor(url, line, hello, answer.below)
 
 
 def _the_log_of(donors: list[_Donor]) -> LogId:
@@ -225,10 +239,10 @@ async def _window(
     threads: ThreadPoolExecutor,
 ) -> list[Batches]:
     """Return some verified batches that follow on `after`; none where there are no more."""
-    await donor.connection.send(wire.encode(Fetch(after, None)))
+    await donor.line.send(Fetch(after, None))
     batches: list[Batches] = []
     while True:
-        message = await _receive(donor.connection)
+        message = await donor.line.receive()
         if isinstance(message, FetchEnd):
             return batches
         if not isinstance(message, Batches) or message.after != after:

@@ -107,6 +107,9 @@ class Link:
         self.close_reason: str | None = None
         """Set as soon as either end wants the end; what arrives after that is dropped."""
         self._connection = connection
+        self._codec = wire.Codec()
+        self._decoded: Message | None = None
+        """What the frame says that is to be received next, where that is known already."""
         self._outgoing: deque[str | bytes] = deque()
         self._outgoing_bytes = 0
         self._is_sending = False
@@ -121,7 +124,7 @@ class Link:
         """Send or queue `message`; return the bytes of its frame, 0 where the link is closed."""
         if self.close_reason is not None:
             return 0
-        frame = wire.encode(message)
+        frame = self._codec.encode(message)
         is_first = not self._outgoing and not self._is_sending
         if is_first and self._connection.try_send(frame):
             return len(frame)
@@ -179,13 +182,16 @@ class Link:
             return False
         assert self._owner is not None, "it waits"
         try:
-            return self._owner.received_now(self, wire.decode(frame))
+            message = self._codec.decode(frame)
+            is_taken = self._owner.received_now(self, message)
         except WireError:
             return False  # whoever receives it tells
         except Exception as error:  # noqa: BLE001 - raised by `run`, as one met while receiving
             self._defect = error
             self.close("a defect in the program")
             return True
+        self._decoded = None if is_taken else message
+        return is_taken
 
     async def _receive(self, owner: LinkOwner) -> None:
         self._owner = owner
@@ -198,7 +204,8 @@ class Link:
                 if self.close_reason is not None:
                     return  # R2: bytes of a link that has ended are nobody's news
                 try:
-                    message = wire.decode(frame)
+                    message = self._decoded or self._codec.decode(frame)
+                    self._decoded = None
                 except WireError as error:
                     owner.received_bad(self, str(error))
                 else:
