@@ -316,7 +316,7 @@ class Clients:
                 answer,
                 now=world.clock.now,
                 is_ending=node.is_ending,
-                tick_max=world.profile.tick[1],
+                tick_max=world.tick[1],
             )
         if not answer.is_met:
             return
@@ -354,7 +354,7 @@ class Clients:
         now = self.world.clock.now
         for read in self.reads.values():
             deadline = read.asked_at + (read.timeout or 0) * UNITS_PER_TICK
-            is_due = read.timeout is None or deadline + self.world.profile.tick[1] * 2 < now
+            is_due = read.timeout is None or deadline + self.world.tick[1] * 2 < now
             if is_due:
                 broken("P9", f"{read} waits for ever")
 

@@ -12,6 +12,7 @@ UNITS_PER_TICK = 100
 """One unit is 0.1 ms: fine enough for a disk, and a tick of the core is 10 ms."""
 UNITS_PER_SECOND = 10_000
 CALLBACKS_MAX = 200_000
+"""More than any history needs."""
 
 
 def seconds(value: float) -> int:

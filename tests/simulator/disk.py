@@ -18,10 +18,7 @@ from functools import lru_cache
 from random import Random
 
 from tests.simulator.file import SimFile, os_error
-from tests.simulator.images import Change, Directory, Inode, NameChange, apply
-
-SECTOR_BYTES = 512
-"""What a disk writes whole or not at all, in an order of its own."""
+from tests.simulator.images import Change, Directory, Inode, NameChange, apply, torn
 
 Inodes = list[Inode]
 
@@ -334,23 +331,10 @@ class SimFilesystem:
                 self._make_durable(inode, change)
             elif change.data and self._random.random() < 0.5:
                 self.count("torn write")
-                for part in self._torn(change.offset, change.data):
+                for part in torn(self._random, change.offset, change.data):
                     self._make_durable(inode, part)
             else:
                 self.count("lost write")
-
-    def _torn(self, offset: int, data: bytes) -> Sequence[Change]:
-        """Tear a write: a beginning of any length came to disk, or any set of its sectors."""
-        if self._random.random() < 0.7:
-            return [Change(offset, data[: self._random.randint(0, len(data))])]
-        parts = []
-        at = offset
-        while at < offset + len(data):
-            stop = min(offset + len(data), (at // SECTOR_BYTES + 1) * SECTOR_BYTES)
-            if self._random.random() < 0.5:
-                parts.append(Change(at, data[at - offset : stop - offset]))
-            at = stop
-        return parts
 
     def _lose_names(self, directory: Directory) -> None:
         self.durable_changes += 1

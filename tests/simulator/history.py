@@ -84,8 +84,7 @@ def _reckon(world: World) -> None:
     _ask_again(world)
     while not _is_equal(world) or world.clients.waiting_now():
         _go_on(world, deadline, "the nodes are not equal, or somebody waits")
-    for node in world.nodes:
-        _read_fresh(world, node, deadline)
+    _read_fresh(world, deadline)
     _check_end(world)
 
 
@@ -98,14 +97,27 @@ def _ask_again(world: World) -> None:
         wishes.ask(wish, concern="all", timeout=None)
 
 
-def _read_fresh(world: World, node: SimNode, deadline: int) -> None:
+def _read_fresh(world: World, deadline: int) -> None:
     """Every node can show what is committed now, and say so."""
-    read: Read | None = None
-    while read is None or read.answer is None or not read.answer.is_met:
-        if read is None or read.answer is not None or read.request not in world.clients.reads:
+    reads: dict[str, Read | None] = {node.name: None for node in world.nodes}
+    while not all(read is not None and _is_met(read) for read in reads.values()):
+        is_late = [name for name, read in reads.items() if _is_over(world, read)]
+        if is_late:
             world.run_until(world.clock.now + RETRY)
-            read = world.clients.read(node, is_linearizable=True, timeout=300)
-        _go_on(world, deadline, f"{read} of {node.name} is not met")
+        for name in is_late:
+            reads[name] = world.clients.read(world.node(name), is_linearizable=True, timeout=300)
+        _go_on(world, deadline, f"not all of {reads} are met")
+
+
+def _is_met(read: Read) -> bool:
+    return read.answer is not None and read.answer.is_met
+
+
+def _is_over(world: World, read: Read | None) -> bool:
+    """Whether somebody must ask this node anew."""
+    if read is None or read.answer is not None:
+        return read is None or not _is_met(read)
+    return read.request not in world.clients.reads
 
 
 def _go_on(world: World, deadline: int, complaint: str) -> None:

@@ -5,7 +5,12 @@ PURE.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from random import Random
+
+SECTOR_BYTES = 512
+"""What a disk writes whole or not at all, in an order of its own."""
 
 
 @dataclass(slots=True, eq=False)
@@ -86,3 +91,17 @@ def apply(image: bytearray, change: Change) -> None:
     if len(image) < change.offset:
         image.extend(bytes(change.offset - len(image)))
     image[change.offset : change.offset + len(change.data)] = change.data
+
+
+def torn(random: Random, offset: int, data: bytes) -> Sequence[Change]:
+    """Tear a write: a beginning of any length came to disk, or any set of its sectors."""
+    if random.random() < 0.7:
+        return [Change(offset, data[: random.randint(0, len(data))])]
+    parts = []
+    at = offset
+    while at < offset + len(data):
+        stop = min(offset + len(data), (at // SECTOR_BYTES + 1) * SECTOR_BYTES)
+        if random.random() < 0.5:
+            parts.append(Change(at, data[at - offset : stop - offset]))
+        at = stop
+    return parts

@@ -52,6 +52,14 @@ ALWAYS = frozenset({"append", "read", "restart", "resume", "free disk"})
 """Without these a history would be empty, or end early."""
 
 
+TICKS = ((100, 500), (500, 3000), (1000, 5000))
+"""Bounds between two ticks of a core; the first costs too much where a history is long."""
+LONG_GAP = 2000
+STEPS = (30, 90)
+STEPS_LONG = (20, 60)
+PEACE_TICK = (500, 3000)
+
+
 @dataclass(frozen=True, slots=True)
 class Profile:
     """Drawn once for each seed.
@@ -96,17 +104,20 @@ def draw(random: Random, *, steps: int | None, focus: str | None = None) -> Prof
     if focus is not None:
         actions[focus] = 30.0
     is_slow_disk = random.random() < 0.15
+    gap = random.choice(((0, 30), (0, 200), (0, 2000), (100, 8000)))
     return Profile(
         secondaries=secondaries,
-        steps=random.randint(40, 110) if steps is None else steps,
+        steps=random.randint(*(STEPS_LONG if gap[1] > LONG_GAP else STEPS))
+        if steps is None
+        else steps,
         actions=actions,
-        gap=random.choice(((0, 30), (0, 200), (0, 2000), (100, 8000))),
+        gap=gap,
         latency=random.choice(((1, 10), (1, 60), (1, 60), (5, 600))),
         write=(0, random.choice((1, 10))),
         sync=(0, 3000) if is_slow_disk else (1, random.choice((10, 60))),
         event=(0, random.choice((1, 10, 60))),
         read=(0, random.choice((1, 10, 100))),
-        tick=random.choice(((100, 500), (500, 3000), (1000, 5000))),
+        tick=random.choice(TICKS[gap[1] > LONG_GAP :]),
         restart=random.choice(((10, 300), (100, seconds(1.0)), (100, seconds(8.0)))),
         segment_bytes_max=random.choice((700, 1500, 4000, 100_000)),
         default_concern=random.choice(("all", "all", "majority", 1)),

@@ -128,6 +128,7 @@ class SimNode:
         self.writer: SimWriter | None = None
         self.reader: SimReader | None = None
         self.marked_id = 0
+        self._ticked = Tick(0)
         self.dies_of_power = False
         self.takes_over = False
         self.is_ending = False
@@ -194,6 +195,7 @@ class SimNode:
                 members=state.members,
                 now=self.now,
             )
+        self._ticked = self.now
         self._perform_all(None, self.core.start())
         self._tick()
         self._note_durable()
@@ -242,22 +244,29 @@ class SimNode:
     # --- events -------------------------------------------------------------------------
 
     def deliver(self, event: Event) -> None:
-        """Let the core take an event in, and do what it says."""
+        """Let the core take an event in, and do what it says; its time comes first."""
         core = self.core
         if core is None:
             return
-        kind = type(event)
-        if kind is not Ticked:
-            self._perform_all(None, core.step(Ticked(self.now)))
-            if self.core is not core:
-                return
-            if isinstance(event, LinkClosed):
-                self.links[event.link].acknowledged = None
-            elif kind is StopRequested or kind is PersistFailed:
-                self.is_ending = True
+        self._catch_up(core)
+        if self.core is not core:
+            return
+        if isinstance(event, LinkClosed):
+            self.links[event.link].acknowledged = None
+        elif isinstance(event, StopRequested | PersistFailed):
+            self.is_ending = True
         effects = core.step(event)
         self._perform_all(event, effects)
         self.world.stepped(self, event, effects)
+
+    def _catch_up(self, core: Master | Secondary) -> None:
+        now = self.now
+        if now > self._ticked:
+            self._ticked = now
+            event = Ticked(now)
+            effects = core.step(event)
+            self._perform_all(event, effects)
+            self.world.stepped(self, event, effects)
 
     def _perform_all(self, event: Event | None, effects: list[Effect]) -> None:
         if self.world.trace is not None:
@@ -266,7 +275,8 @@ class SimNode:
             self._perform(effect)
 
     def _tick(self) -> None:
-        self.deliver(Ticked(self.now))
+        if self.core is not None:
+            self._catch_up(self.core)
         self.after(self.world.tick_every(), self._tick)
 
     def _note_durable(self) -> None:

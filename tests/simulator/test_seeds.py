@@ -19,8 +19,8 @@ from tests.simulator.world import Trace
 
 ROOT = Path(__file__).parents[2]
 
-SLOW_CHUNK = 250
-SLOW_CHUNKS = 8
+SLOW_CHUNK = 490
+SLOW_CHUNKS = 20
 FAST_CHUNK = 25
 FAST_CHUNKS = 8
 

@@ -14,7 +14,7 @@ from random import Random
 
 from replog.core.effects import AnswerRead, AppendOutcome, Effect, Persist, Repair, Send, StoreEpoch
 from replog.core.entry import Epoch, Head, Tick, ticks
-from replog.core.events import Event, Persisted, RequestId
+from replog.core.events import Event, Persisted, RequestId, Ticked
 from replog.core.master import Master
 from replog.core.messages import Message, Refusal
 from replog.node.views import Role
@@ -24,7 +24,7 @@ from tests.simulator.disk import SimFilesystem
 from tests.simulator.faults import Faults
 from tests.simulator.invariants import Judge
 from tests.simulator.network import Network
-from tests.simulator.profile import Profile
+from tests.simulator.profile import PEACE_TICK, Profile
 from tests.simulator.shell import SimNode
 from tests.simulator.trace import brief
 
@@ -54,6 +54,7 @@ class World:
     Attributes:
         counts: how often each thing happened, for the run's sometimes-assertions.
         is_calm: no fault any more: what is left must come right by itself (P9).
+        tick: bounds between two ticks of a core, now.
     """
 
     def __init__(self, random: Random, profile: Profile, trace: Trace | None = None) -> None:
@@ -73,6 +74,7 @@ class World:
         self.action_names = tuple(profile.actions)
         self.action_weights = tuple(accumulate(profile.actions.values()))
         self.is_calm = False
+        self.tick = profile.tick
         self.steps = 0
         self.clients = Clients(self)
         self.faults = Faults(self)
@@ -131,7 +133,7 @@ class World:
         return self.random.randint(*self.profile.read)
 
     def tick_every(self) -> int:
-        return self.random.randint(*self.profile.tick)
+        return self.random.randint(*self.tick)
 
     def wall_clock_ms(self) -> int:
         return WALL_CLOCK_MS + self.clock.now // 10
@@ -151,6 +153,7 @@ class World:
         """No fault from now on; what is down or cut off comes back."""
         self.note(None, "* peace")
         self.is_calm = True
+        self.tick = max(self.tick, PEACE_TICK)
         self.network.corrupts = self.network.duplicates = 0
         self.network.resume()
         for node in self.nodes:
@@ -343,8 +346,9 @@ class World:
             self.trace.add(f"{self.clock.now / 10:>9.1f} ms  {name}  {text}")
 
     def trace_step(self, node: SimNode, event: Event | None, effects: list[Effect]) -> None:
-        if self.trace is None or (event is None and not effects):
+        if self.trace is None:
             return
-        self.note(node, brief(event) if event is not None else "(time)")
+        if effects or not isinstance(event, Ticked):
+            self.note(node, brief(event) if event is not None else "(start)")
         for effect in effects:
             self.trace.add(f"{'':>18}-> {brief(effect)}")
