@@ -18,7 +18,13 @@ from tests.core.disk import Disk
 
 DiskJob = do.Persist | do.PersistBatches | do.StoreEpoch | do.CutLog | do.Repair
 ReadJob = (
-    do.LookUp | do.LoadKeys | do.ConfirmKeys | do.SendBatches | do.AnswerProbe | do.AnswerFetch
+    do.LookUp
+    | do.LoadKeys
+    | do.ConfirmKeys
+    | do.SendBatches
+    | do.AnswerProbe
+    | do.AnswerFetch
+    | do.VerifySent
 )
 
 

@@ -230,12 +230,10 @@ class World:
         for effect in effects:
             match effect:
                 case do.Send(link, message):
-                    wire = self.wires.get(link)
-                    if wire is not None:
+                    if (wire := self.wires.get(link)) is not None:
                         (wire.to_master if number else wire.to_secondary).append(message)
                 case do.CloseLink(link):
-                    wire = self.wires.get(link)
-                    if wire is not None:
+                    if (wire := self.wires.get(link)) is not None:
                         self._close(link, to=0 if number else wire.secondary)
                 case do.Persist() | do.PersistBatches() | do.StoreEpoch():
                     node.jobs.append(effect)
@@ -318,6 +316,8 @@ class World:
             return
         wire = self.wires.get(job.link)
         match job:
+            case do.VerifySent():
+                self.step(number, *disk.found_damage())
             case do.LookUp(link, heads):
                 ends = disk.ends()
                 self.step(number, ev.LookedUp(link, heads, tuple(h in ends for h in heads)))

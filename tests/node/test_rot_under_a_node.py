@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
+
+import pytest
 
 from replog.core.effects import Stored
 from tests.support.nodes import Nodes, RunningNode, until
@@ -17,6 +20,13 @@ def rot(node: RunningNode, at: int) -> None:
         [byte] = file.read(1)
         file.seek(at)
         file.write(bytes([byte ^ 1]))
+
+
+def place_of(node: RunningNode, text: bytes) -> int:
+    [content] = node.segments().values()
+    at = content.find(text)
+    assert at > 0
+    return at
 
 
 async def three(nodes: Nodes) -> tuple[RunningNode, RunningNode, RunningNode]:
@@ -60,3 +70,30 @@ def test_a_rotten_trailer_never_makes_a_secondary_cut_what_is_good(tmp_path: Pat
             await all_equal(master, s1, s2)
 
     asyncio.run(story())
+
+
+def test_what_a_secondary_refuses_is_verified_again_at_once_and_repaired(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Without a word the master would send the rot until the scrubber comes by (R5, R13)."""
+
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            master, s1, s2 = await three(nodes)
+            await appended(master, "one")
+            await nodes.stop("s2")
+            await master.stored("two", "and a half", w=2)
+            await master.stored("three", w=2)
+            await nodes.stop("master")
+            master = await nodes.master("s1", "s2")
+            await master.linked_some(1)
+            await master.read()
+            rot(master, place_of(master, b"and a half"))
+            s2 = await nodes.secondary("s2")
+            await all_equal(master, s1, s2)
+            await appended(master, "four")
+            assert "refused what it was sent" in caplog.text
+            assert "damage in segment" in caplog.text
+
+    with caplog.at_level(logging.INFO):
+        asyncio.run(story())

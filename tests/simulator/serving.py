@@ -14,7 +14,9 @@ from replog.core.effects import (
     LoadKeys,
     LookUp,
     SendBatches,
+    VerifySent,
 )
+from replog.core.entry import EntryId
 from replog.core.errors import DamagedLogError
 from replog.core.events import BatchesSent, DamageFound, KeysConfirmed, KeysLoaded, LookedUp
 from replog.core.messages import Batches, FetchEnd, ProbeAnswer
@@ -23,7 +25,7 @@ from replog.storage.log import Log
 if TYPE_CHECKING:
     from tests.simulator.shell import SimNode
 
-ReadEffect = LookUp | LoadKeys | ConfirmKeys | AnswerProbe | AnswerFetch | SendBatches
+ReadEffect = LookUp | LoadKeys | ConfirmKeys | AnswerProbe | AnswerFetch | SendBatches | VerifySent
 
 
 class SimReader:
@@ -52,6 +54,9 @@ class SimReader:
                     self._node.deliver(KeysLoaded(keys, number))
                 case ConfirmKeys():
                     self._confirm_keys(effect)
+                case VerifySent():
+                    self._log.verify_again(list(map(EntryId, range(1, self._log.head.last_id + 1))))
+                    self.tell_damage()
         except DamagedLogError as error:
             self.tell_damage()
             if isinstance(effect, LoadKeys):

@@ -35,6 +35,7 @@ from replog.core.effects import (
     StoreLogId,
     StoreLossSettled,
     StoreMembers,
+    VerifySent,
 )
 from replog.core.entry import LogId, NodeId, ReignId, Tick
 from replog.core.errors import FormatError, ReplogError
@@ -372,7 +373,7 @@ class SimNode:
                 pass
             case LookUp() | AnswerProbe() | AnswerFetch() | SendBatches():
                 self.after(self.world.read_time(), partial(self.reader.read, effect))
-            case LoadKeys() | ConfirmKeys():
+            case LoadKeys() | ConfirmKeys() | VerifySent():
                 self.after(self.world.read_time(), partial(self.reader.read, effect))
 
     def close_link(self, link: LinkId, reason: str) -> None:

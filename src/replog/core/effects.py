@@ -93,6 +93,15 @@ class LookUp(msgspec.Struct, frozen=True, gc=False):
     heads: tuple[Head, ...]
 
 
+class VerifySent(msgspec.Struct, frozen=True, gc=False):
+    """Verify again what was read from the disk for this link last (R13).
+
+    Where it turns out damaged: `DamageFound`.
+    """
+
+    link: LinkId
+
+
 class LoadKeys(msgspec.Struct, frozen=True, gc=False):
     """Read the idempotency keys of the entries from `first_id` on, in the trailers (P6).
 
@@ -301,6 +310,7 @@ Effect = (
     | NoteCommit
     | Show
     | LookUp
+    | VerifySent
     | LoadKeys
     | ConfirmKeys
     | Repair

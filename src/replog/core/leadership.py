@@ -16,6 +16,7 @@ from replog.core.effects import (
     StoreLogId,
     StoreLossSettled,
     StoreMembers,
+    VerifySent,
 )
 from replog.core.entry import Epoch, LogId, Tick, ticks
 from replog.core.events import DamageRepaired
@@ -76,7 +77,14 @@ class Leadership:
         self.maybe_open(out)
 
     def refused(self, peer: Peer, refusal: Refusal, out: list[Effect]) -> None:
-        """The secondary will not go on with this master (R8)."""
+        """The secondary will not go on with this master (R8), or with what it was sent (R5)."""
+        if refusal.kind is RefusalKind.BAD_BYTES:
+            assert peer.link is not None
+            text = f"{peer.url} refused what it was sent: {refusal.detail}; verifying it again"
+            out += [Say(Level.ERROR, text), VerifySent(peer.link)]
+            self._replicas.drop(peer, refusal.detail, out)
+            self.link_ended(out)
+            return
         if refusal.kind is RefusalKind.STALE_EPOCH:
             was_superseded = self.reign.superseded
             has_made = self._facts.has_first_batch

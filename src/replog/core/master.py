@@ -66,6 +66,7 @@ from replog.core.messages import (
     ReadBarrier,
     ReadMark,
     Refusal,
+    RefusalKind,
     Report,
 )
 from replog.core.progress import Peer
@@ -228,6 +229,8 @@ class Master:
             case ReceivedBad():
                 peer = self.replicas.peer_of(event.link)
                 if peer is not None:
+                    refusal = Refusal(RefusalKind.BAD_BYTES, event.reason)
+                    out.append(Send(event.link, refusal))
                     self.replicas.drop(peer, event.reason, out)
                     self.leadership.link_ended(out)
             case LookedUp():

@@ -242,6 +242,8 @@ class RefusalKind(StrEnum):
     """The dialled node is a master."""
     FORMAT = "format"
     """The other end speaks a format that is not known here."""
+    BAD_BYTES = "bad-bytes"
+    """R5: what came does not verify. Who sent it reads it once more: it may have rotted (R13)."""
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):

@@ -17,6 +17,7 @@ from replog.core.effects import (
     Say,
     Send,
     Show,
+    VerifySent,
 )
 from replog.core.entry import NO_ENTRY, TICK_S, EntryId, Epoch, Head, LogId, NodeId, Tick
 from replog.core.events import (
@@ -63,6 +64,7 @@ from replog.core.messages import (
     Probe,
     ReadMark,
     Refusal,
+    RefusalKind,
     StreamStart,
     Welcome,
 )
@@ -171,6 +173,8 @@ class Secondary:
                 self._joining.closed(event.link, event.reason, out)
             case ReceivedBad():
                 if self._joining.is_open(event.link):
+                    refusal = Refusal(RefusalKind.BAD_BYTES, event.reason)
+                    out.append(Send(event.link, refusal))
                     self._joining.close(event.link, event.reason, out)
             case StoreDelayed():
                 self.is_disk_full = True  # the shell said so
@@ -248,6 +252,8 @@ class Secondary:
                 if link == facts.link:
                     facts.mending.end_window(link, message, facts.now, out)
             case Refusal():
+                if message.kind is RefusalKind.BAD_BYTES:
+                    out.append(VerifySent(link))
                 self._joining.refused(message, out)
             case _:
                 self._joining.close(link, f"unexpected {type(message).__name__}", out)

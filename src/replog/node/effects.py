@@ -37,6 +37,7 @@ from replog.core.effects import (
     StoreLogId,
     StoreLossSettled,
     StoreMembers,
+    VerifySent,
 )
 from replog.core.entry import EntryId, Head
 from replog.core.errors import DamagedLogError, ReplogError
@@ -138,6 +139,8 @@ class Performer:
                     lambda present: self._handle(LookedUp(link, heads, present)),
                     unread=partial(self._cannot_read, link),
                 )
+            case VerifySent(link):
+                self._verify_sent(link)
             case AnswerProbe(link, id):
                 around = partial(self._disk_log.around, id)
                 unread = partial(self._cannot_read, link)
@@ -186,6 +189,17 @@ class Performer:
                 self._failed(f"{type(error).__name__}: {error}")
 
         self._loop.run_in_executor(self._threads, read).add_done_callback(done)
+
+    def _verify_sent(self, link: LinkId) -> None:
+        """Verify again what was read for a link whose other end refused it (R13)."""
+        if (open_link := self.links.get(link)) is None:
+            return
+
+        def unread(error: Unread) -> None:
+            _log.error("cannot verify again what was sent: %s", error)
+
+        verify = partial(self._disk_log.verify_again, tuple(open_link.read_for))
+        self._in_thread(verify, lambda _: self.tell_damage(), unread=unread)
 
     def _load_keys(self, effect: LoadKeys) -> None:
         number = effect.number
@@ -258,6 +272,7 @@ class Performer:
         if recent is not None:
             self._batches_read(effect, recent)
             return
+        self.links[effect.link].read_for.append(EntryId(effect.after.last_id + 1))
         read = partial(log.read_batches, effect.after, through=through, size_max=size_max)
         then, unread = partial(self._batches_read, effect), partial(self._batches_unread, effect)
         self._in_thread(read, then, unread=unread)
@@ -314,6 +329,7 @@ class Performer:
             return
         found, batches = answer
         for one in batches:
+            link.read_for.append(EntryId(one.after.last_id + 1))
             link.send(one)
         after = batches[-1].head if batches else effect.after
         link.send(FetchEnd(after, found))

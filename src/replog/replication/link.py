@@ -12,10 +12,14 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final, Protocol
 
+from replog.core.entry import EntryId
 from replog.core.errors import WireError
 from replog.core.events import LinkId, SecondaryIndex
 from replog.core.messages import Message
 from replog.replication import wire
+
+READS_MAX: Final = 64
+"""About what a window takes: reads of a few segments, which are verified again if need be."""
 
 OUTGOING_BYTES_MAX: Final = 192 * 1024 * 1024
 """More than this waiting for one peer ends the link (P10). The window of the stream and one
@@ -106,6 +110,8 @@ class Link:
         """The URL that was dialled, or the address that dialled: for people."""
         self.close_reason: str | None = None
         """Set as soon as either end wants the end; what arrives after that is dropped."""
+        self.read_for: deque[EntryId] = deque(maxlen=READS_MAX)
+        """Where what was read from the disk for this link last begins, for who doubts it."""
         self._connection = connection
         self._codec = wire.Codec()
         self._decoded: Message | None = None
