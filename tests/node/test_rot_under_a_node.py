@@ -9,6 +9,9 @@ from pathlib import Path
 import pytest
 
 from replog.core.effects import Stored
+from replog.core.messages import Damage
+from replog.storage.filesystem import PosixFilesystem
+from replog.storage.log import Log
 from tests.support.nodes import Nodes, RunningNode, until
 
 
@@ -97,3 +100,31 @@ def test_what_a_secondary_refuses_is_verified_again_at_once_and_repaired(
 
     with caplog.at_level(logging.INFO):
         asyncio.run(story())
+
+
+def test_a_damaged_secondary_is_not_ready_and_names_the_place(tmp_path: Path) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            master, s1, s2 = await three(nodes)
+            await appended(master, "one", "second", "three")
+            at = place_of(s1, b"second")
+            for name in ("master", "s1"):
+                await nodes.stop(name)
+            rot(s1, at)
+            damage = damage_of(s1)
+            s1 = await nodes.secondary("s1")
+            await until(lambda: bool(s1.node.readiness()), "it is not ready")
+            [reason] = s1.node.readiness()
+            assert damage.segment in reason
+            assert f"at byte {damage.offset}, entry 2 to entry 2" in reason
+            master = await nodes.master("s1", "s2")
+            await all_equal(master, s1, s2)
+
+    asyncio.run(story())
+
+
+def damage_of(node: RunningNode) -> Damage:
+    log = Log.open(PosixFilesystem(), str(node.directory), is_master=False, log_id=node.node.log_id)
+    [damage] = log.damage
+    log.close()
+    return damage

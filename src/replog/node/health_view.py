@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from replog.core.damage import damage_line
 from replog.core.effects import RefusalReason
 from replog.core.entry import TICK_S, EntryId, Tick, node_of
 from replog.core.health import PeerHealth
@@ -130,13 +131,16 @@ def master_readiness(core: Master, *, is_stopping: bool) -> tuple[str, ...]:
     return ()
 
 
-def secondary_readiness(*, is_stopping: bool) -> tuple[str, ...]:
-    """Return why a secondary serves no reads now; empty where it does.
+def secondary_readiness(core: Secondary, *, is_stopping: bool) -> tuple[str, ...]:
+    """Return why a secondary does not serve all that it should now; empty where it does.
 
     A secondary without a master is ready: its readers are told so in a header, and taking
-    it out of service would turn the loss of one node into the loss of all reads.
+    it out of service would turn the loss of one node into the loss of all reads. One that is
+    damaged hides what it has shown before, until that is repaired (R13).
     """
-    return ("the node is stopping",) if is_stopping else ()
+    if is_stopping:
+        return ("the node is stopping",)
+    return tuple(damage_line(damage) for damage in core.facts.mending.damage)
 
 
 def _silence_s(health: PeerHealth, now: Tick) -> float | None:

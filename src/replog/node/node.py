@@ -312,7 +312,7 @@ class Node:
             return (self.fatal_reason,)
         if isinstance(self._core, Master):
             return master_readiness(self._core, is_stopping=self.stopping.is_set())
-        return secondary_readiness(is_stopping=self.stopping.is_set())
+        return secondary_readiness(self._core, is_stopping=self.stopping.is_set())
 
     # --- links --------------------------------------------------------------------------
 
