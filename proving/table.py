@@ -11,6 +11,7 @@ from proving.harnesses import (
     kill_storms,
     retries,
     rolling_restarts,
+    rot,
     simulator,
     soak,
     syscalls,
@@ -19,6 +20,7 @@ from proving.harnesses import (
 HARNESSES: tuple[Harness, ...] = (
     *simulator.HARNESSES,
     *syscalls.HARNESSES,
+    *rot.HARNESSES,
     *kill_storms.HARNESSES,
     *rolling_restarts.HARNESSES,
     *retries.HARNESSES,

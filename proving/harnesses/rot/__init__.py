@@ -1,0 +1,8 @@
+"""Row 6: rot is found, never served, never spread, repaired.
+
+PURE.
+"""
+
+from proving.harnesses.rot import bits
+
+HARNESSES = (*bits.HARNESSES,)
