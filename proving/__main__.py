@@ -25,7 +25,7 @@ DOCUMENT = ROOT / "docs" / "reliability.md"
 
 def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
-    chosen = [HARNESS_BY_NAME[name] for name in options.names] or list(HARNESSES)
+    chosen = [harness for harness in HARNESSES if is_named(harness, options.names)]
     journals = {harness: Journal(harness) for harness in HARNESSES}
     if options.list:
         for harness in chosen:
@@ -57,7 +57,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         description="Run the harnesses behind docs/reliability.md, from where they ended.",
         epilog="what held is in proving/results; a case that broke a promise is run again",
     )
-    parser.add_argument("names", nargs="*", metavar="HARNESS", help="these only (see --list)")
+    parser.add_argument(
+        "names", nargs="*", metavar="HARNESS", help="these only: names or rows (see --list)"
+    )
     parser.add_argument("--list", action="store_true", help="what there is, and how far it is")
     parser.add_argument("--counts", action="store_true", help="what the cases have met so far")
     parser.add_argument("--case", type=int, help="run just this case of one harness")
@@ -68,13 +70,20 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--directory", type=Path, help="where cases keep their files")
     parser.add_argument("--write", action="store_true", help="put the figures into the document")
     options = parser.parse_args(arguments)
-    unknown = [name for name in options.names if name not in HARNESS_BY_NAME]
+    rows = {str(harness.row) for harness in HARNESSES}
+    unknown = [name for name in options.names if name not in HARNESS_BY_NAME.keys() | rows]
     if unknown:
         known = ", ".join(HARNESS_BY_NAME)
         parser.error(f"no harness is called {', '.join(unknown)}; there are: {known}")
-    if options.case is not None and len(options.names) != 1:
+    if options.case is not None and not (
+        len(options.names) == 1 and options.names[0] in HARNESS_BY_NAME
+    ):
         parser.error("--case belongs to one harness: name it")
     return options
+
+
+def is_named(harness: Harness, names: Sequence[str]) -> bool:
+    return not names or harness.name in names or str(harness.row) in names
 
 
 def prove(

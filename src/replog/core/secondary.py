@@ -172,10 +172,7 @@ class Secondary:
             case LinkClosed():
                 self._joining.closed(event.link, event.reason, out)
             case ReceivedBad():
-                if self._joining.is_open(event.link):
-                    refusal = Refusal(RefusalKind.BAD_BYTES, event.reason)
-                    out.append(Send(event.link, refusal))
-                    self._joining.close(event.link, event.reason, out)
+                self._received_bad(event, out)
             case StoreDelayed():
                 self.is_disk_full = True  # the shell said so
             case EpochStored():
@@ -217,6 +214,12 @@ class Secondary:
                 self.reading.stop(out)
             case _:
                 raise AssertionError(f"no event for a secondary: {event}")
+
+    def _received_bad(self, event: ReceivedBad, out: list[Effect]) -> None:
+        """Who sent it learns why the link ends: its own copy may have rotted (R5)."""
+        if self._joining.is_open(event.link):
+            out.append(Send(event.link, Refusal(RefusalKind.BAD_BYTES, event.reason)))
+            self._joining.close(event.link, event.reason, out)
 
     def _received(self, link: LinkId, message: Message, out: list[Effect]) -> None:
         facts = self.facts

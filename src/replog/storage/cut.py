@@ -9,8 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from replog.core.entry import GENESIS, EntryId, Head
-from replog.core.errors import SyncFailedError
-from replog.storage.contents import Contents
+from replog.core.errors import DamagedLogError, StorageError, SyncFailedError
+from replog.storage.contents import Contents, damage_text
 from replog.storage.lookup import end_of
 from replog.storage.marks import NO_MARK, DurableMark, Marks
 from replog.storage.place import BEGINNING, Place
@@ -45,11 +45,12 @@ class CutPlan:
         return DurableMark(self.end.head, self.kept[-1].first_id, self.end.offset)
 
 
-def plan_cut(contents: Contents, to: Head) -> CutPlan | None:
-    """Say what a cut back to `to` has to do; None where that is no batch end of the log.
+def plan_cut(contents: Contents, to: Head) -> CutPlan:
+    """Say what a cut back to `to` has to do.
 
     Raises:
-        DamagedLogError: the bytes that would tell do not verify.
+        DamagedLogError: the bytes that would tell do not verify, or there is damage below `to`.
+        StorageError: `to` is no batch end of the log.
         OSError: they cannot be read.
     """
     files = list_segments(contents.filesystem, contents.layout)
@@ -57,7 +58,9 @@ def plan_cut(contents: Contents, to: Head) -> CutPlan | None:
         return CutPlan((), BEGINNING, None, tuple(files))
     found = end_of(contents, to)
     if found is None:
-        return None
+        if contents.damage and contents.head.position < to.position:
+            raise DamagedLogError(damage_text(contents.damage[0]))
+        raise StorageError(f"the log does not hold the batch end {to}; nothing was cut")
     segment, offset = found
     at = contents.segments.index(segment)
     if offset == 0 and at > 0:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Self
 
 from replog.core.entry import NO_ENTRY, EntryId, Epoch, Head, LogId
-from replog.core.errors import DamagedLogError, StorageError
+from replog.core.errors import DamagedLogError
 from replog.core.messages import Batches, Damage
 from replog.storage import cut as cutting
 from replog.storage import lookup, proof, times
@@ -275,10 +275,6 @@ class Log:
         was, contents = self.head, self._contents
         with self._writer.failing(f"nothing was cut behind {to}"):
             plan = cutting.plan_cut(contents, to)
-            if plan is None:
-                if self.damage and self.head.position < to.position:
-                    self._refuse_damage()
-                raise StorageError(f"the log does not hold the batch end {to}; nothing was cut")
             moved = cutting.copy_away(contents, plan)
         self._recent.clear()
         cutting.carry_out(contents, self._marks, self._writer, plan)
