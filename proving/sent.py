@@ -71,5 +71,7 @@ class Sent:
     def hang_up(self) -> Append:
         """Close the connection, and return the line that was written."""
         self._connection.close()
+        if self._line.returned is None:
+            self._line.given_up = self._recording.now()
         self._recording.write(self._line)
         return self._line

@@ -8,6 +8,7 @@ from __future__ import annotations
 from proving.harness import Harness
 from proving.harnesses import (
     bad_input,
+    compose_storms,
     kill_storms,
     retries,
     rolling_restarts,
@@ -23,6 +24,7 @@ HARNESSES: tuple[Harness, ...] = (
     *rot.HARNESSES,
     *kill_storms.HARNESSES,
     *rolling_restarts.HARNESSES,
+    *compose_storms.HARNESSES,
     *retries.HARNESSES,
     *bad_input.HARNESSES,
     *soak.HARNESSES,

@@ -47,7 +47,7 @@ of the allocator. A leak of 100 bytes an append is more after 100,000 appends.""
 
 
 class Watch:
-    """Samples what some processes use, on a thread of its own, until it is left."""
+    """Samples what some processes use, on a thread of its own, from `begin` until it is left."""
 
     def __init__(self, pids: Sequence[int], *, every_s: float = 0.5) -> None:
         self.samples: dict[int, list[Usage]] = {pid: [] for pid in pids}
@@ -55,8 +55,10 @@ class Watch:
         self._ending = threading.Event()
         self._thread = threading.Thread(target=self._run, name="watch")
 
-    def __enter__(self) -> Self:
+    def begin(self) -> None:
         self._thread.start()
+
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
@@ -66,7 +68,8 @@ class Watch:
         trace: TracebackType | None,
     ) -> None:
         self._ending.set()
-        self._thread.join()
+        if self._thread.is_alive():
+            self._thread.join()
 
     def _run(self) -> None:
         due = time.monotonic()

@@ -27,6 +27,9 @@ from tests.support.waiting import wait_until
 MINUTES = 10
 FAULT_EVERY_S = 60.0
 CLIENTS = 6
+WARM_BYTES = 6 * 1024 * 1024
+"""A log so long has filled what nodes keep of its end: some 12 MB of a master's memory."""
+FILLING = "." * 100
 OPTIONS = ("--key-window", "1000")
 """What a master remembers of keys is full soon, and must not grow then."""
 
@@ -42,7 +45,13 @@ class Soaked:
 
 def run_soak(case: int, directory: Path) -> Counts:
     """Soak for `MINUTES`, and judge as well that the spared node uses no more in the end."""
-    soaked = soak(case, directory, seconds=60 * MINUTES, fault_every_s=FAULT_EVERY_S)
+    soaked = soak(
+        case,
+        directory,
+        seconds=60 * MINUTES,
+        fault_every_s=FAULT_EVERY_S,
+        warm_bytes=WARM_BYTES,
+    )
     assert_flat(soaked.spared, soaked.samples)
     first, last = thirds(soaked.samples)
     return {
@@ -52,28 +61,37 @@ def run_soak(case: int, directory: Path) -> Counts:
     }
 
 
-def soak(case: int, directory: Path, *, seconds: float, fault_every_s: float) -> Soaked:
-    """Load a cluster for so long; one node, another one in each case, runs from end to end."""
+def soak(
+    case: int, directory: Path, *, seconds: float, fault_every_s: float, warm_bytes: int = 0
+) -> Soaked:
+    """Load a cluster for so long; one node, another one in each case, runs from end to end.
+
+    Args:
+        warm_bytes: the time begins when the log is so long; until then no client rests.
+    """
     random = Random(f"soak {case}")
     with ProcessCluster(directory, master_options=OPTIONS) as cluster:
         cluster.start_all()
         spared = cluster.nodes[case % len(cluster.nodes)]
         with Recording(directory / "run.jsonl", cluster.urls) as recording:
             storm = Storm(cluster, recording, random)
-            lives: list[Life] = [partial(work_half_the_time, case)] * CLIENTS
-            end = time.monotonic() + seconds
+            is_warm = threading.Event()
+            lives: list[Life] = [partial(work_half_the_time, case, is_warm)] * CLIENTS
             with (
-                Watch([cluster.node[spared].pid]) as watch,
                 Clients(recording, seed=case, clients=0, lives=[*lives, follow]) as clients,
+                Watch([cluster.node[spared].pid]) as watch,
             ):
+                _wait_for_bytes(cluster, clients, warm_bytes)
+                is_warm.set()
+                watch.begin()
+                end = time.monotonic() + seconds
                 while (due := time.monotonic() + fault_every_s) < end:
                     _hurt(storm, spared)
                     _wait_for_answers(storm, clients)
                     while time.monotonic() < due and clients.error is None:
                         time.sleep(0.1)
             counts = settle_and_judge(cluster, recording)
-            files = cluster.node[spared].segment_files()
-        log_bytes = sum(path.stat().st_size for path in files)
+        log_bytes = _log_bytes(cluster)
         [samples] = watch.samples.values()
         return Soaked({**storm.counts, **counts, "bytes of the log": log_bytes}, spared, samples)
 
@@ -100,6 +118,19 @@ def _hurt(storm: Storm, spared: str) -> None:
         storm.delay(node, 0)
 
 
+def _log_bytes(cluster: ProcessCluster) -> int:
+    return sum(path.stat().st_size for path in cluster.master.segment_files())
+
+
+def _wait_for_bytes(cluster: ProcessCluster, clients: Clients, count: int) -> None:
+    wait_until(
+        lambda: _log_bytes(cluster) >= count or clients.error is not None,
+        f"the log has {count} bytes",
+        deadline_s=600,
+        explain=cluster.explain,
+    )
+
+
 def _wait_for_answers(storm: Storm, clients: Clients) -> None:
     wanted = clients.acknowledged + 20
     wait_until(
@@ -113,9 +144,13 @@ def _wait_for_answers(storm: Storm, clients: Clients) -> None:
 
 
 def work_half_the_time(
-    case: int, client: RecordingClient, random: Random, stopping: threading.Event
+    case: int,
+    is_warm: threading.Event,
+    client: RecordingClient,
+    random: Random,
+    stopping: threading.Event,
 ) -> None:
-    """Append and read, and rest after each operation for as long as it took."""
+    """Append and read; once warm, rest after each operation for as long as it took."""
     made, shown = 0, 1
     while not stopping.is_set():
         began = time.monotonic()
@@ -128,7 +163,7 @@ def work_half_the_time(
             read = client.read(random.choice(client.recording.nodes), first=first, limit=500)
             shown = first + len(read.messages or ())
         elif kind == "many":
-            client.append([f"{name}-{place}" for place in range(20)], w=w)
+            client.append([f"{name}-{place}{FILLING}" for place in range(20)], w=w)
         else:
             client.append(
                 [name],
@@ -136,7 +171,8 @@ def work_half_the_time(
                 key=name if kind == "keyed" else None,
                 give_up_s=0.002 if kind == "gives up" else None,
             )
-        stopping.wait(max(time.monotonic() - began, 0.001))
+        if is_warm.is_set():
+            stopping.wait(max(time.monotonic() - began, 0.001))
 
 
 def follow(client: RecordingClient, random: Random, stopping: threading.Event) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from proving.harnesses.compose_storms import storm
 from tests.support import returning, stories
 from tests.support.cluster import MASTER, S1, S2, call, wait_live
 from tests.support.containers import (
@@ -160,3 +161,8 @@ def test_every_generation_of_compose_that_is_here_takes_the_file() -> None:
         )
         assert config.returncode == 0, config.stderr
         assert sorted(config.stdout.split()) == sorted([MASTER, S1, S2])
+
+
+def test_a_storm_of_faults_holds_over_compose(tmp_path: Path, image: str) -> None:
+    """What a full run of `compose-storms` has 200 of."""
+    assert storm(11, tmp_path, image=image, faults=3)

@@ -59,6 +59,7 @@ def test_what_grows_all_the_time_is_told_from_noise(leak: Usage, found: str | No
 @needs_proc
 def test_a_watch_sees_what_a_process_opens() -> None:
     with Watch([os.getpid()], every_s=0.01) as watch:
+        watch.begin()
         [samples] = watch.samples.values()
         wait_until(lambda: len(samples) > 5, "there are samples")
         opened = [os.open(os.devnull, os.O_RDONLY) for _ in range(50)]
