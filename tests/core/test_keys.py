@@ -202,6 +202,7 @@ def test_who_sent_the_same_again_is_told_of_it_when_the_disk_fails() -> None:
     for request in (first, same):
         told = world.outcome(request)
         assert isinstance(told, Pending)
+        assert told.is_unknown
         assert told.first_id == 2
 
 

@@ -187,13 +187,13 @@ def test_a_stop_answers_everybody_honestly() -> None:
     assert refusal(world.outcome(world.append("late"))) is RefusalReason.STOPPING
 
 
-def test_a_failed_fdatasync_answers_pending_and_stores_nothing_more() -> None:
+def test_a_failed_fdatasync_answers_that_nobody_knows_and_stores_nothing_more() -> None:
     world = serving_world()
     running = world.append("x", w=1)
     queued = world.append("y", w=1)
     world.step(0, ev.PersistFailed("EIO"))
     outcome = world.outcome(running)
-    assert outcome == Pending(EntryId(1), EntryId(1), 1, ())
+    assert outcome == Pending(EntryId(1), EntryId(1), 1, (), is_unknown=True)
     assert refusal(world.outcome(queued)) is RefusalReason.STOPPING
     assert len(world.nodes[0].jobs) == 1, "nothing more is handed to the disk"
 

@@ -77,6 +77,7 @@ class FakeNode:
         self.conditions: list[tuple[tuple[str | None, ...], EntryId | None]] = []
         self.keys: dict[EntryId, str] = {}
         self.refusal: Refused | None = None
+        self.is_disk_broken = False
         self.reachable = 3
         self.has_master = True
         self.holds_reads = False
@@ -121,6 +122,9 @@ class FakeNode:
             raise self.raises
         if self.refusal is not None:
             return self.refusal
+        if self.is_disk_broken:
+            first, last = EntryId(7), EntryId(6 + len(messages))
+            return Pending(first, last, 1, (), is_unknown=True)
         copies = copies_needed("all" if concern is None else concern, nodes=len(URLS))
         if copies is None:
             return Refused(

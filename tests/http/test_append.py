@@ -130,6 +130,22 @@ def test_a_waiting_append_is_answered_when_the_nodes_return_and_blocks_nobody(
         assert json.loads(answer.body)["log"] == {"id": 1, "message": "three"}
 
 
+@pytest.mark.parametrize(
+    ("body", "entries"),
+    [(SEED_BODY, "entry 7 was"), (b'[{"message":"a"},{"message":"b"}]', "entries 7 to 8 were")],
+)
+def test_what_a_failing_disk_may_have_stored_is_called_neither_stored_nor_refused(
+    master: Served, body: bytes, entries: str
+) -> None:
+    master.node.is_disk_broken = True
+    with master.connect() as connection:
+        answer = connection.append(body)
+        assert answer.status == 500
+        problem = answer.problem()
+        assert (problem["type"], problem["id"]) == ("/problems/outcome-unknown", 7)
+        assert f"while {entries} being stored" in str(problem["detail"])
+
+
 @pytest.mark.parametrize("reason", list(RefusalReason))
 def test_every_refusal_of_the_node_becomes_its_problem(
     master: Served, reason: RefusalReason

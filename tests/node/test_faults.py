@@ -57,6 +57,7 @@ def test_a_failed_sync_is_answered_honestly_said_once_and_never_retried(
             for outcome in outcomes:
                 assert not isinstance(outcome, Refused) or outcome.reason is RefusalReason.STOPPING
             assert isinstance(outcomes[0], Pending), "it may be stored, so it is not refused"
+            assert outcomes[0].is_unknown
             assert outcomes[0].first_id == 2
             await asyncio.wait_for(master.node.fatal.wait(), 30)
             assert disk.failed_syncs == 1

@@ -57,10 +57,15 @@ class Answers:
             self.pending(waiting, out)
 
     def pending(self, waiting: WaitingAppend, out: list[Effect]) -> None:
-        """Answer one: it is, or may be, stored, and so many nodes hold it."""
+        """Answer one: it is stored, or may be where it is not durable here."""
         holders = self._replicas.holders(waiting.last_id)
         outcome = Pending(
-            waiting.first_id, waiting.last_id, waiting.copies, holders, waiting.is_replayed
+            waiting.first_id,
+            waiting.last_id,
+            waiting.copies,
+            holders,
+            waiting.is_replayed,
+            is_unknown=waiting.last_id > self._facts.durable.last_id,
         )
         out.append(AnswerAppend(waiting.request, outcome))
 

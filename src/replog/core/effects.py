@@ -231,7 +231,10 @@ class Stored(msgspec.Struct, frozen=True, gc=False):
 class Pending(msgspec.Struct, frozen=True, gc=False):
     """Stored, not yet at the write concern: the timeout passed, or the node stops.
 
-    `acks` are the URLs of the nodes that hold the entries durably, the master's first.
+    Attributes:
+        acks: URLs of the nodes that hold the entries durably, the master's first.
+        is_unknown: the master's disk failed while they were being stored: these are their ids
+            if they are.
     """
 
     first_id: EntryId
@@ -239,6 +242,7 @@ class Pending(msgspec.Struct, frozen=True, gc=False):
     required: int
     acks: tuple[str, ...]
     is_replayed: bool = False
+    is_unknown: bool = False
 
 
 class Refused(msgspec.Struct, frozen=True, gc=False):

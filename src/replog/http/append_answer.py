@@ -42,6 +42,30 @@ def _pending_body(outcome: Pending, request: AppendRequest) -> bytes:
     )
 
 
+def problem_of(outcome: Stored | Pending | Refused) -> Problem | None:
+    """Return the problem of an append that is not stored, or not known to be; else None."""
+    if isinstance(outcome, Refused):
+        return refused_problem(outcome)
+    if isinstance(outcome, Pending) and outcome.is_unknown:
+        return _unknown_problem(outcome)
+    return None
+
+
+def _unknown_problem(outcome: Pending) -> Problem:
+    entries = (
+        f"entry {outcome.first_id} was"
+        if outcome.first_id == outcome.last_id
+        else f"entries {outcome.first_id} to {outcome.last_id} were"
+    )
+    return Problem(
+        PROBLEMS["outcome-unknown"],
+        f"The disk failed while {entries} being stored, and the node ends. When it is back, "
+        f"look at GET /logs/{outcome.first_id} before you append this again; under an "
+        "idempotency key it is safe to send it again.",
+        {"id": outcome.first_id},
+    )
+
+
 def refused_problem(outcome: Refused) -> Problem:
     """Return the problem of what the node refused."""
     members: dict[str, object] = {}

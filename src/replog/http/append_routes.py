@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from replog.core.effects import AppendOutcome, Refused
 from replog.http.answer import send_answer, send_problem
-from replog.http.append_answer import refused_problem
+from replog.http.append_answer import problem_of
 from replog.http.append_batch import Batch, parse_batch
 from replog.http.append_request import AppendRequest, parse_append, parse_text
 from replog.http.append_terms import (
@@ -88,10 +88,12 @@ class AppendRoutes:
             outcome = await self._wait_for_outcome(request, receive)
         finally:
             self._budget.give_back(size)  # not after the answer, which a client may never take
-        if isinstance(outcome, Refused):  # the node has logged it
+        problem = problem_of(outcome)
+        if problem is not None:  # the node has logged it
             del request
-            await send_problem(scope, receive, send, refused_problem(outcome))
+            await send_problem(scope, receive, send, problem)
             return
+        assert not isinstance(outcome, Refused), outcome
         answer = append_answer(outcome, request)
         del request
         await send_answer(send, answer.status, answer.headers, answer.body)

@@ -40,6 +40,7 @@ _RESPONSES = responses(
     "too-large",
     "unsupported-media-type",
     "idempotency-key-reused",
+    "outcome-unknown",
     "no-quorum",
     "superseded",
     "log-found-elsewhere",

@@ -231,6 +231,16 @@ _TYPES = (
         "Look with GET /logs before you append again, and report the defect.",
     ),
     ProblemType(
+        "outcome-unknown",
+        500,
+        "It is unknown whether the append was stored",
+        "The master's disk failed while the append was being stored: it may be there or not. The "
+        "node ends, and finds out when it is started again.",
+        "When the node is back, look with GET /logs before you append again, or send it again "
+        "under the same idempotency key. Look at the disk.",
+        members=("id",),
+    ),
+    ProblemType(
         RefusalReason.NO_QUORUM.value,
         503,
         "The master cannot reach enough nodes",

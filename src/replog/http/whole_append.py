@@ -12,7 +12,7 @@ from typing import Self
 from replog.core.effects import AppendOutcome, Pending, Refused, Stored
 from replog.core.events import RequestId
 from replog.http.answer import JSON_HEADER, Headers, WholeAnswer
-from replog.http.append_answer import answer_body, refused_problem
+from replog.http.append_answer import answer_body, problem_of
 from replog.http.append_request import AppendRequest
 from replog.http.facade import ServedNode
 from replog.http.problems import internal_error
@@ -107,10 +107,12 @@ class WholeAppend:
         self.response_started = self.response_complete = True
         if outcome is None:
             problem = internal_error()
-        elif isinstance(outcome, Refused):  # the node has logged it
-            problem = refused_problem(outcome)
         else:
-            self._finish(append_answer(outcome, request))
-            return
+            not_stored = problem_of(outcome)
+            if not_stored is None:
+                assert not isinstance(outcome, Refused), outcome
+                self._finish(append_answer(outcome, request))
+                return
+            problem = not_stored  # the node has logged it
         body = problem.body()
         self._finish(WholeAnswer(problem.status, problem.all_headers(body), body))
