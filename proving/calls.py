@@ -140,6 +140,9 @@ def _call(name: str, arguments: str, result: str) -> Call:
 
 
 def merged(traces: Sequence[Trace]) -> tuple[Call, ...]:
-    """Return the calls of several threads, each traced alone, as of one trace, by their times."""
+    """Return the calls of threads that were each traced alone, as if each took no time."""
     calls = sorted((call for trace in traces for call in trace.calls), key=lambda call: call.at_s)
-    return tuple(calls)
+    return tuple(
+        replace(call, began=at, ended=None if call.ended is None else at)
+        for at, call in enumerate(calls)
+    )

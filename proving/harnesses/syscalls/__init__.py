@@ -4,10 +4,29 @@ from __future__ import annotations
 
 from proving.harness import Harness
 from proving.harnesses.syscalls import boundaries
+from proving.harnesses.syscalls.columns import (
+    FAILING,
+    KILLING,
+    case_of,
+    run_failing,
+    run_killing,
+)
 from proving.harnesses.syscalls.stories import STORIES
 from proving.needs import STRACE
 
 HARNESSES = (
+    Harness(
+        name="failing-calls",
+        row=4,
+        promise="a failed write or sync is never acknowledged",
+        how="one call of one thread of a master or a secondary fails by strace: the N-th sync, "
+        "write, rename, removal or truncation, for every N of eight runs",
+        unit="calls",
+        cases=sum(column.most for column in FAILING),
+        run=run_failing,
+        sample=(case_of(FAILING, "a new secondary", "writer", "fdatasync", 8),),
+        needs=(STRACE,),
+    ),
     Harness(
         name="kill-at-each-call",
         row=5,
@@ -18,6 +37,18 @@ HARNESSES = (
         cases=len(STORIES) * boundaries.PARTS,
         run=boundaries.run_part,
         sample=(50, 147),
+        needs=(STRACE,),
+    ),
+    Harness(
+        name="kill-nodes-at-each-call",
+        row=5,
+        promise="every system call boundary is crash-safe",
+        how="a master or a secondary is killed by strace at the N-th call of one thread that "
+        "changes its disk, for every N of eight runs",
+        unit="calls",
+        cases=sum(column.most for column in KILLING),
+        run=run_killing,
+        sample=(case_of(KILLING, "cutting", "writer", "ftruncate", 1),),
         needs=(STRACE,),
     ),
 )

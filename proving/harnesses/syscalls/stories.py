@@ -56,13 +56,13 @@ def messages_of(batch: int, *, of: str = "the log") -> list[str]:
     return [f"entry {number} of {of}" for number in range(first, first + SIZES[batch])]
 
 
-def open_here(directory: Path, role: Role) -> DataDirectory:
+def open_here(directory: Path, role: Role, *, node_id: NodeId = NODE_ID) -> DataDirectory:
     return open_directory(
         PosixFilesystem(),
         str(directory),
         role=role,
         take_over=False,
-        new_id=lambda: NODE_ID,
+        new_id=lambda: node_id,
         segment_bytes_max=SMALL_BYTES,
     )
 
@@ -79,24 +79,36 @@ def append(data: DataDirectory, batch: int, *, epoch: int = 1, of: str = "the lo
     ).head
 
 
-def begin_log(data: DataDirectory) -> None:
+def begin_log(data: DataDirectory, *, owner: NodeId = NODE_ID) -> None:
     """Have a log, and the first epoch, if there is none yet: as a new master does."""
     if data.state.log_id is None:
         data.store(log_id=LOG_ID)
         data.log.set_log_id(LOG_ID)
     if data.state.epoch < 1:
-        data.store(epoch=Epoch(1), epoch_owner=NODE_ID)
+        data.store(epoch=Epoch(1), epoch_owner=owner)
 
 
-def make_log(directory: Path, role: Role, batches: int, *, tail: int = 0) -> None:
+def make_log(
+    directory: Path,
+    role: Role,
+    batches: int,
+    *,
+    tail: int = 0,
+    of: str = "another master",
+    epoch: int = 1,
+    node_id: NodeId = NODE_ID,
+    owner: NodeId = NODE_ID,
+) -> None:
     """Make the master's log up to `batches`, and `tail` batches of another master behind it."""
-    data = open_here(directory, role)
-    begin_log(data)
-    for batch in range(batches):
-        append(data, batch)
-        data.log.sync()
-    for batch in range(batches, batches + tail):
-        append(data, batch, of="another master")
+    data = open_here(directory, role, node_id=node_id)
+    begin_log(data, owner=owner)
+    if epoch > 1:
+        data.store(epoch=Epoch(epoch), epoch_owner=owner)
+    for batch in range(batches + tail):
+        if batch < batches:
+            append(data, batch)
+        else:
+            append(data, batch, of=of, epoch=epoch)
         data.log.sync()
     data.close()
 
@@ -277,9 +289,11 @@ def altogether_another(directory: Path) -> None:
     make_log(directory, Role.SECONDARY, 0, tail=7)
 
 
-def ended_amid_a_write(directory: Path, role: Role) -> None:
+def end_amid_a_write(
+    directory: Path, role: Role, *, node_id: NodeId = NODE_ID, owner: NodeId = NODE_ID
+) -> None:
     """Leave what a kill leaves: batches behind the mark, and half a batch behind them."""
-    make_log(directory, role, COMMON)
+    make_log(directory, role, COMMON, node_id=node_id, owner=owner)
     marks = (directory / "marks").read_bytes()
     data = open_here(directory, role)
     append(data, COMMON)
@@ -291,11 +305,11 @@ def ended_amid_a_write(directory: Path, role: Role) -> None:
 
 
 def ended_master(directory: Path) -> None:
-    ended_amid_a_write(directory, Role.MASTER)
+    end_amid_a_write(directory, Role.MASTER)
 
 
 def ended_secondary(directory: Path) -> None:
-    ended_amid_a_write(directory, Role.SECONDARY)
+    end_amid_a_write(directory, Role.SECONDARY)
 
 
 def ended_amid_a_roll(directory: Path) -> None:
@@ -309,8 +323,12 @@ def ended_amid_a_roll(directory: Path) -> None:
 
 
 def rotten(directory: Path) -> None:
-    """Flip one bit in a sealed segment, and take the last bytes of the last one away."""
     make_log(directory, Role.MASTER, len(SIZES))
+    rot(directory)
+
+
+def rot(directory: Path) -> None:
+    """Flip one bit in a sealed segment, and take the last bytes of the last one away."""
     files = sorted((directory / "segments").iterdir())
     data = bytearray(files[1].read_bytes())
     data[len(data) // 2] ^= 1
