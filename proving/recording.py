@@ -233,6 +233,7 @@ class Clients:
         clients: how many of them.
         lives: of clients that do something else, besides.
         concerns: write concerns, one of which each append draws.
+        timeouts: what each append draws its `timeout` from; None for none.
         reads: the part of operations that are reads, at a node drawn at random.
         pause_s: how long a client waits after each operation, and after one that failed.
     """
@@ -245,6 +246,7 @@ class Clients:
         clients: int = 8,
         lives: Sequence[Life] = (),
         concerns: Sequence[int] = (1, 2, 3),
+        timeouts: Sequence[float | None] = (None,),
         reads: float = 0.2,
         pause_s: float = 0.0,
         timeout_s: float = 10.0,
@@ -252,6 +254,7 @@ class Clients:
         self.recording = recording
         self._seed = seed
         self._concerns = tuple(concerns)
+        self._timeouts = tuple(timeouts)
         self._reads = reads
         self._pause_s = pause_s
         self._timeout_s = timeout_s
@@ -316,6 +319,7 @@ class Clients:
                 count = random.choice((1, 1, 1, 5))
                 messages = [f"{self._seed}-{client.number}-{made + one}" for one in range(count)]
                 made += count
-                append = client.append(messages, w=random.choice(self._concerns))
+                w, timeout = random.choice(self._concerns), random.choice(self._timeouts)
+                append = client.append(messages, w=w, timeout=timeout)
                 failed = append.outcome != "ok"
             stopping.wait(max(self._pause_s, 0.05 if failed else 0.0))
