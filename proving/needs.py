@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.support.clocks import library
+
 
 @dataclass(frozen=True, slots=True)
 class Need:
@@ -50,11 +52,16 @@ def program(name: str, package: str) -> Need:
     return Need(name, lambda: None if shutil.which(name) else reason)
 
 
+def _lacks_faketime() -> str | None:
+    return None if library() else "needs libfaketime (apt-get install faketime)"
+
+
 ROOT = Need("root", _lacks_root)
 LOOP_MOUNTS = Need("loop mounts", _lacks_loop_mounts)
 PROC = Need("/proc", _lacks_proc)
 DOCKER = Need("Docker", _lacks_docker)
 STRACE = program("strace", "strace")
+FAKETIME = Need("libfaketime", _lacks_faketime)
 
 
 def lacking(needs: tuple[Need, ...]) -> str | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from proving.harness import Harness
 from proving.harnesses import (
     bad_input,
+    clocks,
     compose_storms,
     kill_storms,
     partitions,
@@ -29,6 +30,7 @@ HARNESSES: tuple[Harness, ...] = (
     *compose_storms.HARNESSES,
     *retries.HARNESSES,
     *bad_input.HARNESSES,
+    *clocks.HARNESSES,
     *soak.HARNESSES,
 )
 

@@ -44,6 +44,13 @@ class Process(Protocol):
 
 
 REPLOG = "replog.__main__"
+FROM_START = (
+    "LD_PRELOAD",
+    "FAKETIME_NO_CACHE",
+    "FAKETIME_DONT_FAKE_MONOTONIC",
+    "FAKETIME_FORCE_MONOTONIC_FIX",
+)
+"""Variables that a process must have from its start: a fork has those of its parent."""
 
 
 def launch(
@@ -61,7 +68,9 @@ def launch(
         program: a module with a `main` to run in place of `replog`'s.
     """
     if CAN_FORK and not imports:
-        return _launcher().start(program, arguments, environment, output)
+        from_start = {name: environment[name] for name in FROM_START if name in environment}
+        launcher = _launcher(tuple(from_start.items()))
+        return launcher.start(program, arguments, environment, output)
     with output.open("ab") as stream:
         return subprocess.Popen(
             [sys.executable, "-m", program, *arguments],
@@ -73,9 +82,9 @@ def launch(
 
 
 @cache
-def _launcher() -> _Launcher:
-    """Return the one of this process, which ends with it."""
-    launcher = _Launcher()
+def _launcher(environment: tuple[tuple[str, str], ...]) -> _Launcher:
+    """Return the one of this process for nodes that have `environment`; it ends with it."""
+    launcher = _Launcher(dict(environment))
     atexit.register(launcher.close)
     return launcher
 
@@ -83,7 +92,7 @@ def _launcher() -> _Launcher:
 class _Launcher:
     """The asking end of `tests.support.launcher`."""
 
-    def __init__(self) -> None:
+    def __init__(self, environment: Mapping[str, str]) -> None:
         self._socket, theirs = socket.socketpair()
         self._news = self._socket.makefile("rb", 0)
         self._statuses: dict[int, int] = {}
@@ -92,7 +101,7 @@ class _Launcher:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.DEVNULL,
-                env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}"},
+                env={**os.environ, "PYTHONPATH": f"{ROOT / 'src'}:{ROOT}", **environment},
                 pass_fds=[theirs.fileno()],
             )
 
