@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 
 import pytest
 
 from replog.core.entry import GENESIS, EntryId, Epoch
-from replog.core.events import LinkId, SecondaryIndex
+from replog.core.events import LinkId
 from replog.core.messages import Batches, Heartbeat, Message, Probe, Refusal, RefusalKind
 from replog.replication import link as link_module
 from replog.replication import wire
 from replog.replication.link import LONG_FRAME_BYTES, ConnectionLostError, Link, Take
+from tests.replication.owner import Owner
 from tests.support.nodes import until
 
 BEAT = Heartbeat(Epoch(1))
@@ -29,7 +29,7 @@ class MemoryConnection:
         self.may_send = asyncio.Event()
         self.may_send.set()
         self.closed_with: str | None = None
-        self.is_aborted = False
+        self.is_aborted = self.is_broken = False
         self.peer = wire.Codec()
 
     def try_send(self, frame: str | bytes) -> bool:
@@ -40,6 +40,8 @@ class MemoryConnection:
     async def send(self, frame: str | bytes) -> None:
         self.sending.set()
         await self.may_send.wait()
+        if self.is_broken:
+            raise ConnectionLostError("the connection broke off")
         self.sent.append(frame)
 
     async def receive(self) -> str | bytes:
@@ -56,47 +58,6 @@ class MemoryConnection:
 
     def abort(self) -> None:
         self.is_aborted = True
-
-
-class Owner:
-    """Notes what it is told."""
-
-    def __init__(self) -> None:
-        self.told: list[str] = []
-        self.messages: list[Message] = []
-        self.on_message: Callable[[Link], None] = lambda _: None
-        self.takes_now = True
-        self.opened = asyncio.Event()
-        self.taking = asyncio.Event()
-        self.may_take = asyncio.Event()
-        self.may_take.set()
-
-    def new_link_id(self) -> LinkId:
-        return LinkId(1)
-
-    def link_opened(self, link: Link, secondary: SecondaryIndex | None) -> None:
-        self.told.append("opened")
-        self.opened.set()
-
-    def received_now(self, link: Link, message: Message) -> bool:
-        if self.takes_now:
-            self.messages.append(message)
-        return self.takes_now
-
-    async def received(self, link: Link, message: Message) -> None:
-        self.taking.set()
-        await self.may_take.wait()
-        self.messages.append(message)
-        self.on_message(link)
-
-    def received_bad(self, link: Link, reason: str) -> None:
-        self.told.append("bad")
-
-    def link_closed(self, link: Link, reason: str) -> None:
-        self.told.append(f"closed: {reason}")
-
-    def dial_failed(self, secondary: SecondaryIndex, reason: str) -> None:
-        raise AssertionError("nothing is dialled here")
 
 
 class Scene:
@@ -336,5 +297,17 @@ def test_a_defect_in_the_node_is_not_swallowed() -> None:
         with pytest.raises(AssertionError, match="a defect"):
             await scene.ended()
         assert scene.owner.told[-1].startswith("closed")
+
+    asyncio.run(story())
+
+
+def test_a_connection_that_takes_nothing_any_more_ends_the_link() -> None:
+    async def story() -> None:
+        scene = Scene()
+        scene.connection.is_broken = True
+        scene.link.send(BEAT)
+        await scene.ended()
+        assert scene.owner.told == ["opened", "closed: the connection broke off"]
+        assert scene.link.send(BEAT) == 0
 
     asyncio.run(story())

@@ -7,18 +7,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
-import uvicorn
-from starlette.applications import Starlette
-from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
+from replog.replication.dial import LINK_PATH
 from replog.replication.endpoint import FRAMES, FrameProtocol
-from replog.replication.wire import FRAME_BYTES_MAX
-from replog.testing import free_ports
-from tests.support.nodes import Server, until
-from tests.support.waiting import DEADLINE_S
+from tests.replication.serving import serving
+from tests.support.nodes import until
 
 
 @dataclass
@@ -46,31 +42,14 @@ class Taker:
 @asynccontextmanager
 async def linked() -> AsyncIterator[tuple[Taker, ClientConnection]]:
     taker = Taker()
-    [port] = free_ports(1)
-    server = Server(
-        uvicorn.Config(
-            Starlette(routes=[WebSocketRoute("/", taker.serve)]),
-            port=port,
-            ws=FrameProtocol,
-            ws_max_size=FRAME_BYTES_MAX,
-            ws_ping_interval=None,
-            lifespan="off",
-            log_config=None,
-        )
-    )
-    serving = asyncio.ensure_future(server.serve())
-    await until(lambda: server.started, "the server listens")
-    try:
-        url = f"ws://127.0.0.1:{port}/"
+    async with serving(taker.serve) as port:
+        url = f"ws://127.0.0.1:{port}{LINK_PATH}"
         async with connect(url, compression=None, ping_interval=None, proxy=None) as client:
             await until(lambda: len(taker.protocols) == 1, "the link is open")
             try:
                 yield taker, client
             finally:
                 taker.may_close.set()
-    finally:
-        server.should_exit = True
-        await asyncio.wait_for(serving, DEADLINE_S)
 
 
 async def send_until_closed(client: ClientConnection) -> None:

@@ -35,6 +35,7 @@ from replog.core.messages import (
     Welcome,
 )
 from replog.replication import wire
+from replog.replication.forms import _control_form
 
 counts = st.integers(min_value=0, max_value=2**63 - 1)
 ids = counts.map(EntryId)
@@ -104,6 +105,12 @@ def test_every_message_comes_out_as_it_went_in(kind: type[Message]) -> None:
 @given(any_message)
 def test_only_batches_are_binary(message: Message) -> None:
     assert isinstance(encode(message), bytes) == isinstance(message, Batches)
+
+
+def test_batches_have_no_form_in_text() -> None:
+    batches = Batches(Epoch(1), GENESIS, GENESIS, EntryId(0), b"")
+    with pytest.raises(AssertionError, match="batches travel as a binary frame"):
+        _control_form(batches)
 
 
 @given(any_message)
