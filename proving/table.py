@@ -10,6 +10,7 @@ from proving.harnesses import (
     bad_input,
     clocks,
     compose_storms,
+    error_paths,
     kill_storms,
     partitions,
     retries,
@@ -31,6 +32,7 @@ HARNESSES: tuple[Harness, ...] = (
     *retries.HARNESSES,
     *bad_input.HARNESSES,
     *clocks.HARNESSES,
+    *error_paths.HARNESSES,
     *soak.HARNESSES,
 )
 
