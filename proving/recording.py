@@ -68,6 +68,11 @@ class Recording:
         """Note what a node's disk holds while no process uses it."""
         self.write(Disk(self.now(), snapshot, node, list(messages)))
 
+    def flush(self) -> None:
+        """Return when all that was written so far can be read from the file."""
+        with self._lock:
+            self._file.flush()
+
     def close(self) -> None:
         self._file.close()
 
@@ -88,6 +93,7 @@ class RecordingClient:
 
     Attributes:
         was_connected: a node took the connection of the last operation.
+        told: status, body and headers of the last answer; None where none came whole.
     """
 
     def __init__(self, recording: Recording, number: int, *, timeout_s: float = 10.0) -> None:
@@ -97,6 +103,7 @@ class RecordingClient:
         self._connections: dict[str, http.client.HTTPConnection] = {}
         self.was_connected = False
         self._is_cut_off = False
+        self.told: tuple[int, bytes, Mapping[str, str]] | None = None
 
     def append(
         self,
@@ -162,6 +169,7 @@ class RecordingClient:
         give_up_s: float | None = None,
     ) -> tuple[int, bytes, Mapping[str, str]] | None:
         """Return status, body and headers of an answer that came whole; else None."""
+        self.told = None
         connection = self._connections.get(node)
         if connection is None:
             host = node.removeprefix("http://")
@@ -182,7 +190,8 @@ class RecordingClient:
                 self.recording.count("no answer in time" if give_up_s is None else "gave up")
             connection.close()
             return None
-        return response.status, data, {k.lower(): v for k, v in response.getheaders()}
+        self.told = response.status, data, {k.lower(): v for k, v in response.getheaders()}
+        return self.told
 
     def close(self) -> None:
         for connection in self._connections.values():
@@ -235,6 +244,7 @@ class Clients:
         concerns: write concerns, one of which each append draws.
         timeouts: what each append draws its `timeout` from; None for none.
         reads: the part of operations that are reads, at a node drawn at random.
+        padding_max: the most bytes by which a message is made longer, drawn at random.
         pause_s: how long a client waits after each operation, and after one that failed.
     """
 
@@ -248,6 +258,7 @@ class Clients:
         concerns: Sequence[int] = (1, 2, 3),
         timeouts: Sequence[float | None] = (None,),
         reads: float = 0.2,
+        padding_max: int = 0,
         pause_s: float = 0.0,
         timeout_s: float = 10.0,
     ) -> None:
@@ -256,6 +267,7 @@ class Clients:
         self._concerns = tuple(concerns)
         self._timeouts = tuple(timeouts)
         self._reads = reads
+        self._padding_max = padding_max
         self._pause_s = pause_s
         self._timeout_s = timeout_s
         self._stopping = threading.Event()
@@ -319,6 +331,9 @@ class Clients:
                 count = random.choice((1, 1, 1, 5))
                 messages = [f"{self._seed}-{client.number}-{made + one}" for one in range(count)]
                 made += count
+                if self._padding_max:
+                    length = random.randint(0, self._padding_max)
+                    messages = [f"{message} {length * 'x'}" for message in messages]
                 w, timeout = random.choice(self._concerns), random.choice(self._timeouts)
                 append = client.append(messages, w=w, timeout=timeout)
                 failed = append.outcome != "ok"

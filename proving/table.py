@@ -13,6 +13,7 @@ from proving.harnesses import (
     error_paths,
     kill_storms,
     partitions,
+    power_cuts,
     retries,
     rolling_restarts,
     rot,
@@ -23,6 +24,7 @@ from proving.harnesses import (
 
 HARNESSES: tuple[Harness, ...] = (
     *simulator.HARNESSES,
+    *power_cuts.HARNESSES,
     *syscalls.HARNESSES,
     *rot.HARNESSES,
     *partitions.HARNESSES,
@@ -32,8 +34,8 @@ HARNESSES: tuple[Harness, ...] = (
     *retries.HARNESSES,
     *bad_input.HARNESSES,
     *clocks.HARNESSES,
-    *error_paths.HARNESSES,
     *soak.HARNESSES,
+    *error_paths.HARNESSES,
 )
 
 HARNESS_BY_NAME = {harness.name: harness for harness in HARNESSES}
