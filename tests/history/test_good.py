@@ -191,6 +191,21 @@ def no_disk_was_looked_at(made: Made) -> None:
     made.append("d", id=4)
 
 
+def pages_were_read_in_any_order(made: Made) -> None:
+    for place, message in enumerate("abcd", 1):
+        made.append(message, id=place, w=1)
+    for node in (M, S1):
+        made.read("bcd", node, first=2)
+        made.read("d", node, first=4)
+    made.read("ab", M).is_whole = False
+
+
+def an_id_was_told_and_nobody_knows_whether_it_is_stored(made: Made) -> None:
+    made.unknown("a").first_id = 1
+    made.append("b", id=1)
+    made.disks("b", "b", "b")
+
+
 def nobody_read_and_no_disk_was_looked_at(made: Made) -> None:
     made.append("a", id=1)
     made.append("b", id=5, key="k")
@@ -198,13 +213,14 @@ def nobody_read_and_no_disk_was_looked_at(made: Made) -> None:
 
 
 def answered_in_time_when_all_was_well(made: Made) -> None:
-    made.unknown("a", given_up=2.5)
+    made.unknown("a", given_up=9.5)
     made.moment = 3
-    made.fault("healed", within_s=2)
+    made.fault("healed", within_s=4)
     made.unknown("b")
     made.append("c", id=1)
     made.moment = 10
     made.pending("d", id=2)
+    made.refused("e", key="of another")
     made.disks("cd", "cd", "cd")
 
 
@@ -247,6 +263,8 @@ GOOD: list[Callable[[Made], None]] = [
     a_snapshot_of_one_disk,
     hashes_stand_for_messages,
     no_disk_was_looked_at,
+    pages_were_read_in_any_order,
+    an_id_was_told_and_nobody_knows_whether_it_is_stored,
     nobody_read_and_no_disk_was_looked_at,
     answered_in_time_when_all_was_well,
     the_next_fault_came_too_soon,

@@ -346,3 +346,12 @@ def test_what_was_planted_is_found_and_nothing_else(plant: Plant, kind: Kind) ->
 
 def test_every_kind_was_planted() -> None:
     assert {kind for _, kind in PLANTED} == set(Kind)
+
+
+def test_a_long_message_is_named_by_its_beginning() -> None:
+    made = Made()
+    made.append("x" * 100_000, id=1)
+    made.disks("", "", "")
+    [finding] = made.judge().findings
+    assert len(finding.text) < 200
+    assert f"'{'x' * 80}'… (100000 characters) was answered" in finding.text

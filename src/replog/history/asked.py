@@ -11,6 +11,7 @@ from operator import attrgetter
 
 import msgspec
 
+from replog.history.findings import quoted
 from replog.history.lines import Append
 from replog.history.reading import History, HistoryError
 
@@ -97,7 +98,7 @@ class AllAsked:
             for message in messages:
                 if of.setdefault(message, asked) is not asked:
                     raise HistoryError(
-                        f"line {history.number(append)}: {message!r} was appended on line "
+                        f"line {history.number(append)}: {quoted(message)} was appended on line "
                         f"{history.number(of[message].first)} too; only retries of one key share "
                         "their messages"
                     )

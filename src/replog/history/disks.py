@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from math import inf
 
 from replog.history.asked import AllAsked, Answer
-from replog.history.findings import Finding, Kind
+from replog.history.findings import Finding, Kind, quoted
 from replog.history.lines import Disk
 from replog.history.log import END, Log
 from replog.history.losses import Losses
@@ -135,7 +135,7 @@ def _short(
             continue
         append = answer.append
         text = (
-            f'{append.messages[-1]!r}, id {answer.last}, was answered "{append.outcome}" at '
+            f'{quoted(append.messages[-1])}, id {answer.last}, was answered "{append.outcome}" at '
             f"w={append.w}; in snapshot {snapshot!r} it is on {len(holding)} of "
             f"{len(history.nodes)} disks"
             + (f" (of {others} nothing is known)" if others else "")

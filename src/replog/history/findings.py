@@ -29,6 +29,16 @@ class Kind(StrEnum):
     NOT_LIVE = "not-live"
 
 
+_QUOTED_MAX = 80
+
+
+def quoted(message: str | None) -> str:
+    """Return a message as findings name it, cut where it is long."""
+    if message is not None and len(message) > _QUOTED_MAX:
+        return f"{message[:_QUOTED_MAX]!r}… ({len(message)} characters)"
+    return repr(message)
+
+
 @dataclass(frozen=True, slots=True)
 class Finding:
     """One broken promise, and the line of the history that shows it.

@@ -10,7 +10,7 @@ from itertools import accumulate
 from math import inf
 
 from replog.history.asked import AllAsked, Answer
-from replog.history.findings import Finding, Kind
+from replog.history.findings import Finding, Kind, quoted
 from replog.history.lines import Disk, Read
 from replog.history.log import Log
 from replog.history.losses import Losses
@@ -103,8 +103,8 @@ class Sights:
 
     def _explain(self, sight: Disk | Read, message: str, place: int) -> tuple[Kind, str] | None:
         there = self._log.at(place)
-        stands = f"{there!r} stands there" if there is not None else "the log ends before it"
-        text = f"had {message!r} as id {place}"
+        stands = f"{quoted(there)} stands there" if there is not None else "the log ends before it"
+        text = f"had {quoted(message)} as id {place}"
         if message not in self._asked.of:
             return Kind.PHANTOM, f"{text}: nobody asked for it"
         if self._may_be_gone(sight):

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 
 from replog.history.asked import AllAsked, Asked
-from replog.history.findings import Finding, Kind
+from replog.history.findings import Finding, Kind, quoted
 from replog.history.lines import Append
 from replog.history.log import Log
 from replog.history.losses import Losses
@@ -31,7 +31,7 @@ def judge_appends(history: History, log: Log, asked: AllAsked, losses: Losses) -
 
 def _named(one: Asked) -> str:
     more = f" and {len(one.messages) - 1} more" if len(one.messages) > 1 else ""
-    return f"{one.messages[0]!r}{more}"
+    return f"{quoted(one.messages[0])}{more}"
 
 
 def _is_whole(one: Asked, log: Log) -> bool:
@@ -42,7 +42,7 @@ def _doubles(log: Log, asked: AllAsked, number: Callable[[Append], int]) -> Iter
     for message, place in log.doubles():
         one = asked.of.get(message)
         line = number(one.attempts[-1]) if one is not None else 0
-        text = f"{message!r} stands at id {log.places[message]}, and at id {place} again"
+        text = f"{quoted(message)} stands at id {log.places[message]}, and at id {place} again"
         yield Finding(Kind.DUPLICATE, line, text)
     by_key: dict[str, Asked] = {}
     for one in asked.each:
@@ -59,10 +59,10 @@ def _strangers(log: Log, asked: AllAsked, number: Callable[[Append], int]) -> It
     for message, place in log.places.items():
         one = of.get(message)
         if one is None:
-            text = f"{message!r} stands at id {place}, and nobody asked for it"
+            text = f"{quoted(message)} stands at id {place}, and nobody asked for it"
             yield Finding(Kind.PHANTOM, 0, text)
         elif one.is_refused:
-            text = f"{message!r} was refused, and stands at id {place}"
+            text = f"{quoted(message)} was refused, and stands at id {place}"
             yield Finding(Kind.PHANTOM, number(one.attempts[-1]), text)
 
 
@@ -78,13 +78,11 @@ def _misplaced(one: Asked, log: Log, history: History, losses: Losses) -> Iterat
         elif append.outcome == "unknown":
             continue  # it was to stand there, and nobody knows that it does
         elif not log.is_final:
-            text = f"{_named(one)} was answered as id {told}, where {log.at(told)!r} stands"
+            text = f"{_named(one)} was answered as id {told}, where {quoted(log.at(told))} stands"
             yield Finding(Kind.INCONSISTENT_ID, history.number(append), text)
         else:
-            there = log.at(told)
-            where = (
-                f"{there!r} stands there" if there is not None else f"the log ends at {len(log)}"
-            )
+            there = f"{quoted(log.at(told))} stands there"
+            where = there if log.at(told) is not None else f"the log ends at {len(log)}"
             text = f'{_named(one)} was answered "{append.outcome}" as id {told}, and {where}'
             yield Finding(Kind.LOST, history.number(append), text)
 
