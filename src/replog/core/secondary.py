@@ -234,7 +234,8 @@ class Secondary:
                 if link == facts.link and message.epoch == facts.epoch:
                     facts.news = max(facts.news, message.committed_id)
             case Heartbeat():
-                if facts.phase is LinkPhase.STREAMING and message.epoch == facts.epoch:
+                is_of_stream = link == facts.link and facts.phase is LinkPhase.STREAMING
+                if is_of_stream and message.epoch == facts.epoch:
                     facts.news = max(facts.news, message.committed_id)
                     if message.at:
                         self.reading.heard(message.committed_id, at=message.at)
