@@ -12,6 +12,7 @@ from replog.core import events as ev
 from replog.core.entry import EntryId, Epoch, Tick
 from replog.core.events import LinkId, ReadRequested, RequestId
 from replog.core.messages import CommitNews, Damage, Heartbeat, ReadBarrier, ReadMark
+from replog.core.reading import ASK_AFTER
 from tests.core.desk import LINK, LOG, Desk, sent
 from tests.core.disk import frame
 from tests.core.greetings import dormant
@@ -290,3 +291,50 @@ def test_who_hangs_up_is_not_answered_and_takes_no_room() -> None:
     assert len(fresh) == 0
     assert len(fresh._by_id) < 200
     assert len(fresh._by_deadline) < 200
+
+
+# --- a master that is long in a sync ---------------------------------------------------------
+
+
+def test_a_read_behind_a_long_sync_of_the_master_asks_what_is_committed() -> None:
+    """A batch is durable here before the master's own sync ends: nobody was told of it (P4)."""
+    desk = desk_with(2, committed=2, now=100)
+    desk.store(LOG[2], committed=2)
+    assert not answered(desk.step(ReadRequested(ONE))), "it may have been acknowledged"
+    assert ReadBarrier(Epoch(1), 1) not in sent(desk.step(ev.Ticked(Tick(99 + ASK_AFTER)))), (
+        "news may come"
+    )
+    assert ReadBarrier(Epoch(1), 1) in sent(desk.step(ev.Ticked(Tick(100 + ASK_AFTER))))
+    (answer,) = answered(desk.receive(mark(1, 2)))
+    assert (answer.request, answer.committed_id, answer.is_met) == (ONE, 2, True)
+
+
+def test_a_read_behind_a_long_sync_waits_for_what_the_master_calls_committed() -> None:
+    desk = desk_with(2, committed=2, now=100)
+    desk.store(LOG[2], committed=2)
+    desk.step(ReadRequested(ONE))
+    desk.step(ev.Ticked(Tick(100 + ASK_AFTER)))
+    (answer,) = answered([*desk.receive(mark(1, 3)), *desk.receive(news(3))])
+    assert (answer.request, answer.committed_id) == (ONE, 3)
+
+
+def test_what_the_master_was_asked_before_a_read_arrived_lets_it_not_go_on() -> None:
+    desk = desk_with(2, committed=2, now=100)
+    desk.store(LOG[2], committed=2)
+    desk.step(ReadRequested(ONE))
+    desk.step(ev.Ticked(Tick(100 + ASK_AFTER)))
+    desk.step(ReadRequested(TWO))
+    assert [answer.request for answer in answered(desk.receive(mark(1, 2)))] == [ONE]
+    assert ReadBarrier(Epoch(1), 2) in sent(desk.step(ev.Ticked(Tick(100 + 2 * ASK_AFTER))))
+    assert [answer.request for answer in answered(desk.receive(mark(2, 2)))] == [TWO]
+
+
+def test_a_read_behind_a_long_sync_waits_on_where_the_master_may_not_say() -> None:
+    """Another one may reign: only the link's end is an answer then (R8, R11)."""
+    desk = desk_with(2, committed=2, now=100)
+    desk.store(LOG[2], committed=2)
+    desk.step(ReadRequested(ONE))
+    desk.step(ev.Ticked(Tick(100 + ASK_AFTER)))
+    assert not answered(desk.receive(mark(1, None)))
+    (answer,) = answered(desk.step(ev.LinkClosed(LINK, "gone")))
+    assert not answer.has_master

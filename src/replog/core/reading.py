@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from replog.core.admission import Admission
 from replog.core.effects import AnswerRead, Effect, RefusalReason, Send
-from replog.core.entry import NO_ENTRY, EntryId, Tick, end_of_wait
+from replog.core.entry import NO_ENTRY, EntryId, Tick, end_of_wait, ticks
 from replog.core.events import ReadRequested, RequestId
 from replog.core.facts import LinkPhase, MasterFacts, SecondaryFacts
 from replog.core.health import Health, PeerHealth
@@ -16,6 +16,10 @@ from replog.core.reads import FreshRead, FreshReads, WaitingReads
 from replog.core.reign import Phase, Reign
 
 _NO_LAG = Tick(0)
+
+ASK_AFTER = ticks(0.05)
+"""How long a read waits for news before the master is asked what is committed: far longer than
+a sync takes, so that under load nobody asks."""
 
 
 class MasterReading:
@@ -90,6 +94,7 @@ class SecondaryReading:
         self._fresh = FreshReads()
         self._barrier = 0
         self._asked_at: Tick | None = None
+        self._ask_again_at = facts.now
         self._heard: tuple[EntryId, Tick] | None = None
         self.level_at: Tick | None = None
 
@@ -116,7 +121,7 @@ class SecondaryReading:
             if not self.has_master or self._facts.visible >= facts.good_id:
                 self._answer(event.request, out)
             else:
-                self._waiting.add(event.request, facts.good_id)
+                self._waiting.add(event.request, facts.good_id, arrived=facts.now)
             return
         is_late = self._is_late(event.max_lag)
         asks_master = event.is_linearizable or is_late
@@ -203,6 +208,7 @@ class SecondaryReading:
             reached = self._waiting.reached(visible) if self.has_master else self._waiting.all()
             for request in reached:
                 self._answer(request, out)
+            self._release(out)
         if len(self._fresh):
             if self._facts.phase is not LinkPhase.STREAMING or not self.has_master:
                 self._give_up(out)
@@ -210,6 +216,21 @@ class SecondaryReading:
                 self._reached(read, out)
             for request in self._fresh.expired(self._facts.now):
                 self._answer(request, out, is_met=False)
+
+    def _release(self, out: list[Effect]) -> None:
+        """Let reads go on that show all that was committed when they arrived, though more is here.
+
+        News of that comes with the next batch, or when the master's disk is done with one; a
+        disk that takes seconds is not waited for, but the master is asked.
+        """
+        if self.level_at is not None:
+            for request in self._waiting.arrived_before(self.level_at):
+                self._answer(request, out)
+        oldest, now = self._waiting.oldest, self._facts.now
+        is_due = oldest is not None and now >= max(Tick(oldest + ASK_AFTER), self._ask_again_at)
+        if is_due and self._can_ask and self._heard is None and self._asked_at is None:
+            self._ask_again_at = Tick(now + ASK_AFTER)
+            self._ask(out)
 
     def _give_up(self, out: list[Effect]) -> None:
         """There is no master to ask: who waits for its word will not get it."""

@@ -15,17 +15,25 @@ from replog.core.events import RequestId
 
 
 class WaitingReads:
-    """The waiting reads, in order of the id that each waits for."""
+    """The waiting reads, in the order in which they arrived, and so of the ids they wait for."""
 
     def __init__(self) -> None:
         self._targets: OrderedDict[RequestId, EntryId] = OrderedDict()
+        self._arrived: dict[RequestId, Tick] = {}
 
     def __len__(self) -> int:
         return len(self._targets)
 
-    def add(self, request: RequestId, target: EntryId) -> None:
-        """Let `request` wait until `target` is shown; targets ascend from call to call."""
+    @property
+    def oldest(self) -> Tick | None:
+        """When the read arrived that has waited longest."""
+        first = next(iter(self._targets), None)
+        return None if first is None else self._arrived[first]
+
+    def add(self, request: RequestId, target: EntryId, *, arrived: Tick) -> None:
+        """Let `request` wait until `target` is shown; both ascend from call to call."""
         self._targets[request] = target
+        self._arrived[request] = arrived
 
     def reached(self, shown: EntryId) -> Iterator[RequestId]:
         """Remove and yield the reads that wait for nothing beyond `shown`."""
@@ -33,13 +41,24 @@ class WaitingReads:
             request = next(iter(self._targets))
             if self._targets[request] > shown:
                 return
-            del self._targets[request]
+            self.abandon(request)
+            yield request
+
+    def arrived_before(self, level_at: Tick) -> Iterator[RequestId]:
+        """Remove and yield the reads that arrived before everything committed was shown."""
+        while self._targets:
+            request = next(iter(self._targets))
+            if self._arrived[request] >= level_at:
+                return
+            self.abandon(request)
             yield request
 
     def all(self) -> Iterator[RequestId]:
         """Remove and yield every read: what they wait for will not be known."""
         while self._targets:
-            yield self._targets.popitem(last=False)[0]
+            request = next(iter(self._targets))
+            self.abandon(request)
+            yield request
 
     def clip(self, durable: EntryId) -> None:
         """The log was cut back to `durable`: nobody waits for what is gone (R3)."""
@@ -49,6 +68,7 @@ class WaitingReads:
     def abandon(self, request: RequestId) -> None:
         """Forget a read whose client hung up."""
         self._targets.pop(request, None)
+        self._arrived.pop(request, None)
 
 
 @dataclass(slots=True)
