@@ -6,38 +6,30 @@ DISK and SHELL. The faults are real: strace makes the kernel's answer, a small t
 from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx2
-import pytest
 
+from proving.needs import ROOT, STRACE, Need
 from tests.support import stories
+from tests.support.beating import wait_beats
 from tests.support.cluster import MASTER, S1, S2, Cluster, ProcessCluster, call, wait_live
 from tests.support.load import Load
+from tests.support.needed import need
+from tests.support.slow_disk import SlowDisk
+from tests.support.small_disk import small_disk
 from tests.support.waiting import wait_until
-
-REQUIRE_FAULTS = bool(os.environ.get("REPLOG_REQUIRE_FAULTS"))
-"""Set (as .ci/run does), a fault that cannot be made here is a failure, not a skip."""
-
-
-def need(available: bool, reason: str) -> None:
-    if not available:
-        assert not REQUIRE_FAULTS, reason
-        pytest.skip(reason)
 
 
 @contextmanager
 def failing_fdatasync(pid: int, directory: Path) -> Iterator[None]:
     """Let every fdatasync of a running process, on any of its threads, fail with EIO."""
-    need(shutil.which("strace") is not None, "needs strace (apt-get install strace)")
+    need(STRACE)
     trace = directory / f"strace-{pid}.txt"
     command = ["strace", "-f", "-p", str(pid), "-o", str(trace), "-e", "trace=fdatasync"]
     with subprocess.Popen(
@@ -46,24 +38,10 @@ def failing_fdatasync(pid: int, directory: Path) -> Iterator[None]:
         try:
             assert strace.stderr is not None
             line = strace.stderr.readline()
-            need("attached" in line, f"strace may not attach here: {line}")
+            need(Need("strace that may attach", lambda: None if "attached" in line else line))
             yield
         finally:
             strace.send_signal(signal.SIGINT)
-
-
-@contextmanager
-def small_disk(directory: Path, *, size: str) -> Iterator[None]:
-    """Mount a tmpfs of `size` on `directory`."""
-    need(sys.platform == "linux" and os.geteuid() == 0, "needs root to mount a small tmpfs")
-    directory.mkdir(parents=True)
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={size}", "replog-test", str(directory)]
-    mounted = subprocess.run(mount, capture_output=True, text=True, check=False)
-    need(mounted.returncode == 0, f"may not mount here: {mounted.stderr}")
-    try:
-        yield
-    finally:
-        subprocess.run(["umount", "--lazy", str(directory)], check=True)
 
 
 def last_words(cluster: ProcessCluster, node: str, *, before: int) -> list[str]:
@@ -155,41 +133,19 @@ def wait_said_in_order(cluster: ProcessCluster, node: str, first: str, last: str
     wait_until(is_said, f"{node} says {first!r}, then {last!r}", explain=cluster.explain)
 
 
-def wait_beats(cluster: Cluster, node: str) -> None:
-    """Return when a master was heard, and heard, by each secondary once more."""
-
-    def contacts() -> list[float]:
-        rows = call("GET", f"{cluster.url(node)}/health").json()["secondaries"]
-        assert [row["health"] for row in rows] == ["HEALTHY", "HEALTHY"]
-        rows += [call("GET", f"{cluster.url(one)}/health").json()["master"] for one in (S1, S2)]
-        return [row["last_contact_s"] for row in rows]
-
-    longest = contacts()
-    fresh = [False] * len(longest)
-
-    def are_fresh() -> bool:
-        """A time since the last contact that is shorter than before was cut by a new one."""
-        for place, contact in enumerate(contacts()):
-            fresh[place] |= contact < longest[place]
-            longest[place] = max(longest[place], contact)
-        return all(fresh)
-
-    wait_until(are_fresh, "heartbeats go on both ways", explain=cluster.explain)
-
-
 def test_a_full_disk_refuses_appends_and_nothing_else_and_resumes_by_itself(
     tmp_path: Path,
 ) -> None:
-    with small_disk(tmp_path / MASTER, size="2m"), ProcessCluster(tmp_path) as cluster:
-        ballast = tmp_path / MASTER / "ballast"
-        ballast.write_bytes(bytes(1 << 20))
+    need(ROOT)
+    with small_disk(tmp_path / MASTER, size="2m") as disk, ProcessCluster(tmp_path) as cluster:
+        disk.fill(leave=1 << 20)
         cluster.start_all()
         pid = cluster.master.pid
         status, told = fill_up(cluster)
         assert status in {503, 507}
         assert len(stories.messages(cluster, MASTER)) == len(told), "something refused is stored"
         wait_beats(cluster, MASTER)
-        ballast.unlink()
+        disk.free()
         wait_until(
             lambda: stories.try_append(cluster, "there is space", w=3).status_code == 200,
             "appends are taken again",
@@ -202,9 +158,9 @@ def test_a_full_disk_refuses_appends_and_nothing_else_and_resumes_by_itself(
 
 
 def test_a_full_disk_on_a_secondary_holds_up_only_who_counts_it(tmp_path: Path) -> None:
-    with small_disk(tmp_path / S1, size="2m"), ProcessCluster(tmp_path) as cluster:
-        ballast = tmp_path / S1 / "ballast"
-        ballast.write_bytes(bytes(1 << 20))
+    need(ROOT)
+    with small_disk(tmp_path / S1, size="2m") as disk, ProcessCluster(tmp_path) as cluster:
+        disk.fill(leave=1 << 20)
         cluster.start_all()
         padding = " " + 4000 * "x"
         url = cluster.url(MASTER)
@@ -217,8 +173,72 @@ def test_a_full_disk_on_a_secondary_holds_up_only_who_counts_it(tmp_path: Path) 
         with stories.WaitingAppend(cluster, "on all three", w=3) as waiting:
             wait_until(lambda: len(stories.messages(cluster, S2)) == 1001, "S2 shows it")
             assert not waiting.is_answered
-            ballast.unlink()
-            subprocess.run(["mount", "-o", "remount,size=64m", str(tmp_path / S1)], check=True)
+            disk.free()
+            disk.resize("64m")
         assert waiting.status == 200
         wait_said_in_order(cluster, S1, "the disk is full: ", "the disk takes batches again")
         stories.check_history(cluster, load.acknowledged.messages | {1001: "on all three"})
+
+
+def test_a_master_that_starts_on_a_full_disk_refuses_appends_and_goes_on_by_itself(
+    tmp_path: Path,
+) -> None:
+    need(ROOT)
+    with small_disk(tmp_path / MASTER, size="2m") as disk, ProcessCluster(tmp_path) as cluster:
+        cluster.start_all()
+        told = {stories.append(cluster, "before", w="all"): "before"}
+        cluster.stop(MASTER)
+        disk.fill(leave=0)
+        cluster.start(MASTER)
+        wait_live(cluster, MASTER)
+        answer = stories.try_append(cluster, "refused", w=1)
+        assert (answer.status_code, "retry-after" in answer.headers) == (507, True), answer.text
+        assert "epoch was not stored" in answer.json()["detail"]
+        assert [stories.messages(cluster, node) for node in cluster.nodes] == 3 * [["before"]]
+        disk.free()
+        wait_until(
+            lambda: stories.try_append(cluster, "there is space", w=3).status_code == 200,
+            "appends are taken",
+            explain=cluster.explain,
+        )
+        stories.check_history(cluster, told | {2: "there is space"})
+
+
+# --- the disk is slow -----------------------------------------------------------------------
+
+
+def test_a_secondary_inside_a_slow_sync_holds_up_only_who_counts_it(tmp_path: Path) -> None:
+    """Reads at it, heartbeats, and appends that count others go on before the sync ends."""
+    with ProcessCluster(tmp_path) as cluster:
+        disk = SlowDisk(cluster.node[S1], tmp_path / "slow")
+        cluster.start_all()
+        told = {stories.append(cluster, "before", w="all"): "before"}
+        disk.hold()
+        with stories.WaitingAppend(cluster, "on all three", w=3) as waiting:
+            wait_until(lambda: disk.is_inside, "S1 is inside a sync", explain=cluster.explain)
+            told[stories.append(cluster, "on two", w=2)] = "on two"
+            assert stories.messages(cluster, S1)[:1] == ["before"]
+            wait_beats(cluster, MASTER)
+            assert disk.is_inside
+            assert not waiting.is_answered
+            disk.release()
+        assert waiting.status == 200
+        assert len(told) == 2
+        stories.check_history(cluster, told)
+
+
+def test_a_master_inside_a_slow_sync_serves_and_beats(tmp_path: Path) -> None:
+    with ProcessCluster(tmp_path) as cluster:
+        disk = SlowDisk(cluster.master, tmp_path / "slow")
+        cluster.start_all()
+        told = {stories.append(cluster, "before", w="all"): "before"}
+        disk.hold()
+        with stories.WaitingAppend(cluster, "on its way", w=1) as waiting:
+            wait_until(lambda: disk.is_inside, "it is inside a sync", explain=cluster.explain)
+            assert [stories.messages(cluster, node) for node in cluster.nodes] == 3 * [["before"]]
+            wait_beats(cluster, MASTER)
+            assert disk.is_inside
+            assert not waiting.is_answered
+            disk.release()
+        assert waiting.status == 200
+        stories.check_history(cluster, told | {2: "on its way"})
