@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proving.harness import Harness
-from proving.harnesses.syscalls import boundaries
+from proving.harnesses.syscalls import boundaries, full_loop
 from proving.harnesses.syscalls.columns import (
     FAILING,
     KILLING,
@@ -12,7 +12,7 @@ from proving.harnesses.syscalls.columns import (
     run_killing,
 )
 from proving.harnesses.syscalls.stories import STORIES
-from proving.needs import STRACE
+from proving.needs import LOOP_MOUNTS, STRACE
 
 HARNESSES = (
     Harness(
@@ -26,6 +26,17 @@ HARNESSES = (
         run=run_failing,
         sample=(case_of(FAILING, "a new secondary", "writer", "fdatasync", 8),),
         needs=(STRACE,),
+    ),
+    Harness(
+        name="syncs-that-really-fail",
+        row=4,
+        promise="a failed write or sync is never acknowledged",
+        how="one node's data on ext4 whose device finds no more room, under load",
+        unit="disks",
+        cases=100,
+        run=full_loop.run_case,
+        sample=(1,),
+        needs=(LOOP_MOUNTS,),
     ),
     Harness(
         name="kill-at-each-call",

@@ -124,7 +124,8 @@ def _run(
     try:
         return _judge(column, held, status)
     except AssertionError as error:
-        raise Violation(f"{column}, {number}, {held.faulted}: {error}") from error
+        where = ", ".join(map(str, held.faulted))
+        raise Violation(f"{column}, {number}, {where}: {error}") from error
 
 
 def _judge(column: Column, held: HeldNode, status: int) -> Counts:

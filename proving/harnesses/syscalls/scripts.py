@@ -84,11 +84,14 @@ def _nothing(cluster: ProcessCluster) -> Sequence[Append]:
 
 
 def _adopt(cluster: ProcessCluster) -> Sequence[Append]:
-    """A secondary has four batches that the master lost."""
+    """A secondary has four batches that the master lost: they were never answered.
+
+    A master waits for its secondaries for some seconds only, as it starts (R8).
+    """
     _make(cluster.node[MASTER], COMMON)
     _make(cluster.node[S1], COMMON + 4)
     _make(cluster.node[S2], COMMON)
-    return _told(COMMON + 4)
+    return [*_told(COMMON), *_told(COMMON + 4, begin=COMMON, known=False)]
 
 
 def _cut(cluster: ProcessCluster) -> Sequence[Append]:
