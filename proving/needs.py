@@ -52,6 +52,17 @@ def program(name: str, package: str) -> Need:
     return Need(name, lambda: None if shutil.which(name) else reason)
 
 
+def _lacks_namespaces() -> str | None:
+    lacks = _lacks_root()
+    if lacks is None and not (shutil.which("ip") and shutil.which("bridge")):
+        lacks = "needs ip and bridge (apt-get install iproute2)"
+    if lacks is not None:
+        return lacks
+    # A container's root may lack the right to make one.
+    done = subprocess.run(["unshare", "--net", "true"], capture_output=True, check=False)
+    return None if done.returncode == 0 else "needs the right to make network namespaces"
+
+
 def _lacks_faketime() -> str | None:
     return None if library() else "needs libfaketime (apt-get install faketime)"
 
@@ -59,6 +70,7 @@ def _lacks_faketime() -> str | None:
 ROOT = Need("root", _lacks_root)
 LOOP_MOUNTS = Need("loop mounts", _lacks_loop_mounts)
 PROC = Need("/proc", _lacks_proc)
+NAMESPACES = Need("network namespaces", _lacks_namespaces)
 DOCKER = Need("Docker", _lacks_docker)
 STRACE = program("strace", "strace")
 FAKETIME = Need("libfaketime", _lacks_faketime)

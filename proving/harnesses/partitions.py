@@ -47,11 +47,11 @@ class Networked(ProcessCluster):
     def url(self, node: str) -> str:
         return self.doors[node].url
 
-    def told(self) -> dict[str, str]:
-        """Return what the master says of each secondary, past the doors."""
-        health = json.loads(call("GET", f"{self.master.url}/health").content)
-        each = health["secondaries"]
-        return {name: one["health"] for name, one in zip((S1, S2), each, strict=True)}
+
+def health_of(cluster: ProcessCluster) -> dict[str, str]:
+    """Return what the master says of each secondary, past any door."""
+    each = json.loads(call("GET", f"{cluster.master.url}/health").content)["secondaries"]
+    return {name: one["health"] for name, one in zip((S1, S2), each, strict=True)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,7 +165,7 @@ def black_hole(scene: Scene) -> None:
     scene.cluster.links[node].lose()
     began, numbers = time.monotonic(), count()
     for word, after_s in (("SUSPECTED", 2.0), ("UNHEALTHY", 5.0)):
-        while scene.cluster.told()[node] != word:
+        while health_of(scene.cluster)[node] != word:
             late_s = time.monotonic() - began - after_s
             if late_s > NOTICED_LATE_S:
                 raise Violation(f"R11: {node} is not {word} {late_s:.1f} s after its time")
@@ -318,31 +318,36 @@ def cut_off(case: int, directory: Path) -> Counts:
 
 def _heal(scene: Scene, name: str) -> float:
     """End the fault; return how many seconds it took until all was well again."""
-    cluster = scene.cluster
-    for proxy in (*scene.links, *cluster.doors.values()):
+    for proxy in (*scene.links, *scene.cluster.doors.values()):
         proxy.pass_all()
+    took_s = wait_well(scene.cluster, scene.recording)
+    if took_s > HEALS_WITHIN_S and not scene.is_brief:
+        raise Violation(f"{took_s:.1f} s after {name} ({scene.hold_s:.1f} s) until all was well")
+    return took_s
+
+
+def wait_well(cluster: ProcessCluster, recording: Recording) -> float:
+    """Return how long it takes until an append at "all" is answered and every node is well."""
     began = time.monotonic()
-    client = RecordingClient(scene.recording, 92, timeout_s=LONG_S)
+    client = RecordingClient(recording, 92, timeout_s=LONG_S)
     numbers = count()
 
     def is_well() -> bool:
         append = client.append([f"healed? {next(numbers)}"], w=3, timeout=1.0)
-        return append.outcome == "ok" and all(map(is_node_well, cluster.node.values()))
-
-    def is_node_well(node: Node) -> bool:
-        try:
-            health = json.loads(call("GET", f"{node.url}/health").content)
-        except httpx2.TransportError:
-            return False
-        each = [one["health"] for one in health.get("secondaries") or ()]
-        return health["status"] == "ok" and set(each) <= {"HEALTHY"}
+        return append.outcome == "ok" and all(map(_is_node_well, cluster.node.values()))
 
     wait_until(is_well, "all is well again", explain=cluster.explain)
     client.close()
-    took_s = time.monotonic() - began
-    if took_s > HEALS_WITHIN_S and not scene.is_brief:
-        raise Violation(f"{took_s:.1f} s after {name} ({scene.hold_s:.1f} s) until all was well")
-    return took_s
+    return time.monotonic() - began
+
+
+def _is_node_well(node: Node) -> bool:
+    try:
+        health = json.loads(call("GET", f"{node.url}/health").content)
+    except httpx2.TransportError:
+        return False
+    each = [one["health"] for one in health.get("secondaries") or ()]
+    return health["status"] == "ok" and set(each) <= {"HEALTHY"}
 
 
 HARNESSES = (

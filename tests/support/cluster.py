@@ -99,6 +99,7 @@ class Node:
     """One `replog serve`, which may be started many times on one port and data directory.
 
     Attributes:
+        host: the address that it listens on.
         program: what is run in place of `replog`: see `launch`.
         settings: variables of the environment that it is started with.
     """
@@ -121,17 +122,18 @@ class Node:
         self.data = directory / name
         self.log_path = directory / f"{name}.log"
         self.process: Process | None = None
+        self.host = "127.0.0.1"
         self.program = REPLOG
         self.settings: dict[str, str] = {}
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     def start(self, *more: str) -> None:
         assert self.process is None or self.process.poll() is not None, f"{self.name} runs"
         arguments = ["serve", "--role", self.role]
-        arguments += ["--host", "127.0.0.1", "--port", str(self.port), "--data-dir", str(self.data)]
+        arguments += ["--host", self.host, "--port", str(self.port), "--data-dir", str(self.data)]
         arguments += [*self.options, *more]
         self.process = launch(
             arguments,
