@@ -21,6 +21,7 @@ def main() -> int:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds from there on")
     parser.add_argument("--steps", type=int, help="actions of the world before peace")
     parser.add_argument("--focus", help="an action that is taken more than any other")
+    parser.add_argument("--uncapped", action="store_true", help="faults may take the last copy")
     parser.add_argument("--trace", action="store_true", help="print everything that happens")
     parser.add_argument("--counts", action="store_true", help="print what was reached")
     arguments = parser.parse_args()
@@ -31,7 +32,13 @@ def main() -> int:
     for seed in range(arguments.seed, arguments.seed + arguments.seeds):
         trace = Trace(echo=True) if arguments.trace else None
         try:
-            outcome = run(seed, steps=arguments.steps, focus=arguments.focus, trace=trace)
+            outcome = run(
+                seed,
+                steps=arguments.steps,
+                focus=arguments.focus,
+                is_capped=not arguments.uncapped,
+                trace=trace,
+            )
         except Exception:  # noqa: BLE001 - whatever a seed dies of is its finding
             failed.append(seed)
             traceback.print_exc(limit=-4)

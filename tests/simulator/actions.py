@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from tests.simulator import uncapped
+from tests.simulator.clock import seconds
 from tests.simulator.wishes import terms
 
 if TYPE_CHECKING:
@@ -130,7 +132,26 @@ def repeat(world: World, node: SimNode) -> None:
     world.network.duplicates += world.random.choice((1, 1, 5))
 
 
+def isolate(world: World, node: SimNode) -> None:
+    """Nobody hears the master, and it hears nobody."""
+    world.count("isolated master")
+    for other in world.secondaries:
+        world.network.pause(world.master.name, other.name)
+        world.network.pause(other.name, world.master.name)
+
+
+def slow_network(world: World, node: SimNode) -> None:
+    world.count("slow network")
+    world.network.latency = (seconds(0.05), seconds(0.8))
+
+
+def resume(world: World, node: SimNode) -> None:
+    world.network.latency = world.profile.latency
+    world.network.resume()
+
+
 def jump_clock(world: World, node: SimNode) -> None:
+    world.count("wall clock jumped")
     node.clock_skew_ms += world.random.randint(-3_600_000, 3_600_000)
 
 
@@ -154,7 +175,9 @@ _DO: dict[str, Callable[[World, SimNode], None]] = {
     "restart": restart,
     "cut": cut,
     "pause": pause,
-    "resume": lambda world, node: world.network.resume(),
+    "isolate master": isolate,
+    "slow network": slow_network,
+    "resume": resume,
     "wipe": lambda world, node: world.faults.wipe(node),
     "rot": lambda world, node: world.faults.rot(node),
     "lose tail": lambda world, node: world.faults.lose_tail(node),
@@ -172,4 +195,9 @@ _DO: dict[str, Callable[[World, SimNode], None]] = {
     "jump clock": jump_clock,
     "change delay": lambda world, node: world.faults.change_delay(node),
     "scrub": scrub,
+    "rot anywhere": uncapped.rot,
+    "lose any end": uncapped.lose_end,
+    "lie": uncapped.lie,
+    "lose writes": uncapped.lose_writes,
+    "wipe any": uncapped.wipe,
 }

@@ -18,9 +18,16 @@ from functools import lru_cache
 from random import Random
 
 from tests.simulator.file import SimFile, os_error
-from tests.simulator.images import Change, Directory, Inode, NameChange, apply, torn
-
-Inodes = list[Inode]
+from tests.simulator.images import (
+    Change,
+    Directory,
+    Inode,
+    NameChange,
+    apply,
+    directories,
+    inodes,
+    torn,
+)
 
 
 class NodeDied(BaseException):
@@ -34,6 +41,8 @@ class SimFilesystem:
         is_full: writes that need space fail, after a part of them was written.
         syncs_to_fail: the next so many syncs fail with EIO.
         writes_to_fail: the next so many writes fail with EIO, after a part was written.
+        syncs_to_lie: the next so many syncs report success and do nothing.
+        writes_to_lose: the next so many writes report success and never reach the disk.
         calls_to_death: where set, the process dies inside that changing call from now on.
         keeps_unsynced: where set, how likely the next power loss keeps an unsynced change.
         faults: how often each fault took place, for the run's sometimes-assertions.
@@ -47,6 +56,8 @@ class SimFilesystem:
         self.is_full = False
         self.syncs_to_fail = 0
         self.writes_to_fail = 0
+        self.syncs_to_lie = 0
+        self.writes_to_lose = 0
         self.calls_to_death: int | None = None
         self.keeps_unsynced: float | None = None
         self.faults: dict[str, int] = {}
@@ -146,6 +157,11 @@ class SimFilesystem:
         if self.calls_to_death == 1:
             self._change(inode, Change(offset, self._part_of(data)))
         self._changing_call()
+        if self.writes_to_lose:
+            self.writes_to_lose -= 1
+            self.count("write lost unsaid")
+            apply(inode.cached, Change(offset, data))
+            return
         self._change(inode, Change(offset, data))
 
     def truncate(self, inode: Inode, size: int) -> None:
@@ -160,7 +176,8 @@ class SimFilesystem:
             self._settle(inode)
             inode.unsynced.clear()
         self._fail_sync(path)
-        self._write_all(inode)
+        if not self._lies():
+            self._write_all(inode)
 
     # --- faults -------------------------------------------------------------------------
 
@@ -168,7 +185,7 @@ class SimFilesystem:
         """Kill -9: the open files and locks go, the page cache stays."""
         self.process += 1
         self.calls_to_death = None
-        for inode in self._inodes(self.root.cached):
+        for inode in inodes(self.root):
             inode.is_locked = False
 
     def lose_power(self) -> None:
@@ -176,13 +193,13 @@ class SimFilesystem:
         self.end_process()
         self.is_full = False
         self.syncs_to_fail = self.writes_to_fail = 0
-        directories = self._directories(self.root)
-        for directory in directories:
+        found = directories(self.root)
+        for directory in found:
             self._lose_names(directory)
-        for directory in directories:
+        for directory in found:
             directory.unsynced.clear()
             directory.cached = dict(directory.durable)
-        for inode in self._inodes(self.root.cached):
+        for inode in inodes(self.root):
             self._settle(inode)
             inode.unsynced.clear()
             inode.cached = bytearray(inode.durable)
@@ -190,20 +207,20 @@ class SimFilesystem:
 
     def write_back(self) -> None:
         """Let the kernel write back what it likes, as it may at any time."""
-        for inode in self._inodes(self.root.cached):
+        for inode in inodes(self.root):
             while inode.unsynced and self._random.random() < 0.7:
                 self._make_durable(inode, inode.unsynced.pop(0))
 
     def settle(self) -> None:
         """Let the kernel write back everything, names too, in its own good time."""
-        for directory in self._directories(self.root):
+        for directory in directories(self.root):
             self._keep_names(directory)
-        for inode in self._inodes(self.root.cached):
+        for inode in inodes(self.root):
             self._write_all(inode)
 
     def drop_clean_pages(self) -> None:
         """Let the kernel forget clean pages: what a failed sync left clean is gone now."""
-        for inode in self._inodes(self.root.cached):
+        for inode in inodes(self.root):
             if not inode.unsynced:
                 inode.cached = bytearray(inode.durable)
 
@@ -296,7 +313,8 @@ class SimFilesystem:
     def _sync_names(self, directory: Directory, path: str) -> None:
         self._changing_call()
         self._fail_sync(path)
-        self._keep_names(directory)
+        if not self._lies():
+            self._keep_names(directory)
 
     def _keep_names(self, directory: Directory) -> None:
         if directory.unsynced:
@@ -318,6 +336,13 @@ class SimFilesystem:
             self.syncs_to_fail -= 1
             self.count("failed sync")
             raise os_error(errno.EIO, path)
+
+    def _lies(self) -> bool:
+        if self.syncs_to_lie:
+            self.syncs_to_lie -= 1
+            self.count("lying sync")
+            return True
+        return False
 
     def _settle(self, inode: Inode) -> None:
         """Bring some of the unsynced changes to disk: whole, torn, or not at all."""
@@ -346,22 +371,6 @@ class SimFilesystem:
             if kept < count:
                 self.count("lost name")
             directory.keep(name, kept)
-
-    def _directories(self, directory: Directory) -> Sequence[Directory]:
-        found = [directory]
-        for entry in directory.cached.values():
-            if isinstance(entry, Directory):
-                found.extend(self._directories(entry))
-        return found
-
-    def _inodes(self, names: dict[str, Inode | Directory]) -> Sequence[Inode]:
-        found: Inodes = []
-        for entry in names.values():
-            if isinstance(entry, Inode):
-                found.append(entry)
-            else:
-                found.extend(self._inodes(entry.cached))
-        return found
 
     def _parent(self, path: str) -> tuple[Directory, str]:
         above, name = _split(path)

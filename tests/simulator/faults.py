@@ -298,3 +298,4 @@ class Faults:
         self.world.network.pause(node.name, other.name)
         if self.world.random.random() < 0.4:
             self.world.network.pause(other.name, node.name)
+            self.world.count("paused both ways")

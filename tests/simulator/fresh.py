@@ -16,8 +16,13 @@ from tests.simulator.requests import Read
 
 @dataclass(slots=True)
 class FreshJudge:
-    """What was committed when, and whether answers are as fresh as they say."""
+    """What was committed when, and whether answers are as fresh as they say.
 
+    Attributes:
+        drift: how far a node's clock may be from the world's, per mille.
+    """
+
+    drift: int = 0
     _times: list[int] = field(default_factory=lambda: [-1])
     _ids: list[int] = field(default_factory=lambda: [0])
 
@@ -27,8 +32,12 @@ class FreshJudge:
 
     def committed_at(self, now: int, *, ticks_ago: int) -> int:
         """Return what was committed so long ago, and a tick: a node knows no part of one."""
-        time = now - (ticks_ago + 1) * UNITS_PER_TICK
+        time = now - self._at_most((ticks_ago + 1) * UNITS_PER_TICK)
         return self._ids[max(bisect_right(self._times, time) - 1, 0)]
+
+    def _at_most(self, units: int) -> int:
+        """Return how long what a node takes for `units` may have been."""
+        return units + units * self.drift // 990
 
     def answered(
         self, read: Read, answer: AnswerRead, *, now: int, is_ending: bool, tick_max: int
@@ -45,7 +54,7 @@ class FreshJudge:
             if shown < then:
                 broken("P4", f"{read} was told {answer} at {now}; {then} was committed by then")
         if read.timeout is not None and read.asks_more:
-            until = read.asked_at + (read.timeout + 2) * UNITS_PER_TICK + tick_max
+            until = read.asked_at + self._at_most((read.timeout + 2) * UNITS_PER_TICK) + tick_max
             if now > until:
                 broken("P4", f"{read} was told {answer} at {now}: after its timeout")
         if answer.is_met:
@@ -65,6 +74,8 @@ class FreshJudge:
             broken("P4", f"{read} was told {answer} at {now}: a plain read is never refused")
         if not read.is_linearizable and read.max_lag is None:
             waited = now - read.asked_at
-            is_late = read.timeout is not None and waited >= read.timeout * UNITS_PER_TICK
+            is_late = (
+                read.timeout is not None and self._at_most(waited) >= read.timeout * UNITS_PER_TICK
+            )
             if not is_late and not is_ending:
                 broken("P4", f"{read} was told {answer} at {now}: before its timeout")

@@ -35,19 +35,25 @@ class Outcome:
 
 
 def run(
-    seed: int, *, steps: int | None = None, focus: str | None = None, trace: Trace | None = None
+    seed: int,
+    *,
+    steps: int | None = None,
+    focus: str | None = None,
+    is_capped: bool = True,
+    trace: Trace | None = None,
 ) -> Outcome:
-    """Run one history.
+    """Run one history; where it `is_capped`, no fault takes the last copy of anything.
 
     Raises:
         AssertionError: a promise was broken, or the code met what it says cannot be; its
             note is the command that repeats it.
     """
     try:
-        world = _live(seed, steps=steps, focus=focus, trace=trace)
+        world = _live(seed, steps=steps, focus=focus, is_capped=is_capped, trace=trace)
     except Exception as error:
         given = "" if steps is None else f" --steps {steps}"
         given += "" if focus is None else f' --focus "{focus}"'
+        given += "" if is_capped else " --uncapped"
         error.add_note(
             f"repeat it with: .venv/bin/python -m tests.simulator --seed {seed}{given} --trace"
         )
@@ -57,9 +63,17 @@ def run(
     )
 
 
-def _live(seed: int, *, steps: int | None, focus: str | None, trace: Trace | None) -> World:
+def run_mixed(seed: int) -> Outcome:
+    """Run a history, every fourth one uncapped."""
+    return run(seed, is_capped=seed % 4 != 3)
+
+
+def _live(
+    seed: int, *, steps: int | None, focus: str | None, is_capped: bool, trace: Trace | None
+) -> World:
     random = Dice(seed)
-    world = World(random, draw(random, steps=steps, focus=focus), trace)
+    profile = draw(random, steps=steps, focus=focus, is_capped=is_capped)
+    world = World(random, profile, trace)
     if trace is not None:
         world.note(None, f"seed {seed}: {world.profile}")
     for node in world.nodes:
@@ -67,8 +81,21 @@ def _live(seed: int, *, steps: int | None, focus: str | None, trace: Trace | Non
     for _ in range(world.profile.steps):
         world.run_until(world.clock.now + random.randint(*world.profile.gap))
         act(world)
-    _reckon(world)
+    if is_capped:
+        _reckon(world)
+    else:
+        _look_round(world)
     return world
+
+
+def _look_round(world: World) -> None:
+    """Let who is left meet once more, and read everywhere: nothing wrong is shown."""
+    world.calm()
+    for _ in range(4):
+        world.run_for(seconds(2.0))
+        for node in world.nodes:
+            world.clients.read(node)
+    world.run_for(seconds(1.0))
 
 
 def _reckon(world: World) -> None:

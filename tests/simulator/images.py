@@ -105,3 +105,23 @@ def torn(random: Random, offset: int, data: bytes) -> Sequence[Change]:
             parts.append(Change(at, data[at - offset : stop - offset]))
         at = stop
     return parts
+
+
+def directories(directory: Directory) -> Sequence[Directory]:
+    """Return a directory and all below it, as calls see them."""
+    found = [directory]
+    for entry in directory.cached.values():
+        if isinstance(entry, Directory):
+            found.extend(directories(entry))
+    return found
+
+
+def inodes(directory: Directory) -> Sequence[Inode]:
+    """Return the files in a directory and below it, as calls see them."""
+    found: list[Inode] = []
+    for entry in directory.cached.values():
+        if isinstance(entry, Inode):
+            found.append(entry)
+        else:
+            found.extend(inodes(entry))
+    return found

@@ -22,33 +22,13 @@ from tests.simulator.fresh import FreshJudge
 from tests.simulator.keyed import KeyJudge
 from tests.simulator.promise import broken
 from tests.simulator.reader import GENESIS_HASH, DurableView, FoundBatch, scan
+from tests.simulator.record import NodeRecord
 from tests.simulator.requests import Append, Receipt
 
 SEGMENTS = "/data/segments"
+QUARANTINE = "/data/quarantine"
 
 _last_id = attrgetter("last_id")
-
-
-@dataclass(slots=True)
-class NodeRecord:
-    """What the judge keeps of one node.
-
-    Attributes:
-        kept: the last committed id that this disk once held durably and must hold still.
-        floor: a read here with a live master must show at least this (P4).
-        shown: what readers may see in the present process.
-        shown_before: what they saw before a kill -9, which must be shown again.
-        is_rotten: its disk rotted, and has not been seen whole since.
-    """
-
-    name: str
-    disk: SimFilesystem
-    view: DurableView
-    kept: int = 0
-    floor: int = 0
-    shown: int = 0
-    shown_before: int = 0
-    is_rotten: bool = False
 
 
 @dataclass(slots=True)
@@ -132,6 +112,17 @@ class Judge:
             if record.view.ends.get(following.last_id) != following.hash:
                 break
             record.kept = following.last_id
+
+    def cut(self, name: str) -> None:
+        """R14: what is taken off a log is in the quarantine, durably."""
+        record = self.nodes[name]
+        before = set(record.view.ends.values())
+        self.check_disk(name)
+        gone = before.difference(record.view.ends.values())
+        kept = [bytes(file.durable) for _, file in record.disk.durable_files(QUARANTINE)]
+        for each in gone if not record.is_rotten else ():
+            if not any(each.hex().encode() in file for file in kept):
+                broken("R14", f"{name} cut {self.batches[each]} without a copy")
 
     def _check_kept(self, record: NodeRecord) -> None:
         if record.view.ends.get(record.kept, GENESIS_HASH) != self.truth_ends[record.kept]:

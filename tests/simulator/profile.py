@@ -42,11 +42,24 @@ ACTIONS: dict[str, float] = {
     "drop clean pages": 1.0,
     "corrupt a batch": 0.6,
     "repeat a message": 1.0,
+    "isolate master": 0.7,
+    "slow network": 0.7,
     "jump clock": 0.7,
     "change delay": 0.7,
     "scrub": 1.0,
 }
 """How often each action is taken beside the others."""
+
+UNCAPPED: dict[str, float] = {
+    "rot anywhere": 2.0,
+    "lose any end": 1.0,
+    "lie": 3.0,
+    "lose writes": 2.0,
+    "wipe any": 0.7,
+    "corrupt a batch": 2.0,
+    "lose power everywhere": 2.0,
+}
+"""What happens beside the others where the last copy may go as well: safety alone is judged."""
 
 ALWAYS = frozenset({"append", "read", "restart", "resume", "free disk"})
 """Without these a history would be empty, or end early."""
@@ -71,6 +84,8 @@ class Profile:
         tick: bounds between two ticks of a core.
         restart: bounds of how long a node stays down when nobody cares.
         key_window: entries behind the last one whose keys a master knows (P6).
+        drift: how much faster or slower than the world a node's clock may be, per mille.
+        is_capped: no fault takes the last copy of anything, so that all promises hold.
     """
 
     secondaries: int
@@ -91,9 +106,13 @@ class Profile:
     late_bytes_reach_the_core: bool
     encodes_messages: bool
     key_window: int
+    drift: int
+    is_capped: bool
 
 
-def draw(random: Random, *, steps: int | None, focus: str | None = None) -> Profile:
+def draw(
+    random: Random, *, steps: int | None, focus: str | None = None, is_capped: bool = True
+) -> Profile:
     """Draw a kind of history; `focus` names an action that is taken more than any other."""
     secondaries = random.choice((1, 2, 2, 2, 2, 3))
     actions = {
@@ -101,6 +120,10 @@ def draw(random: Random, *, steps: int | None, focus: str | None = None) -> Prof
         for name, weight in ACTIONS.items()
         if name in ALWAYS or random.random() < 0.6
     }
+    if not is_capped:
+        actions |= {
+            name: weight * random.choice((0.3, 1.0, 3.0)) for name, weight in UNCAPPED.items()
+        }
     if focus is not None:
         actions[focus] = 30.0
     is_slow_disk = random.random() < 0.15
@@ -129,6 +152,8 @@ def draw(random: Random, *, steps: int | None, focus: str | None = None) -> Prof
         late_bytes_reach_the_core=random.random() < 0.5,
         encodes_messages=random.random() < 0.1,
         key_window=random.choice((3, 8, 30, 100_000, 100_000)),
+        drift=random.choice((0, 0, 10)),
+        is_capped=is_capped,
     )
 
 
@@ -150,4 +175,5 @@ def quiet(*, secondaries: int) -> Profile:
         requires_quorum=False,
         delays=(0.0,) * secondaries,
         key_window=100_000,
+        drift=0,
     )

@@ -8,7 +8,6 @@ sync and either event. Jobs for the disk run one after another; events keep thei
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -52,6 +51,7 @@ from replog.core.events import (
     StopRequested,
     Ticked,
 )
+from replog.core.facts import LinkPhase
 from replog.core.master import Master
 from replog.core.messages import (
     Acknowledgement,
@@ -69,34 +69,16 @@ from replog.replication import wire
 from replog.storage.batch import BadBatch
 from tests.simulator.clock import UNITS_PER_TICK, seconds
 from tests.simulator.disk import NodeDied, SimFilesystem
+from tests.simulator.links import LinkSeen
 from tests.simulator.network import End
 from tests.simulator.serving import SimReader
+from tests.simulator.states import IN_BETWEEN
 from tests.simulator.writer import SimWriter
 
 if TYPE_CHECKING:
     from tests.simulator.world import World
 
 DATA = "/data"
-
-LOCK = f"{DATA}/lock"
-STATE = f"{DATA}/node.json"
-
-
-@dataclass(slots=True)
-class LinkSeen:
-    """What the shell keeps of one link.
-
-    Attributes:
-        acknowledged: at a master, the last id that counts on this link for now.
-        is_known: the core was told of it; a master takes no links and hears of none.
-    """
-
-    end: End
-    verifier: BatchVerifier
-    opened_at: int
-    secondary: SecondaryIndex | None
-    acknowledged: int | None = None
-    is_known: bool = True
 
 
 class SimNode:
@@ -110,7 +92,7 @@ class SimNode:
         sync_hook: where set, says how long the next sync takes, and may do more.
     """
 
-    def __init__(self, world: World, name: str, *, disk: SimFilesystem) -> None:
+    def __init__(self, world: World, name: str, *, disk: SimFilesystem, speed: int = 1000) -> None:
         self.world = world
         self.name = name
         self.url = f"http://{name}"
@@ -129,7 +111,10 @@ class SimNode:
         self.writer: SimWriter | None = None
         self.reader: SimReader | None = None
         self.marked_id = 0
+        self.speed = speed
+        self._begun_at = 0
         self._ticked = Tick(0)
+        self._phase: LinkPhase | None = None
         self.dies_of_power = False
         self.takes_over = False
         self.is_ending = False
@@ -142,6 +127,8 @@ class SimNode:
         assert self.process is None
         self._processes += 1
         self.process = self._processes
+        self._begun_at = self.world.clock.now - self.world.random.randint(0, seconds(100.0))
+        self._phase = None
         self.links = {}
         self.is_ending = False
         self._guarded(lambda: self._open(accept_loss=accept_loss))
@@ -216,7 +203,9 @@ class SimNode:
 
     @property
     def now(self) -> Tick:
-        return Tick(self.world.clock.now // UNITS_PER_TICK)
+        """The time of this process: its own clock, from an origin of its own."""
+        elapsed = self.world.clock.now - self._begun_at
+        return Tick(elapsed * self.speed // (1000 * UNITS_PER_TICK))
 
     def after(self, delay: int, callback: Callable[[], None]) -> None:
         """Call back later, unless this process has ended by then."""
@@ -259,6 +248,14 @@ class SimNode:
         effects = core.step(event)
         self._perform_all(event, effects)
         self.world.stepped(self, event, effects)
+
+    def note_phase(self) -> None:
+        """Count a rejoin that ended before it came to a stream."""
+        if isinstance(self.core, Secondary):
+            phase = self.core.facts.phase
+            if phase is LinkPhase.ALONE and self._phase in IN_BETWEEN:
+                self.world.count(f"a rejoin broken off: {self._phase}")
+            self._phase = phase
 
     def _catch_up(self, core: Master | Secondary) -> None:
         now = self.now

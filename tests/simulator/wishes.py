@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING
 
-from replog.core.effects import AppendOutcome, Pending, RefusalReason, Refused
+from replog.core.effects import AppendOutcome, Pending, Refused
 from replog.core.write_concern import WriteConcern
 from tests.simulator.requests import CONCERNS, Append, Wish
 
@@ -101,9 +101,7 @@ class Wishes:
         """Count the ways in which answers are special."""
         world = self.clients.world
         if isinstance(outcome, Refused):
-            special = {RefusalReason.KEY_REUSED, RefusalReason.PRECONDITION_FAILED}
-            if outcome.reason in special:
-                world.count(f"refused: {outcome.reason}")
+            world.count(f"refused: {outcome.reason}")
             return
         if append.expect is not None and not outcome.is_replayed:
             world.count("stored as expected")

@@ -25,7 +25,9 @@ from tests.simulator.faults import Faults
 from tests.simulator.invariants import Judge
 from tests.simulator.network import Network
 from tests.simulator.profile import PEACE_TICK, Profile
+from tests.simulator.safety import SafetyJudge
 from tests.simulator.shell import SimNode
+from tests.simulator.states import reached
 from tests.simulator.trace import brief
 
 WALL_CLOCK_MS = 1_800_000_000_000
@@ -62,8 +64,10 @@ class World:
         self.profile = profile
         self.trace = trace
         self.clock = Clock()
-        self.judge = Judge()
+        self.judge = Judge() if profile.is_capped else SafetyJudge()
         self.judge.keys.window = profile.key_window
+        self.judge.fresh.drift = profile.drift
+        self.states: set[str] = set()
         self.counts: dict[str, int] = {}
         self.network = Network(self.clock, random)
         self.network.latency = profile.latency
@@ -80,7 +84,7 @@ class World:
         self.faults = Faults(self)
         self.delays: dict[str, Tick] = {}
         self.nodes = [
-            SimNode(self, f"n{number}", disk=SimFilesystem(random))
+            SimNode(self, f"n{number}", disk=SimFilesystem(random), speed=self._speed())
             for number in range(profile.secondaries + 1)
         ]
         self.master = self.nodes[0]
@@ -90,6 +94,13 @@ class World:
             self.judge.add_node(node.name, node.disk)
         for node, delay in zip(self.nodes, (0.0, *profile.delays), strict=True):
             self.delays[node.name] = ticks(delay)
+
+    def _speed(self) -> int:
+        """Draw how fast a node's clock is, per mille of the world's."""
+        drift = self.profile.drift
+        if drift:
+            self.count("clocks drift")
+        return 1000 + self.random.choice((-drift, 0, drift))
 
     def node(self, name: str) -> SimNode:
         return next(node for node in self.nodes if node.name == name)
@@ -155,10 +166,12 @@ class World:
         self.is_calm = True
         self.tick = max(self.tick, PEACE_TICK)
         self.network.corrupts = self.network.duplicates = 0
+        self.network.latency = self.profile.latency
         self.network.resume()
         for node in self.nodes:
             node.disk.is_full = False
             node.disk.syncs_to_fail = node.disk.writes_to_fail = 0
+            node.disk.syncs_to_lie = node.disk.writes_to_lose = 0
             node.disk.calls_to_death = None
             node.sync_hook = None
             if node.process is None:
@@ -270,7 +283,7 @@ class World:
 
     def cut(self, node: SimNode) -> None:
         self.count("cut to quarantine")
-        self.judge.check_disk(node.name)
+        self.judge.cut(node.name)
 
     def repaired(self, node: SimNode) -> None:
         self.count("repaired range")
@@ -286,6 +299,9 @@ class World:
         self.steps += 1
         if type(event) is Persisted and node is self.master:
             self.clients.check_prompt()
+        if node.core is not None and (effects or type(event) is not Ticked):
+            self.states.update(reached(node.core))
+            node.note_phase()
         for effect in effects:
             if isinstance(effect, Send):
                 self._count_message(effect.message)
@@ -333,8 +349,8 @@ class World:
         self.counts[what] = self.counts.get(what, 0) + 1
 
     def all_counts(self) -> dict[str, int]:
-        """Return the counts of everything that happened here."""
-        counts = dict(self.counts)
+        """Return the counts of everything that happened here, and 1 for each state reached."""
+        counts = self.counts | dict.fromkeys(self.states, 1)
         for part in (self.network.counts, *(node.disk.faults for node in self.nodes)):
             for what, count in part.items():
                 counts[what] = counts.get(what, 0) + count
