@@ -15,6 +15,7 @@ from proving.harnesses import (
     full_disks,
     kill_storms,
     partitions,
+    planted,
     power_cuts,
     rejoin,
     retries,
@@ -28,12 +29,12 @@ from proving.harnesses import (
 
 HARNESSES: tuple[Harness, ...] = (
     *simulator.HARNESSES,
+    *planted.HARNESSES,
     *power_cuts.HARNESSES,
     *syscalls.HARNESSES,
     *rot.HARNESSES,
     *rejoin.HARNESSES,
     *partitions.HARNESSES,
-    *dropped_packets.HARNESSES,
     *kill_storms.HARNESSES,
     *rolling_restarts.HARNESSES,
     *compose_storms.HARNESSES,
@@ -43,6 +44,7 @@ HARNESSES: tuple[Harness, ...] = (
     *slow_disks.HARNESSES,
     *clocks.HARNESSES,
     *soak.HARNESSES,
+    *dropped_packets.HARNESSES,
     *error_paths.HARNESSES,
 )
 

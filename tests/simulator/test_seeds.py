@@ -14,7 +14,7 @@ import pytest
 
 from tests.simulator.__main__ import main
 from tests.simulator.history import run, run_mixed
-from tests.simulator.planted import never_sync_segments
+from tests.simulator.planted.disk import never_sync_segments
 from tests.simulator.states import STATES
 from tests.simulator.world import Trace
 
