@@ -106,7 +106,7 @@ class FullDisks:
             self.recording,
             seed=TIMES * self._case + self._times,
             clients=4,
-            wait_s=0.5,
+            timeouts=(0.5,),
             padding_max=60_000 if way == "appends" else 4_000,
             reads=0.02 if way == "appends" else 0.2,
         )
