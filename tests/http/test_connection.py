@@ -7,6 +7,7 @@ import logging
 import pytest
 
 from replog.http.limits import Deadlines
+from replog.http.protocol import NodeProtocol
 from tests.http.raw import request_bytes
 from tests.http.served import Served
 from tests.support.waiting import wait_until
@@ -67,12 +68,28 @@ def test_a_body_that_drips_has_no_progress() -> None:
         assert received.startswith(b"HTTP/1.1 408 ")
 
 
-@pytest.mark.parametrize("requests", [0, 1])
-def test_an_idle_connection_is_closed_without_a_word(requests: int) -> None:
+def test_an_idle_connection_is_closed_without_a_word() -> None:
     with _served(idle_s=0.1) as served, served.connect() as connection:
-        for _ in range(requests):
-            connection.request("GET", "/logs")
+        connection.request("GET", "/logs")
         assert connection.is_closed()
+
+
+def test_a_connection_that_never_asks_has_the_time_of_headers() -> None:
+    with (
+        _served(headers_s=0.1) as served,
+        served.connect() as asked,
+        served.connect() as silent,
+    ):
+        assert asked.request("GET", "/logs").status == 200
+        assert silent.is_closed()
+        assert asked.request("GET", "/logs").status == 200
+
+
+def test_nobody_who_stalls_keeps_a_connection_for_a_quarter_of_a_minute() -> None:
+    """As it is without any setting: a deadline is seen at most two sweeps late."""
+    deadlines = Deadlines()
+    for seconds in (deadlines.headers_s, deadlines.body_s, deadlines.unread_s):
+        assert seconds + 2 * NodeProtocol.sweep_interval_s < 15
 
 
 def test_a_refused_body_that_never_comes_closes_its_connection() -> None:

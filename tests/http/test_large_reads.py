@@ -11,6 +11,7 @@ import pytest
 
 from replog.core.entry import EntryId
 from replog.http.large_reads import LargeReads
+from replog.http.limits import Deadlines
 from replog.http.problems import ProblemError
 from replog.storage.batch import encode_message, entry_line
 from tests.http.raw import Connection
@@ -21,11 +22,12 @@ READ = b"GET /logs HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
-def large(master: Served) -> Served:
-    """A log of 30 MB, far beyond the sockets' buffers."""
+def large() -> Iterator[Served]:
+    """A log of 30 MB, far beyond the sockets' buffers; nobody is cut off for not reading."""
     message = encode_message("x" * 50_000)
-    master.node.lines = [entry_line(EntryId(place), message) for place in range(1, 601)]
-    return master
+    with Served(deadlines=Deadlines(unread_s=3600)) as served:
+        served.node.lines = [entry_line(EntryId(place), message) for place in range(1, 601)]
+        yield served
 
 
 def _stuck(served: Served, count: int, stack: ExitStack) -> list[Connection]:

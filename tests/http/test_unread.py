@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from functools import partial
 
 import pytest
 
@@ -12,7 +13,7 @@ from replog.http.protocol import NodeProtocol
 from replog.storage.batch import encode_message, entry_line
 from tests.http.raw import request_bytes
 from tests.http.served import Served
-from tests.support.waiting import DEADLINE_S
+from tests.support.waiting import DEADLINE_S, wait_until
 
 READ = request_bytes("GET", "/logs")
 PATIENT_S = 3600.0
@@ -74,6 +75,32 @@ def test_an_idle_connection_whose_last_answer_nobody_takes_is_ended(lost: thread
         connection.send(READ)
         assert lost.wait(DEADLINE_S)
         assert len(connection.read_to_end()) < SIZE
+
+
+@pytest.mark.parametrize("target", ["/logs", "/logs/1", "/logs/stream?from=1"])
+def test_an_answer_that_streams_and_is_not_taken_is_cut_off_and_gives_its_place_back(
+    lost: threading.Event, target: str
+) -> None:
+    with _served(unread_s=0.1) as served, served.connect() as connection:
+        _fill(served)
+        served.node.at_hand_entries = 0
+        served.on_loop(lambda: served.node.feed.show(EntryId(1)))
+        connection.send(request_bytes("GET", target))
+        assert lost.wait(DEADLINE_S)
+        routes = served.app.log_routes
+        wait_until(lambda: len(routes.reads.large_reads) == 0, "it counts no more")
+        wait_until(lambda: len(routes.follows.followers) == 0, "it follows no more")
+        assert len(connection.read_to_end()) < SIZE
+
+
+def test_a_follower_to_whom_the_same_comes_again_and_again_is_not_taken_for_stuck() -> None:
+    with _served(unread_s=0.1) as served, served.connect() as connection:
+        connection.send(request_bytes("GET", "/logs/stream?from=1"))
+        assert connection.answer(is_endless=True).status == 200
+        for number in range(1, 200):
+            served.node.lines.append(entry_line(EntryId(number), encode_message("same")))
+            served.on_loop(partial(served.node.feed.show, EntryId(number)))
+            assert b"same" in connection._chunk()
 
 
 @pytest.mark.parametrize("headers", [{}, {"Connection": "close"}])

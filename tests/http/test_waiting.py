@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from contextlib import ExitStack
 
 import pytest
 from starlette.types import Message, Scope
@@ -102,6 +103,43 @@ def test_more_waiting_appends_than_the_limit_are_refused_before_they_are_stored(
             assert connection.append(b'{"message":"room again","w":1}').status == 200
         for connection in waiting:
             connection.socket.close()
+
+
+def test_bodies_that_never_end_leave_room_for_those_that_are_here() -> None:
+    limits = Limits(message_bytes_max=1000, request_bytes_max=140_000)
+    with Served(limits=limits) as served, served.connect() as honest, ExitStack() as stack:
+        appends = served.app.log_routes.appends
+        half = request_bytes("POST", "/logs", b'{"message":"x"}' + b" " * 50_000)[:-15_000]
+        first = stack.enter_context(served.connect())
+        first.send(half)
+        wait_until(lambda: appends.bytes_in_flight > 30_000, "it is counted")
+        second = stack.enter_context(served.connect())
+        second.send(half)
+        wait_until(lambda: appends.bytes_in_flight > 65_000, "it is counted")
+        late = stack.enter_context(served.connect())
+        late.send(half)
+        assert late.answer().problem()["type"] == "/problems/overloaded"
+        assert honest.append(b'{"message":"here"}' + b" " * 20_000).status == 200
+        second.send(b" " * 15_000)
+        assert second.answer().status == 200, "who goes on is served"
+        stack.close()
+        wait_until(lambda: appends.bytes_in_flight == 0, "all is given back")
+        with served.connect() as large:
+            large.send(half)
+            large.send(b" " * 15_000)
+            assert large.answer().status == 200
+
+
+def test_one_body_alone_may_have_all_the_room_there_is() -> None:
+    limits = Limits(message_bytes_max=1000, request_bytes_max=71_600)
+    with Served(limits=limits) as served, served.connect() as connection:
+        body = b'{"message":"x"}' + b" " * 71_000
+        connection.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 71015\r\n\r\n")
+        connection.send(body[:70_000])
+        appends = served.app.log_routes.appends
+        wait_until(lambda: appends.bytes_in_flight == 70_000, "nearly all is here")
+        connection.send(body[70_000:])
+        assert connection.answer().status == 200
 
 
 @pytest.mark.parametrize("is_chunked", [False, True])

@@ -53,6 +53,9 @@ class MemoryConnection:
     def offer_to(self, take: Take) -> None:
         self.take = take
 
+    def expect_batches(self) -> None:
+        pass
+
     async def close(self, reason: str) -> None:
         self.closed_with = reason
 

@@ -27,6 +27,7 @@ class Taker:
     async def serve(self, websocket: WebSocket) -> None:
         self.protocols.append(websocket.scope["extensions"][FRAMES]["protocol"])
         await websocket.accept()
+        self.protocols[-1].expect_batches()
         await self.may_close.wait()
         await websocket.close()
 

@@ -16,11 +16,20 @@ from replog.core.effects import (
     StoreLogId,
     StoreMembers,
 )
-from replog.core.entry import NO_ENTRY, TICK_S, EntryId, Epoch, Head, Tick, epoch_owner
+from replog.core.entry import NO_ENTRY, TICK_S, EntryId, Epoch, Head, Tick, epoch_owner, ticks
 from replog.core.events import LinkId
 from replog.core.facts import LinkPhase, SecondaryFacts
 from replog.core.health import PeerHealth
 from replog.core.messages import FORMAT, Hello, Refusal, RefusalKind, Report, Welcome
+
+GREETING_WITHIN = ticks(10.0)
+"""A link that is no master's yet and says nothing for so long is closed: who opened it is none."""
+
+ASKING_WITHIN = ticks(60.0)
+"""… or for so long after a question: a restore stores what it was given before it asks again."""
+
+GREETING_MAX = 64
+"""Links that are no master's yet; beyond, the one that is nearest to its end is closed (P10)."""
 
 SAID_MAX = 100
 """Lines remembered in order not to say them at each dial of a master."""
@@ -32,7 +41,8 @@ class Joining:
     def __init__(self, facts: SecondaryFacts, health: PeerHealth) -> None:
         self._facts = facts
         self._health = health
-        self._greeting: set[LinkId] = set()
+        self._greeting: dict[LinkId, Tick] = {}
+        """Until when each of them may say nothing."""
         self._is_epoch_stored = True
         self._is_cutting = False
         self._said: set[str] = set()
@@ -46,7 +56,10 @@ class Joining:
     def opened(self, link: LinkId, delay: Tick, out: list[Effect]) -> None:
         """Say who this node is; its head comes later (R2, R8)."""
         facts = self._facts
-        self._greeting.add(link)
+        if len(self._greeting) >= GREETING_MAX:
+            nearest = min(self._greeting, key=self._greeting.__getitem__)
+            self.close(nearest, f"{GREETING_MAX} links wait for a welcome", out)
+        self._greeting[link] = Tick(facts.now + GREETING_WITHIN)
         hello = Hello(
             FORMAT,
             facts.node_id,
@@ -58,6 +71,18 @@ class Joining:
         )
         out.append(Send(link, hello))
 
+    def heard(self, link: LinkId, *, is_question: bool) -> None:
+        """Note a sign of life on a link that may not be a master's yet."""
+        if link in self._greeting:
+            within = ASKING_WITHIN if is_question else GREETING_WITHIN
+            self._greeting[link] = max(self._greeting[link], Tick(self._facts.now + within))
+
+    def tick(self, out: list[Effect]) -> None:
+        """Close the links that never became a master's and are silent."""
+        now = self._facts.now
+        for link in [link for link, until in self._greeting.items() if now >= until]:
+            self.close(link, "no welcome, and no word for long", out)
+
     def close(self, link: LinkId, reason: str, out: list[Effect]) -> None:
         """End a link; its dialler starts again from a hello."""
         out.append(CloseLink(link, reason))
@@ -66,7 +91,7 @@ class Joining:
     def closed(self, link: LinkId, reason: str, out: list[Effect]) -> None:
         """Forget a link, and what it brought that is not being stored (R2)."""
         facts = self._facts
-        self._greeting.discard(link)
+        self._greeting.pop(link, None)
         if link != facts.link:
             return
         facts.link = None
@@ -100,7 +125,7 @@ class Joining:
         if facts.link is not None and facts.link != link:
             # R2: an earlier link is closed before the head is told.
             self.close(facts.link, "a newer link took its place", out)
-        self._greeting.discard(link)
+        self._greeting.pop(link, None)
         facts.link = link
         facts.master_url = welcome.url
         self._health.contact(facts.now)

@@ -359,7 +359,8 @@ class Replicas:
                 self._say_health(peer, out)
                 if peer.health.state is Health.UNHEALTHY and peer.link is not None:
                     self.drop(peer, "no sign of life for 5 s", out)
-            if is_beat and peer.state in WELCOMED and peer.link is not None:
+            is_greeted = peer.state in WELCOMED or peer.is_kept_waiting
+            if is_beat and is_greeted and peer.link is not None:
                 out.append(Send(peer.link, self._heartbeat(peer, is_supreme=is_supreme)))
 
     def _heartbeat(self, peer: Peer, *, is_supreme: bool) -> Heartbeat:

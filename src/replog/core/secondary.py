@@ -227,6 +227,8 @@ class Secondary:
             return  # A late word of a link that is gone (R2).
         if link == facts.link:
             self.health.contact(facts.now)
+        else:
+            self._joining.heard(link, is_question=isinstance(message, Probe | Fetch))
         match message:
             case Batches():
                 self._batches(link, message, out)
@@ -353,6 +355,7 @@ class Secondary:
         facts = self.facts
         facts.now = now
         facts.intake.release(now)
+        self._joining.tick(out)
         is_silent = self.health.tick(now) and self.health.state is Health.UNHEALTHY
         if is_silent and facts.link is not None:
             # R11 declares the link down, whatever TCP says of it.

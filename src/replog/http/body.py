@@ -65,13 +65,18 @@ class ClientGone(Exception):
 class BytesInFlight:
     """The bytes of all bodies that are held until the outcome of their requests is known.
 
-    Invariant: `held` is the sum of what every request took and did not give back.
+    A quarter is kept for bodies that are here: clients whose bodies never end cannot keep out
+    those that send theirs.
+
+    Invariant: `held` is the sum of what every request took and did not give back, `arriving`
+    the part of it that belongs to bodies of which more is to come.
     """
 
-    __slots__ = ("held", "limit")
+    __slots__ = ("arriving", "held", "limit")
 
     def __init__(self, limit: int) -> None:
         self.held = 0
+        self.arriving = 0
         self.limit = limit
 
     def take(self, size: int) -> None:
@@ -81,12 +86,27 @@ class BytesInFlight:
             ProblemError: overloaded; nothing was counted.
         """
         if self.held + size > self.limit:
-            raise refusal(
-                "overloaded",
-                f"The bodies of the requests in flight have reached the limit of {self.limit} "
-                "bytes. Nothing of this one was stored: wait, then send it again.",
-            )
+            raise self._overloaded(self.limit)
         self.held += size
+
+    def take_part(self, size: int, *, before: int) -> None:
+        """Count `size` bytes of a body that is not whole, `before` of which were counted before.
+
+        Raises:
+            ProblemError: overloaded; nothing was counted.
+        """
+        limit = self.limit * 3 // 4
+        if self.arriving + size > limit and self.arriving > before:  # not for one alone
+            raise self._overloaded(limit)
+        self.take(size)
+        self.arriving += size
+
+    def _overloaded(self, limit: int) -> Exception:
+        return refusal(
+            "overloaded",
+            f"The bodies of the requests in flight have reached the limit of {limit} bytes. "
+            "Nothing of this one was stored: wait, then send it again.",
+        )
 
     def give_back(self, size: int) -> None:
         self.held -= size
@@ -193,24 +213,26 @@ async def _read_rest(
 ) -> bytes:
     chunks = bytearray()
     counted = 0
+    is_whole = False
     chunk, has_more = first, True
     try:
         while True:
             if len(chunks) + len(chunk) > size_max:
                 raise _too_large(size_max)
-            budget.take(len(chunk))
+            budget.take_part(len(chunk), before=counted)
             counted += len(chunk)
             chunks += chunk
             if not has_more:
-                body = bytes(chunks)
-                counted = 0  # the caller's from here on
-                return body
+                is_whole = True  # what is counted is the caller's from here on
+                return bytes(chunks)
             event = await receive()
             if event["type"] != "http.request":
                 raise ClientGone
             chunk, has_more = event.get("body", b""), event.get("more_body", False)
     finally:
-        budget.give_back(counted)
+        budget.arriving -= counted
+        if not is_whole:
+            budget.give_back(counted)
 
 
 def _too_large(size_max: int) -> Exception:

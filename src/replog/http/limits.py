@@ -101,16 +101,16 @@ class Deadlines:
     """How long a connection may take over what is its own to do; waiting has no deadline.
 
     Attributes:
-        headers_s: from the first byte of a request to the end of its headers.
+        headers_s: from the first byte of a request to the end of its headers, and from the
+            opening of a connection to its first request.
         body_s: in each such span at least `progress_bytes` of the body must arrive.
         idle_s: between two requests. Above the 60 s that proxies keep connections for.
-        unread_s: in each such span some of an answer must be taken, where the connection is to
-            be closed or its next answer waits for that; nginx's `send_timeout` is as long.
-            Streams and large reads have their own rules.
+        unread_s: in each such span some of an answer that is on its way must be taken.
+            Streams and large reads have rules of their own beside it.
     """
 
-    headers_s: float = 30.0
-    body_s: float = 30.0
+    headers_s: float = 10.0
+    body_s: float = 10.0
     progress_bytes: int = 1024
     idle_s: float = 75.0
-    unread_s: float = 60.0
+    unread_s: float = 10.0

@@ -7,6 +7,7 @@ sets a timer. An append that came as a whole, under a head that came before, is 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from enum import Enum, auto
 from math import ceil
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
 
     from replog.http.append_routes import AppendRoutes
 
+log = logging.getLogger("replog.http")
+
 HEADER_BYTES_MAX = 64 * 1024
 """Bytes of a request line and its headers (431 beyond it)."""
 
@@ -54,7 +57,7 @@ class Reading(Enum):
 class NodeProtocol(HttpToolsProtocol):
     """uvicorn's HTTP/1.1 protocol with:
 
-    - a deadline for headers, for progress of a body, and for an idle connection;
+    - a deadline for headers, for progress of a body, for taking answers, and for idleness;
     - a bound on headers, on trailers and chunk framing, and on the rest of a refused body;
     - problems (RFC 9457) instead of plain text;
     - a hang-up told to every request of the connection, pipelined ones included.
@@ -69,6 +72,7 @@ class NodeProtocol(HttpToolsProtocol):
     plain_heads = PlainHeads()
 
     _reading = Reading.NOTHING
+    _has_asked = False
     _sweeps = 0
     _messages_begun = 0
     _head_bytes = 0
@@ -116,6 +120,7 @@ class NodeProtocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._reading = Reading.HEADERS
+        self._has_asked = True
         self._sweeps = 0
         self._head_bytes = 0
         self._messages_begun += 1
@@ -286,11 +291,12 @@ class NodeProtocol(HttpToolsProtocol):
         """Count one sweep interval, and end the connection where the client was too slow."""
         self._sweeps += 1
         running = self._running
-        if self.transport.is_closing():
-            self._sweep_unread()
-        elif running is not None and not running.response_started and self.flow.write_paused:
-            self._sweep_unread()  # its answer waits until those before it are taken
-        elif self.flow.read_paused:
+        unsent = self.transport.get_write_buffer_size()
+        if unsent or self.transport.is_closing():
+            self._sweep_unread(unsent)
+            return
+        self._unsent_bytes = 0
+        if self.flow.read_paused:
             self._sweeps = 0  # the node does not read: that is not the client's delay
         elif self._reading is Reading.BODY:
             self._sweep_body()
@@ -299,16 +305,21 @@ class NodeProtocol(HttpToolsProtocol):
         elif self._reading is Reading.HEADERS:
             if self._is_over(self.deadlines.headers_s):
                 self._refuse("request-timeout", "The headers did not arrive in time.")
-        elif self._is_over(self.deadlines.idle_s):
+        elif self._is_over(self.deadlines.idle_s if self._has_asked else self.deadlines.headers_s):
             self.transport.close()
 
-    def _sweep_unread(self) -> None:
-        unsent = self.transport.get_write_buffer_size()
+    def _sweep_unread(self, unsent: int) -> None:
+        """Whatever is on its way, a client that takes nothing of it is cut off in the end."""
         if unsent != self._unsent_bytes:
             self._unsent_bytes = unsent
             self._sweeps = 0
         elif self._is_over(self.deadlines.unread_s):
+            log.info("a client took nothing of its answer for %g s", self.deadlines.unread_s)
             self.transport.abort()
+
+    def resume_writing(self) -> None:
+        self._unsent_bytes = 0  # much was taken, whatever was written since
+        super().resume_writing()
 
     def _sweep_body(self) -> None:
         if not self._is_over(self.deadlines.body_s):

@@ -88,7 +88,7 @@ class _Line:
         self.connection.abort()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Donor:
     """A node that was reached, what it said first, and the end of its log."""
 
@@ -129,8 +129,7 @@ async def restore(
                 "empty directory"
             )
         donors = await _meet(from_url, force=force)
-        for donor in donors:
-            cleanup.push_async_callback(donor.line.hang_up)
+        cleanup.push_async_callback(_hang_up_all, donors)
         log_id = _the_log_of(donors)
         log = Log.open(filesystem, directory, is_master=True, log_id=log_id)
         cleanup.callback(log.close)
@@ -158,13 +157,15 @@ async def _meet(from_url: str, *, force: bool) -> list[_Donor]:
             if url != master_url:  # that one is gone, or is the one being restored
                 missing.append(f"{url} ({error})")
     if missing and not force:
-        for donor in met:
-            await donor.line.hang_up()
+        await _hang_up_all(met)
         raise RestoreError(
             f"cannot ask {', '.join(missing)}: its log may go further than the others'; start "
             "it, or give --force to restore without it"
         )
-    return sorted(met, key=lambda donor: donor.head.position, reverse=True)
+    met.sort(key=lambda donor: donor.head.position, reverse=True)
+    # A secondary does not wait for hours for who says nothing: the others are dialled again.
+    await _hang_up_all(met[1:])
+    return met
 
 
 async def _greet(url: str) -> _Donor:
@@ -192,6 +193,11 @@ async def _learn(url: str, line: _Line) -> _Donor:
     return _Donor(url, line, hello, answer.below)
 
 
+async def _hang_up_all(donors: list[_Donor]) -> None:
+    for donor in donors:
+        await donor.line.hang_up()
+
+
 def _the_log_of(donors: list[_Donor]) -> LogId:
     logs = {donor.hello.log_id: donor.url for donor in donors if donor.hello.log_id is not None}
     if not logs:
@@ -212,8 +218,11 @@ async def _copy(
     goal = donors[0].head
     verifier = BatchVerifier()
     problems: list[str] = []
-    for donor in donors:
+    for number, donor in enumerate(donors):
         try:
+            if number and log.head != goal:
+                donor.line = _Line(await dial(donor.url))
+                await donor.line.receive()  # its hello
             while log.head != goal:
                 batches = await _window(donor, log.head, verifier, log.log_id, threads)
                 if not batches:

@@ -173,6 +173,9 @@ class DialledConnection:
     def offer_to(self, take: Take) -> None:
         self._connection.take = take
 
+    def expect_batches(self) -> None:
+        """Nothing to do: who was dialled is a node of this log."""
+
     async def send(self, frame: str | bytes) -> None:
         try:
             await self._connection.send(frame)

@@ -16,6 +16,8 @@ from replog.replication.dial import close_reason, closed_by_the_other
 from replog.replication.link import ConnectionLostError, Link, LinkOwner, Take
 
 if TYPE_CHECKING:
+    from asyncio import BaseTransport
+
     from websockets.http11 import Request
 
 FRAMES = "replog.frames"
@@ -27,6 +29,13 @@ _READ_AHEAD_FRAME_BYTES = 256 * 1024
 """What arrives while so many frames wait for the link, or one that is longer, stays with the
 kernel: 4 MiB and one frame are about what a peer can make this node hold (P10)."""
 
+GREETING_FRAME_BYTES_MAX = 64 * 1024
+"""Until it said that it is a master, a peer's frames are no longer: 64 KiB is what a stranger can
+make this node hold."""
+
+DROP_AFTER_S = 1.0
+"""A peer that does not close its end of a link that was closed here is dropped after so long."""
+
 
 class FrameProtocol(WebSocketsSansIOProtocol):
     """uvicorn's WebSocket, with ways to send and to receive at once, and fewer system calls.
@@ -35,6 +44,24 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     """
 
     take: Take | None = None
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        self.conn.max_message_size = GREETING_FRAME_BYTES_MAX
+
+    def expect_batches(self) -> None:
+        """See `Connection.expect_batches`."""
+        self.conn.max_message_size = self.config.ws_max_size
+
+    def drop_soon(self) -> None:
+        """Drop the socket, should the peer neither close it nor take what was sent."""
+        self.loop.call_later(DROP_AFTER_S, self.transport.abort)
+
+    def handle_ping(self) -> None:
+        if self.writable.is_set():
+            super().handle_ping()
+        else:  # it asks and takes no answers, which would pile up here (P10)
+            self.transport.abort()
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
@@ -105,6 +132,10 @@ class ServedConnection:
         if self._protocol is not None:
             self._protocol.take = take
 
+    def expect_batches(self) -> None:
+        if self._protocol is not None:
+            self._protocol.expect_batches()
+
     async def send(self, frame: str | bytes) -> None:
         try:
             if isinstance(frame, bytes):
@@ -129,7 +160,8 @@ class ServedConnection:
             raise ConnectionLostError("the connection is closed already") from error
 
     def abort(self) -> None:
-        """Nothing to do: the server drops the socket when `serve_link` returns."""
+        if self._protocol is not None:
+            self._protocol.drop_soon()
 
 
 def _why(code: int | None, reason: str | None) -> str:

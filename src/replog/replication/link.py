@@ -15,7 +15,7 @@ from typing import Final, Protocol
 from replog.core.entry import EntryId
 from replog.core.errors import WireError
 from replog.core.events import LinkId, SecondaryIndex
-from replog.core.messages import Message
+from replog.core.messages import Message, Welcome
 from replog.replication import wire
 
 READS_MAX: Final = 64
@@ -62,6 +62,9 @@ class Connection(Protocol):
 
     def offer_to(self, take: Take) -> None:
         """Offer a frame to `take` as it comes, where no other frame waits to be received."""
+
+    def expect_batches(self) -> None:
+        """Take frames of any length from now on: the peer said that it is a master."""
 
     async def close(self, reason: str) -> None:
         """End the connection in an orderly way; returns when it is gone."""
@@ -188,7 +191,7 @@ class Link:
             return False
         assert self._owner is not None, "it waits"
         try:
-            message = self._codec.decode(frame)
+            message = self._decode(frame)
             is_taken = self._owner.received_now(self, message)
         except WireError:
             return False  # whoever receives it tells
@@ -198,6 +201,13 @@ class Link:
             return True
         self._decoded = None if is_taken else message
         return is_taken
+
+    def _decode(self, frame: str | bytes) -> Message:
+        """Decode a frame, each once: its check covers those before it. Raises: WireError."""
+        message = self._codec.decode(frame)
+        if isinstance(message, Welcome):
+            self._connection.expect_batches()
+        return message
 
     async def _receive(self, owner: LinkOwner) -> None:
         self._owner = owner
@@ -210,7 +220,7 @@ class Link:
                 if self.close_reason is not None:
                     return  # R2: bytes of a link that has ended are nobody's news
                 try:
-                    message = self._decoded or self._codec.decode(frame)
+                    message = self._decoded or self._decode(frame)
                     self._decoded = None
                 except WireError as error:
                     owner.received_bad(self, str(error))
