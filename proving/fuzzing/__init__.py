@@ -1,0 +1,1 @@
+"""Decoders, and inputs that are made to confuse them."""
