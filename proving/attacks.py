@@ -39,7 +39,7 @@ Bytes = Iterator[bytes]
 def _slowly(head: bytes, piece: bytes) -> Bytes:
     yield head
     while True:
-        yield b""
+        yield from (b"",) * 25  # half a second
         yield piece
 
 
