@@ -215,7 +215,7 @@ class PosixFilesystem:
         return PosixFile(descriptor, path)
 
 
-if sys.platform == "darwin":
+if sys.platform == "darwin":  # pragma: no cover - macOS alone
 
     def sync_descriptor(descriptor: int, *, with_metadata: bool = False) -> None:
         """Make a descriptor durable: F_FULLFSYNC, for fsync stops at the drive's cache.
