@@ -231,6 +231,12 @@ def answered(
         recording.count("answers replayed")
 
 
+def brief(line: Append) -> str:
+    """Return an append for people, who need not see all of long messages."""
+    messages = [message[:40] for message in line.messages]
+    return str(msgspec.structs.replace(line, messages=messages))
+
+
 Life = Callable[[RecordingClient, Random, threading.Event], None]
 """What one client does until the event is set."""
 

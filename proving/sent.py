@@ -70,8 +70,12 @@ class Sent:
 
     def hang_up(self) -> Append:
         """Close the connection, and return the line that was written."""
-        self._connection.close()
+        self.close()
         if self._line.returned is None:
             self._line.given_up = self._recording.now()
         self._recording.write(self._line)
         return self._line
+
+    def close(self) -> None:
+        """Close the connection, and write nothing: a run ends here."""
+        self._connection.close()

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 from random import Random
 
 from proving.ending import settle_and_judge, wait_equal
 from proving.harness import Counts, Harness, Violation
-from proving.recording import Clients, Recording, RecordingClient
+from proving.recording import Clients, Recording, RecordingClient, brief
 from proving.sent import Sent
 from proving.storm import Storm
 from replog.history.lines import Append
-from tests.support.cluster import MASTER, Cluster, ProcessCluster, call, wait_live
-from tests.support.waiting import wait_until
+from tests.support.cluster import MASTER, ProcessCluster, call, wait_live
+from tests.support.waiting import DEADLINE_S, wait_until
 
 RETRIES = 50
 """A case goes on until so many attempts reached the master that were not the first."""
@@ -27,11 +28,11 @@ ANSWER_WITHIN_S = 60.0
 PLACES = 8
 """Appends that may wait at the master: fewer than there are clients at times."""
 HEAVY_BYTES = 48 * 1024
-LIMITS = {
-    "--waiting-appends-max": PLACES,
-    "--request-bytes-in-flight-max": 1024 * 1024,
-    "--message-bytes-max": 64 * 1024,
-}
+LIMITS = (
+    *("--waiting-appends-max", str(PLACES)),
+    *("--request-bytes-in-flight-max", str(1024 * 1024)),
+    *("--message-bytes-max", str(64 * 1024)),
+)
 STATUSES = {200, 202, 503}
 
 
@@ -43,8 +44,7 @@ def run_retries(case: int, directory: Path) -> Counts:
             ids, or the master keeps a place for somebody who hung up.
     """
     random = Random(f"retries {case}")
-    options = [str(word) for pair in LIMITS.items() for word in pair]
-    with ProcessCluster(directory, master_options=options) as cluster:
+    with ProcessCluster(directory, master_options=LIMITS) as cluster:
         cluster.start_all()
         with Recording(directory / "run.jsonl", cluster.urls) as recording:
             storm = Storm(cluster, recording, random)
@@ -115,7 +115,9 @@ def append_until_ok(
             for line in lines:
                 told = {first_id, line.first_id} - {None}
                 if len(told) > 1:
-                    raise Violation(f"P6: the first id of {key} was {first_id}, and then {line}")
+                    raise Violation(
+                        f"P6: the first id of {key} was {first_id}, and then {brief(line)}"
+                    )
                 first_id = first_id or line.first_id
             is_ok = any(line.outcome == "ok" for line in lines)
             is_done = is_ok and random.random() < 0.6
@@ -146,12 +148,12 @@ def _attempt(
 # --- what the master keeps ----------------------------------------------------------------------
 
 
-def look_for_stuck_waiters(storm: Storm) -> None:
+def look_for_stuck_waiters(storm: Storm, *, within_s: float = DEADLINE_S) -> None:
     """Raise Violation unless just as many appends may wait as nobody ever waited before.
 
     All nodes are well, and no client is there. With one secondary delayed for ever, appends at
-    "all" fill every place; one more is refused. Those who hang up free theirs, those who stay
-    are answered when the delay ends.
+    "all" fill every place; one more is refused. Those who hang up free theirs in `within_s`,
+    those who stay are answered when the delay ends.
     """
     cluster, recording = storm.cluster, storm.recording
     for status in range(100, 600):
@@ -162,13 +164,20 @@ def look_for_stuck_waiters(storm: Storm) -> None:
     if late:
         raise Violation(f"P8: {late} clients got no answer within {ANSWER_WITHIN_S:g} s")
     wait_equal(cluster)
-    client = RecordingClient(recording, 0, timeout_s=ANSWER_WITHIN_S)
+    with ExitStack() as stack:
+        _check_places(storm, stack, within_s)
+    storm.counts["places found free"] += PLACES
+
+
+def _check_places(storm: Storm, stack: ExitStack, within_s: float) -> None:
+    cluster, recording = storm.cluster, storm.recording
+    client = stack.enter_context(closing(RecordingClient(recording, 0, timeout_s=ANSWER_WITHIN_S)))
     delayed = storm.random.choice(cluster.nodes[1:])
     storm.delay(delayed, 3600)
-    sent = _fill(cluster, recording, PLACES, "first")
+    sent = _fill(storm, stack, PLACES, "first")
     refused = client.append(["one too many"], w=len(cluster.nodes), timeout=0.1)
     if refused.outcome != "refused":
-        raise Violation(f"P10: {PLACES} appends wait, no more may, and {refused}")
+        raise Violation(f"P10: {PLACES} appends wait, no more may, and {brief(refused)}")
     for one in sent[PLACES // 2 :]:
         one.hang_up()
     sent = sent[: PLACES // 2]
@@ -176,28 +185,29 @@ def look_for_stuck_waiters(storm: Storm) -> None:
     wait_until(
         lambda: client.append([f"is there room? {next(tries)}"], w=1).outcome == "ok",
         "the places of those who hung up are free",
+        deadline_s=within_s,
         explain=cluster.explain,
     )
-    sent += _fill(cluster, recording, PLACES - len(sent), "second")
+    sent += _fill(storm, stack, PLACES - len(sent), "second")
     storm.delay(delayed, 0)
     for one in sent:
         line = one.answer()
         if line.outcome != "ok":
-            raise Violation(f"P8: w is met, and {line}")
-    client.close()
-    storm.counts["places found free"] += PLACES
+            raise Violation(f"P8: w is met, and {brief(line)}")
 
 
-def _fill(cluster: Cluster, recording: Recording, places: int, name: str) -> list[Sent]:
+def _fill(storm: Storm, stack: ExitStack, places: int, name: str) -> list[Sent]:
     """Send appends that wait, and return when they do."""
+    cluster = storm.cluster
     filling = "." * HEAVY_BYTES
-    sent = Sent.each(
-        recording, [f"{name} {place}{filling}" for place in range(places)], w=len(cluster.nodes)
-    )
+    messages = [f"{name} {place}{filling}" for place in range(places)]
+    sent = Sent.each(storm.recording, messages, w=len(cluster.nodes))
+    for one in sent:
+        stack.callback(one.close)
 
     def are_stored() -> bool:
-        if any(one.is_answered for one in sent):
-            lines = [one.answer() for one in sent if one.is_answered]
+        lines = [one.answer() for one in sent if one.is_answered]
+        if lines:
             raise Violation(
                 f"P10: appends hold places that nobody waits for: of {places} that were free "
                 f"{len(lines)} are not, {lines[0].outcome}"

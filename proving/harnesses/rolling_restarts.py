@@ -14,7 +14,7 @@ from random import Random
 from proving.disks import held_on_disk
 from proving.ending import settle_and_judge
 from proving.harness import Counts, Harness, Violation
-from proving.recording import Clients, Recording, RecordingClient
+from proving.recording import Clients, Recording, RecordingClient, brief
 from proving.sent import Sent
 from proving.storm import Storm
 from replog import Client, ClientError
@@ -40,7 +40,7 @@ def run_restart(case: int, directory: Path) -> Counts:
                 for node in random.sample(cluster.nodes, len(cluster.nodes)):
                     _wait_for_answers(cluster, clients)
                     if node == MASTER and case % 3 == 2:
-                        _restart_while_one_waits(storm)
+                        restart_while_one_waits(storm)
                     else:
                         storm.stop(node)
                         storm.start(node)
@@ -68,8 +68,12 @@ def _is_linked(cluster: Cluster) -> bool:
     return all(one["link"] == "streaming" for one in health["secondaries"])
 
 
-def _restart_while_one_waits(storm: Storm) -> None:
-    """Restart the master, and a secondary for which an append waits."""
+def restart_while_one_waits(storm: Storm) -> None:
+    """Restart the master, and a secondary for which an append waits.
+
+    Raises:
+        Violation: the append was not answered as pending (P3).
+    """
     cluster, recording = storm.cluster, storm.recording
     secondary = storm.random.choice(cluster.nodes[1:])
     storm.stop(secondary)
@@ -83,7 +87,9 @@ def _restart_while_one_waits(storm: Storm) -> None:
     storm.stop(MASTER)
     line = sent.answer()
     if line.outcome != "pending":
-        raise Violation(f"P3: the master stopped in order, and answered one who waited: {line}")
+        raise Violation(
+            f"P3: the master stopped in order, and answered one who waited: {brief(line)}"
+        )
     storm.counts["answers by a master that stops"] += 1
     for node in (MASTER, secondary):
         storm.start(node)
@@ -106,7 +112,9 @@ def use_the_package(client: RecordingClient, random: Random, stopping: threading
                 if made % 8 == 0 and package.get(stored.id).message != message:
                     raise Violation(f"P4: entry {stored.id} was read back as another one")
             except ClientError as error:
-                raise Violation(f"a client of the package met {error!r} on {line}") from error
+                raise Violation(
+                    f"a client of the package met {error!r} on {brief(line)}"
+                ) from error
             finally:
                 recording.write(line)
             made += 1
@@ -122,7 +130,9 @@ def _check_cut_off(cluster: ProcessCluster, recording: Recording) -> None:
     stored = set(held_on_disk(cluster.master.data).messages)
     for line in recording.cut_off:
         if not stored.isdisjoint(line.messages):
-            raise Violation(f"P3: every end was in order, and this was stored unanswered: {line}")
+            raise Violation(
+                f"P3: every end was in order, and this was stored unanswered: {brief(line)}"
+            )
 
 
 HARNESSES = (
