@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proving.harness import Harness
-from proving.harnesses.syscalls import boundaries, full_loop
+from proving.harnesses.syscalls import boundaries, full_loop, short_writes
 from proving.harnesses.syscalls.columns import (
     FAILING,
     KILLING,
@@ -12,7 +12,7 @@ from proving.harnesses.syscalls.columns import (
     run_killing,
 )
 from proving.harnesses.syscalls.stories import STORIES
-from proving.needs import LOOP_MOUNTS, STRACE
+from proving.needs import LOOP_MOUNTS, ROOT, STRACE
 
 HARNESSES = (
     Harness(
@@ -26,6 +26,19 @@ HARNESSES = (
         run=run_failing,
         sample=(case_of(FAILING, "a new secondary", "writer", "fdatasync", 8),),
         needs=(STRACE,),
+    ),
+    Harness(
+        name="short-writes",
+        row=4,
+        promise="a failed write or sync is never acknowledged",
+        how="the write of a batch by a master or a secondary is cut short by the kernel after "
+        "0 bytes, one, two … up to all of them",
+        unit="writes",
+        cases=short_writes.CASES,
+        per_case=short_writes.LENGTHS,
+        run=short_writes.run_case,
+        sample=(),  # tests/storage fails each write in memory
+        needs=(ROOT,),
     ),
     Harness(
         name="syncs-that-really-fail",
