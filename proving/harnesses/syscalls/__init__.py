@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from proving.harness import Harness
-from proving.harnesses.syscalls import boundaries, full_loop, short_writes
+from proving.harnesses.syscalls import answers, boundaries, full_loop, short_writes
 from proving.harnesses.syscalls.columns import (
     FAILING,
     KILLING,
@@ -48,7 +48,7 @@ HARNESSES = (
         unit="disks",
         cases=100,
         run=full_loop.run_case,
-        sample=(1,),
+        sample=(2,),
         needs=(LOOP_MOUNTS,),
     ),
     Harness(
@@ -60,7 +60,19 @@ HARNESSES = (
         unit="parts of its calls",
         cases=len(STORIES) * boundaries.PARTS,
         run=boundaries.run_part,
-        sample=(50, 147),
+        sample=(50,),
+        needs=(STRACE,),
+    ),
+    Harness(
+        name="answers-after-syncs",
+        row=5,
+        promise="every system call boundary is crash-safe",
+        how="a master and a secondary are traced under load: no answer and no acknowledgement "
+        "leaves before the sync that it rests on has returned",
+        unit="runs",
+        cases=50,
+        run=answers.run_case,
+        sample=(0,),
         needs=(STRACE,),
     ),
     Harness(
