@@ -1,6 +1,6 @@
 """The harnesses of row 6 see what breaks their promises: each planted bug is caught.
 
-PURE. The simulated disk alone is touched.
+SHELL. The simulated disk is touched, and for nodes in this process a real one.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ from pathlib import Path
 import pytest
 
 from proving.harness import Violation
-from proving.harnesses.rot import bits
+from proving.harnesses.rot import bits, clusters
 from replog.node.views import Role
-from replog.storage import recovery
+from replog.storage import proof, recovery
 from replog.storage.segment import Segment
 
 LAST_OF_MASTER = bits.SETTINGS.index(bits.Setting(Role.MASTER, is_last=True))
@@ -46,3 +46,12 @@ def test_bytes_that_are_served_unverified_are_seen(
     monkeypatch.setattr(Segment, "verify_next", believe)
     with pytest.raises(Violation, match="wrong"):
         bits.flip_bits(SEALED * bits.CASES_EACH + 5, tmp_path)
+
+
+def test_a_master_that_denies_what_its_rotten_trailer_says_is_seen(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Without the proof a secondary cuts off good entries (decision 90)."""
+    monkeypatch.setattr(proof, "_is_end", lambda contents, head: False)
+    with pytest.raises(Violation, match="made s2 cut what is good"):
+        clusters.spoil_cluster(13, tmp_path)

@@ -3,6 +3,6 @@
 PURE.
 """
 
-from proving.harnesses.rot import bits
+from proving.harnesses.rot import bits, clusters, files
 
-HARNESSES = (*bits.HARNESSES,)
+HARNESSES = (*bits.HARNESSES, *files.HARNESSES, *clusters.HARNESSES)

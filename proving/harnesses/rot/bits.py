@@ -85,7 +85,7 @@ def _flip(setting: Setting, offset: int, bit: int) -> str:
         )
         if damage.claimed_id != (was.original.head.last_id if is_end else hit.span.last_id):
             raise Violation(f"R13: the damage is said to go to entry {damage.claimed_id}")
-        repair(log, _good(is_last=setting.is_last))
+        repair(log, good_log(is_last=setting.is_last))
         what = "repaired"
         if bytes(rotten[hit.span.start : hit.span.stop]) not in _quarantined(disk):
             raise Violation("R14: the rotten batch is not in the quarantine")
@@ -126,7 +126,7 @@ def _cut_off(setting: Setting, stop: int) -> str:
         )
         if setting.is_last and damage.claimed_id != was.known:
             raise Violation(f"R13: the damage is said to go to entry {damage.claimed_id}")
-        repair(log, _good(is_last=setting.is_last))
+        repair(log, good_log(is_last=setting.is_last))
         _catch_up(log, is_last=setting.is_last)
         what = "repaired"
     _expect_good_end(disk, log, was, again=stop % OPENED_AGAIN_EVERY == 0, role=setting.role)
@@ -163,7 +163,7 @@ def _quarantined(disk: SimFilesystem) -> bytes:
 
 
 @cache
-def _good(*, is_last: bool) -> Log:
+def good_log(*, is_last: bool) -> Log:
     """Return the log of another node, which holds the same bytes."""
     was = written(Role.MASTER, is_last=is_last)
     return opened(disk_with(was.original.files), Role.MASTER).log
@@ -171,7 +171,7 @@ def _good(*, is_last: bool) -> Log:
 
 def _catch_up(log: Log, *, is_last: bool) -> None:
     """Take what is missing at the end, as a link brings it."""
-    batches = stream(_good(is_last=is_last), log.head)
+    batches = stream(good_log(is_last=is_last), log.head)
     if batches:
         log.append_batches(batches)
         log.sync()
