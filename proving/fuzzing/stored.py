@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 from itertools import pairwise
+from zlib import crc32
 
 from proving.fuzzing.in_memory import disk_of, file_of
 from proving.fuzzing.resealed import resealed
@@ -91,18 +92,30 @@ TOKENS = (
 
 
 def decode_frame(data: bytes) -> bool:
-    """A frame is a message or a `WireError`; what is decoded is encoded and decoded alike."""
+    """A frame is a message or a `WireError`; what is decoded is encoded and decoded alike.
+
+    Half of them get the check that is right for their line, or few would be looked into.
+    """
     is_good = False
-    for frame in (data, data.decode(errors="replace")):
+    for frame in (data, data.decode(errors="replace")) if len(data) % 2 else _checked(data):
         try:
-            message = wire.decode(frame)
+            message = wire.Codec().decode(frame)
         except WireError:
             continue
         is_good = True
-        again = wire.encode(message)
-        if wire.decode(again) != message or wire.encode(wire.decode(again)) != again:
+        again = wire.Codec().encode(message)
+        read = wire.Codec().decode(again)
+        if read != message or wire.Codec().encode(read) != again:
             raise Wrong(f"{frame!r} is {message}, and is encoded as {again!r}")
     return is_good
+
+
+def _checked(data: bytes) -> tuple[bytes, str]:
+    """Return a frame whose line ends in its own check, as binary and as text."""
+    line, end, payload = data.partition(b"\n")
+    json = line[:-9]
+    sealed = b"%b %08x" % (json, crc32(json))
+    return sealed + end + payload, sealed.decode(errors="replace")
 
 
 def _messages() -> tuple[Message, ...]:
@@ -132,7 +145,7 @@ def _messages() -> tuple[Message, ...]:
 
 
 def _frames() -> tuple[bytes, ...]:
-    encoded = (wire.encode(message) for message in _messages())
+    encoded = (wire.Codec().encode(message) for message in _messages())
     return tuple(frame.encode() if isinstance(frame, str) else frame for frame in encoded)
 
 
