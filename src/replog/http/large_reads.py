@@ -17,8 +17,8 @@ from replog.http.problems import refusal
 
 log = logging.getLogger("replog.http")
 
-LARGE_READS_MAX: Final = 64
-"""With messages of 1 MiB one that is stuck holds 4 MB, with short ones 1.2 MB."""
+LARGE_READS_MAX: Final = 32
+"""With short messages one that is stuck holds 1.2 to 1.6 MB, with messages of 1 MiB 4 MB."""
 
 PATIENCE_S: Final = 10.0
 """One that took nothing for so long makes room for another."""
