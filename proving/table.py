@@ -37,6 +37,7 @@ HARNESSES: tuple[Harness, ...] = (
     *rot.HARNESSES,
     *rejoin.HARNESSES,
     *partitions.HARNESSES,
+    *dropped_packets.HARNESSES,
     *kill_storms.HARNESSES,
     *rolling_restarts.HARNESSES,
     *compose_storms.HARNESSES,
@@ -47,9 +48,8 @@ HARNESSES: tuple[Harness, ...] = (
     *slow_disks.HARNESSES,
     *clocks.HARNESSES,
     *decoders.HARNESSES,
-    *soak.HARNESSES,
-    *dropped_packets.HARNESSES,
     *error_paths.HARNESSES,
+    *soak.HARNESSES,
 )
 
 HARNESS_BY_NAME = {harness.name: harness for harness in HARNESSES}
