@@ -51,7 +51,7 @@ def test_bytes_that_are_served_unverified_are_seen(
 def test_a_master_that_denies_what_its_rotten_trailer_says_is_seen(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    """Without the proof a secondary cuts off good entries (decision 90)."""
+    """Without the proof a secondary cuts off good entries (decision 88)."""
     monkeypatch.setattr(proof, "_is_end", lambda contents, head: False)
     with pytest.raises(Violation, match="made s2 cut what is good"):
         clusters.spoil_cluster(13, tmp_path)
