@@ -20,8 +20,8 @@ from tests.simulator.world import Trace
 
 ROOT = Path(__file__).parents[2]
 
-SLOW_CHUNK = 490
-SLOW_CHUNKS = 20
+SLOW_CHUNK = 980
+SLOW_CHUNKS = 10
 FAST_CHUNK = 25
 FAST_CHUNKS = 8
 
@@ -117,6 +117,13 @@ SOMETIMES = (
 """What every chunk of the slow run must have met at least once, beside the core's STATES."""
 
 
+RARE = {
+    "master: opens its epoch anew": "hand over",
+    "a rejoin broken off: repairing": "rot",
+}
+"""What a chunk may miss, and the action that leads there."""
+
+
 @pytest.mark.parametrize("chunk", range(FAST_CHUNKS))
 def test_the_promises_hold_in_the_first_histories(chunk: int) -> None:
     for seed in range(chunk * FAST_CHUNK, (chunk + 1) * FAST_CHUNK):
@@ -130,7 +137,14 @@ def test_the_promises_hold_in_many_histories_that_meet_every_fault(chunk: int) -
     first = 1000 + chunk * SLOW_CHUNK
     for seed in range(first, first + SLOW_CHUNK):
         counts.update(run_mixed(seed).counts)
-    assert [what for what in (*SOMETIMES, *STATES) if not counts[what]] == []
+    expected = {*SOMETIMES, *STATES} - RARE.keys()
+    assert sorted(what for what in expected if not counts[what]) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("state", RARE)
+def test_the_rarest_states_are_reached_where_they_are_looked_for(state: str) -> None:
+    assert any(run(seed, focus=RARE[state]).counts.get(state) for seed in range(400))
 
 
 @pytest.mark.parametrize("is_capped", [True, False])
