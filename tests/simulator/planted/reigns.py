@@ -96,13 +96,6 @@ def ask_nobody_at_the_start(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Leadership, "_is_more_elsewhere", lambda self: False)
 
 
-def adopt_after_the_first_batch(patch: pytest.MonkeyPatch) -> None:
-    """A master takes over what a secondary has beyond it, though it made batches itself."""
-    patch.setattr(
-        "replog.core.facts.MasterFacts.may_adopt", property(lambda self: not self.is_persisting)
-    )
-
-
 def adopt_from_the_lowest(patch: pytest.MonkeyPatch) -> None:
     """Of several secondaries that hold more, the one that holds least is asked."""
     choose = adoption.choose_donor
@@ -192,13 +185,6 @@ BUGS = (
         within=200,
         focus="lose tail",
         seed=2,
-    ),
-    Planted(
-        "adopting after the first batch",
-        "R8",
-        adopt_after_the_first_batch,
-        within=200,
-        focus="lose power in a sync",
     ),
     Planted(
         "adopting from the lowest",
