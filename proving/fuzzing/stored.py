@@ -6,6 +6,7 @@ PURE.
 from __future__ import annotations
 
 import json
+import re
 from itertools import pairwise
 from zlib import crc32
 
@@ -36,7 +37,7 @@ from replog.core.messages import (
     Welcome,
 )
 from replog.history.reading import HistoryError, read_history
-from replog.replication import wire
+from replog.replication.wire import Codec
 from replog.storage.batch import (
     BadBatch,
     encode_message,
@@ -94,28 +95,29 @@ TOKENS = (
 def decode_frame(data: bytes) -> bool:
     """A frame is a message or a `WireError`; what is decoded is encoded and decoded alike.
 
-    Half of them get the check that is right for their line, or few would be looked into.
+    Half of the frames have a check that is right again.
     """
-    is_good = False
-    for frame in (data, data.decode(errors="replace")) if len(data) % 2 else _checked(data):
-        try:
-            message = wire.Codec().decode(frame)
-        except WireError:
-            continue
-        is_good = True
-        again = wire.Codec().encode(message)
-        read = wire.Codec().decode(again)
-        if read != message or wire.Codec().encode(read) != again:
-            raise Wrong(f"{frame!r} is {message}, and is encoded as {again!r}")
-    return is_good
+    frame = data if data in FRAMES or len(data) % 2 else _checked(data)
+    good = [_decode_frame(each) for each in (frame, frame.decode(errors="replace"))]
+    return any(good)
 
 
-def _checked(data: bytes) -> tuple[bytes, str]:
-    """Return a frame whose line ends in its own check, as binary and as text."""
-    line, end, payload = data.partition(b"\n")
-    json = line[:-9]
-    sealed = b"%b %08x" % (json, crc32(json))
-    return sealed + end + payload, sealed.decode(errors="replace")
+def _decode_frame(frame: str | bytes) -> bool:
+    try:
+        message = Codec().decode(frame)
+    except WireError:
+        return False
+    again = Codec().encode(message)
+    if Codec().decode(again) != message:
+        raise Wrong(f"{frame!r} is {message}, and is encoded as {again!r}")
+    return True
+
+
+def _checked(data: bytes) -> bytes:
+    """Return a first frame of a link whose line has the check that it must have."""
+    line, newline, payload = data.partition(b"\n")
+    line = re.sub(rb" [0-9a-f]{8}\Z", b"", line)
+    return b"%b %08x%b%b" % (line, crc32(line), newline, payload)
 
 
 def _messages() -> tuple[Message, ...]:
@@ -145,8 +147,11 @@ def _messages() -> tuple[Message, ...]:
 
 
 def _frames() -> tuple[bytes, ...]:
-    encoded = (wire.Codec().encode(message) for message in _messages())
+    encoded = (Codec().encode(message) for message in _messages())
     return tuple(frame.encode() if isinstance(frame, str) else frame for frame in encoded)
+
+
+FRAMES = _frames()
 
 
 # --- batches and segments -------------------------------------------------------------------
@@ -331,7 +336,7 @@ _JSON = tuple(
 )
 
 STORED = (
-    Target("link-frames", "messages of a link", decode_frame, _frames(), _JSON),
+    Target("link-frames", "messages of a link", decode_frame, FRAMES, _JSON),
     Target("batches", "batches from a link", decode_batches, (SEGMENT, UNUSUAL, MUST), TOKENS),
     Target("segments", "a segment's file", decode_segment, (SEGMENT, UNUSUAL, MUST), TOKENS),
     Target("trailers", "a batch's trailer", decode_trailer, _TRAILERS, TOKENS),
