@@ -98,7 +98,7 @@ class PowerDisk:
         """Cut the power now: from here on every write and sync fails.
 
         Whoever uses the disk is to be frozen before (`freeze`): a sync that the cut overtakes
-        may be told that all is well, as it was 6 times in 60 (Linux 6.18), which nobody could
+        may be told that all is well, as it was several times (Linux 6.18), which nobody could
         pass on in a real power failure.
         """
         if what == "drive":
