@@ -135,7 +135,9 @@ def test_a_master_that_cannot_store_its_epoch_says_so_to_who_appends_and_goes_on
 def test_a_node_that_begins_on_a_full_disk_ends_with_a_line_that_says_so(tmp_path: Path) -> None:
     disk = FaultyFilesystem()
     disk.refuses = ("node.json",)
-    with pytest.raises(StorageError, match=r"cannot be opened: .*No space left.*; free some"):
+    with pytest.raises(
+        StorageError, match=r"node.json cannot be written: .*No space left.*; free some"
+    ):
         open_directory(disk, str(tmp_path / "new"), role=Role.MASTER, take_over=False)
     disk.refuses = ()
     open_directory(disk, str(tmp_path / "new"), role=Role.MASTER, take_over=False).close()
