@@ -30,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.list:
         for harness in chosen:
             say_state(harness, journals[harness])
+            if options.names:
+                print(f"    {harness.promise}: {harness.how}")
         return 0
     if options.counts:
         print(met([(harness, journals[harness]) for harness in chosen]))
@@ -60,7 +62,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "names", nargs="*", metavar="HARNESS", help="these only: names or rows (see --list)"
     )
-    parser.add_argument("--list", action="store_true", help="what there is, and how far it is")
+    parser.add_argument(
+        "--list",
+        action="store_true",
+        help="what there is, and how far it is; with a name, what it does",
+    )
     parser.add_argument("--counts", action="store_true", help="what the cases have met so far")
     parser.add_argument("--case", type=int, help="run just this case of one harness")
     parser.add_argument("--cases", type=int, help="run at most so many cases of each harness")

@@ -23,19 +23,19 @@ def document(text: str, journals: Mapping[Harness, Journal], *, code: str) -> st
 def table(journals: Mapping[Harness, Journal], *, code: str) -> str:
     """Return a table of Markdown: a line for each harness."""
     lines = [
-        "| row | what is shown | goal | held | on this code | violations | repeat it with |",
-        "|---:|---|---:|---:|---:|---:|---|",
+        "| row | harness | what is shown | goal | held | on this code | violations |",
+        "|---:|---|---|---:|---:|---:|---:|",
     ]
     for harness, journal in sorted(journals.items(), key=lambda pair: pair[0].row):
         each = harness.per_case
         cells = [
             str(harness.row),
-            f"{harness.promise}: {harness.how}",
+            f"`{harness.name}`",
+            harness.promise,
             f"{harness.cases * each:,} {harness.unit}",
             f"{len(journal.held()) * each:,}",
             f"{len(journal.held(code=code)) * each:,}",
             f"{len(journal.violations):,}",
-            f"`make prove ROWS={harness.name}`",
         ]
         lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"

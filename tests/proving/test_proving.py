@@ -75,7 +75,7 @@ def test_what_held_on_other_code_counts_until_it_is_asked_for_anew(journal: Jour
 
 def test_the_figures_of_the_document_are_made_of_the_results(journal: Journal) -> None:
     written = document(f"before\n{BEGIN}\nold\n{END}\nafter\n", {FAKE: journal}, code=code_now())
-    line = "| 1 | all are even: they are counted | 4 numbers | 2 | 2 | 2 | `make prove ROWS=fake` |"
+    line = "| 1 | `fake` | all are even | 4 numbers | 2 | 2 | 2 |"
     assert line in written.splitlines()
     assert "old" not in written
     assert written.startswith("before\n")
