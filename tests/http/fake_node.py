@@ -32,6 +32,7 @@ from replog.node.views import (
     Role,
     SecondaryHealth,
 )
+from replog.replication.endpoint import ServedConnection
 from replog.storage.batch import entry_line
 from replog.storage.pages import Page
 
@@ -319,6 +320,7 @@ class FakeNode:
 
     async def accept_link(self, websocket: WebSocket) -> None:
         await websocket.accept()
+        ServedConnection(websocket).expect_batches()  # as behind a welcome
         self.links += 1
         try:
             while True:

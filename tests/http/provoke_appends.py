@@ -36,6 +36,9 @@ def ask_for_appends(served: Served, seen: Notes) -> None:
         _ask_for_batches(served, seen)
         _ask_for_texts(served, seen)
         _ask_on_conditions(served, seen)
+        served.node.is_disk_broken = True
+        _ask(served, seen, b'{"message":"x"}', JSON)
+        served.node.is_disk_broken = False
     elif seen.path == "/logs/{id}/acks":
         _ask_for_receipts(served, seen)
     served.node.lines = []
