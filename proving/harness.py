@@ -37,7 +37,6 @@ class Harness:
         needs: without these no case can run.
         is_parallel: cases need one core and nothing else, and may run side by side.
         starts_processes: `make test` counts its sample among those of processes.
-        takes_long: a case of the sample takes more than a few seconds.
     """
 
     name: str
@@ -52,4 +51,3 @@ class Harness:
     needs: tuple[Need, ...] = ()
     is_parallel: bool = False
     starts_processes: bool = True
-    takes_long: bool = False

@@ -111,6 +111,7 @@ def starts_of_batches(data: bytes) -> list[int]:
     return [0, *ends[:-1]]
 
 
+@pytest.mark.slow
 def test_a_flipped_bit_is_found_at_every_byte_and_its_batch_is_named(tmp_path: Path) -> None:
     master = make(tmp_path / "master")
     data = segment(master).read_bytes()

@@ -12,6 +12,7 @@ from tests.core.search import Budget, try_every_order
 from tests.core.world import World, serving_world
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("secondaries", "slow_reads", "budget"),
     [
@@ -34,6 +35,7 @@ def test_no_order_breaks_a_promise_or_leaves_anybody_waiting(
     assert try_every_order(world, budget).rests
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cuts", [(), (1,)])
 def test_a_start_comes_to_its_stream_in_every_order(cuts: tuple[int, ...]) -> None:
     world = World(1 if cuts else 2)

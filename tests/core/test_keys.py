@@ -374,6 +374,7 @@ def test_the_window_is_read_with_the_first_key_and_no_further_back_than_it_reach
     assert (load.first_id, load.last_id) == (4, 5)
 
 
+@pytest.mark.slow
 def test_a_full_window_takes_what_the_documents_say_for_each_key() -> None:
     window = KeyWindow()
     window.load([])

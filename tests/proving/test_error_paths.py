@@ -41,6 +41,7 @@ def tests(tmp_path: Path) -> Path:
     return tests
 
 
+@pytest.mark.slow
 def test_what_no_test_takes_is_named(tests: Path, tmp_path: Path) -> None:
     with pytest.raises(Violation, match=r"halves\.py: line 4, line 7$"):
         take_all(tmp_path / "source", tests, tmp_path)
@@ -60,6 +61,7 @@ def test_a_branch_is_named_by_its_lines() -> None:
         counts_of(json.dumps(report).encode(), by=Path("tests"))
 
 
+@pytest.mark.slow
 def test_a_test_that_fails_breaks_a_promise(tests: Path, tmp_path: Path) -> None:
     tests.write_text(tests.read_text() + "    assert halves.half(4) == 3\n")
     with pytest.raises(Violation, match="assert 2 == 3"):

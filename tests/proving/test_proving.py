@@ -87,10 +87,9 @@ def test_the_figures_of_the_document_are_made_of_the_results(journal: Journal) -
 def sample() -> list[object]:
     cases: list[object] = []
     for harness in HARNESSES:
-        marks = [pytest.mark.processes] if harness.starts_processes else []
-        marks += [pytest.mark.slow] if harness.takes_long else []
+        mark = pytest.mark.processes if harness.starts_processes else pytest.mark.slow
         cases += [
-            pytest.param(harness, case, id=f"{harness.name}-{case}", marks=marks)
+            pytest.param(harness, case, id=f"{harness.name}-{case}", marks=mark)
             for case in harness.sample
         ]
     return cases

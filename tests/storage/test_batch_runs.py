@@ -103,6 +103,7 @@ def test_the_independent_maker_makes_the_same_bytes() -> None:
 # --- nothing that was changed is taken ----------------------------------------------------
 
 
+@pytest.mark.slow
 def test_no_flipped_bit_is_taken_and_the_batch_that_it_hit_is_named() -> None:
     payload, _ = make(SMALL, seal=True)
     batches = verify(payload).batches

@@ -135,6 +135,7 @@ def is_unacknowledged_rot(log: Log, acknowledged: Head) -> bool:
     return damage.before == acknowledged and damage.claimed_id == original().heads[at + 1].last_id
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_crash_anywhere_while_writing_loses_nothing_that_was_acknowledged(
     is_master: bool,
@@ -222,6 +223,7 @@ def test_what_an_open_told_survives_a_power_loss_right_after() -> None:
         assert (log.head, log.damage) == (told, ())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("to", [0, 1, 3, 4, 6, 8, 10])
 def test_a_crash_anywhere_while_cutting_leaves_a_log_between_both_ends(to: int) -> None:
     target = original().heads[to]

@@ -28,6 +28,7 @@ from tests.storage.small_log import BOTH, COUNTS, MARKS, check, mark_of, opened,
 # --- rot ----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @BOTH
 @pytest.mark.parametrize("is_closed", [True, False], ids=["closed", "killed"])
 def test_a_flipped_bit_in_any_byte_is_never_served_and_cuts_nothing_acknowledged(

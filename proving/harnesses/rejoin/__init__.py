@@ -86,7 +86,6 @@ HARNESSES = (
         cases=4,
         run=rejoin_far_behind,
         sample=(),
-        takes_long=True,
     ),
     *latency.HARNESSES,
 )

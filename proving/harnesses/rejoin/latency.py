@@ -135,6 +135,5 @@ HARNESSES = (
         cases=5,
         run=compare,
         sample=(),  # a ratio of times is judged in full runs only
-        takes_long=True,
     ),
 )
