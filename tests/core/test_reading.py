@@ -11,37 +11,13 @@ from replog.core import effects as do
 from replog.core import events as ev
 from replog.core.entry import EntryId, Epoch, Tick
 from replog.core.events import LinkId, ReadRequested, RequestId
-from replog.core.messages import CommitNews, Damage, Heartbeat, ReadBarrier, ReadMark
+from replog.core.messages import Damage, Heartbeat, ReadBarrier, ReadMark
 from replog.core.reading import ASK_AFTER
+from tests.core.asking import ONE, THREE, TWO, answered, beat, desk_with, lag_of, mark, news
 from tests.core.desk import LINK, LOG, Desk, sent
 from tests.core.disk import frame
 from tests.core.greetings import dormant
 from tests.core.world import serving_world
-
-ONE, TWO, THREE = RequestId(1), RequestId(2), RequestId(3)
-
-
-def answered(effects: list[do.Effect]) -> list[do.AnswerRead]:
-    return [effect for effect in effects if isinstance(effect, do.AnswerRead)]
-
-
-def desk_with(stored: int, *, committed: int, now: int = 0) -> Desk:
-    """Return a secondary that streams and holds so much."""
-    desk = Desk()
-    desk.step(ev.Ticked(Tick(now)))
-    desk.stream()
-    if stored:
-        desk.store(*LOG[:stored], committed=committed)
-    return desk
-
-
-def news(committed: int) -> CommitNews:
-    return CommitNews(Epoch(1), EntryId(committed))
-
-
-def mark(number: int, committed: int | None) -> ReadMark:
-    return ReadMark(Epoch(1), number, None if committed is None else EntryId(committed))
-
 
 # --- min_id -----------------------------------------------------------------------------------
 
@@ -159,15 +135,6 @@ def test_a_master_that_has_not_heard_its_secondaries_yet_gives_no_word() -> None
 
 
 # --- lag --------------------------------------------------------------------------------------
-
-
-def lag_of(desk: Desk) -> Tick | None:
-    return desk.core.reading.lag
-
-
-def beat(committed: int, at: int) -> Heartbeat:
-    """The master's word, and the tick of this node that it had heard before it spoke."""
-    return Heartbeat(Epoch(1), committed_id=EntryId(committed), at=Tick(at))
 
 
 def test_lag_counts_from_when_the_node_was_level_last() -> None:

@@ -22,7 +22,7 @@ def two_reads(*, barrier: int | None) -> FreshReads:
     """Two that wait for entry 5 or for the master's word, until tick 9; one hung up."""
     reads = FreshReads()
     for request in (FIRST, SECOND):
-        reads.add(FreshRead(request, EntryId(5), barrier, Tick(9)))
+        reads.add(FreshRead(request, EntryId(5), EntryId(5), barrier, Tick(9)))
     reads.abandon(FIRST)
     return reads
 

@@ -51,7 +51,9 @@ class MasterReading:
             self._answer(event.request, out, is_met=is_met)
             return
         deadline = end_of_wait(self._facts.now, event.timeout)
-        self._fresh.add(FreshRead(event.request, event.min_id, None, deadline))
+        self._fresh.add(FreshRead(event.request, event.min_id, event.min_id, None, deadline))
+        if self._admission.is_stopping:
+            self.stop(out)
         self.expire(out)
 
     def advance(self, out: list[Effect]) -> None:
@@ -92,6 +94,7 @@ class SecondaryReading:
         self._health = health
         self._waiting = WaitingReads()
         self._fresh = FreshReads()
+        self._has_targets = False
         self._barrier = 0
         self._asked_at: Tick | None = None
         self._ask_again_at = facts.now
@@ -129,8 +132,10 @@ class SecondaryReading:
             self._answer(event.request, out, is_met=False)
             return
         target = facts.good_id if self.has_master else NO_ENTRY
+        self._has_targets |= self.has_master
         read = FreshRead(
             event.request,
+            event.min_id,
             max(target, event.min_id),
             self._ask(out) if asks_master else None,
             end_of_wait(facts.now, event.timeout, event.max_lag if is_late else None),
@@ -209,6 +214,10 @@ class SecondaryReading:
             for request in reached:
                 self._answer(request, out)
             self._release(out)
+        if self._has_targets and not self.has_master:
+            # As any read: what else was acknowledged will not be known without a master (P4).
+            self._has_targets = False
+            self._fresh.clip(NO_ENTRY)
         if len(self._fresh):
             if self._facts.phase is not LinkPhase.STREAMING or not self.has_master:
                 self._give_up(out)
@@ -216,6 +225,9 @@ class SecondaryReading:
                 self._reached(read, out)
             for request in self._fresh.expired(self._facts.now):
                 self._answer(request, out, is_met=False)
+            if self._facts.is_stopping:
+                for request in self._fresh.all():
+                    self._answer(request, out, is_met=False)
 
     def _release(self, out: list[Effect]) -> None:
         """Let reads go on that show all that was committed when they arrived, though more is here.
@@ -241,6 +253,7 @@ class SecondaryReading:
     def clip(self, good_id: EntryId) -> None:
         """The log goes no further than that now: nobody waits for what is gone (R3, R13)."""
         self._waiting.clip(good_id)
+        self._fresh.clip(good_id)
 
     def damaged(self, good_id: EntryId) -> None:
         """Less is shown than was: this node is not level with anybody any more (R13)."""
@@ -251,11 +264,6 @@ class SecondaryReading:
         """The client hung up."""
         self._waiting.abandon(request)
         self._fresh.abandon(request)
-
-    def stop(self, out: list[Effect]) -> None:
-        """Answer who asked for more: the node ends."""
-        for request in self._fresh.all():
-            self._answer(request, out, is_met=False)
 
     def _answer(self, request: RequestId, out: list[Effect], *, is_met: bool = True) -> None:
         out.append(AnswerRead(request, self._facts.visible, self.has_master, is_met, self.lag))

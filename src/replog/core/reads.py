@@ -76,13 +76,16 @@ class FreshRead:
     """A read that asks for more than what is committed here.
 
     Attributes:
-        needed: this node shows it before the read goes on.
+        asked: the client asks for it: its `min_id`, or what the master called committed since.
+        needed: this node shows it before the read goes on: that, and what may have been
+            acknowledged when it came (P4).
         barrier: number of the question to the master whose answer is awaited; None for none.
         deadline: when it is given up as not met; None waits without limit.
         max_lag: how long ago this node may have been level when it is answered; None for any.
     """
 
     request: RequestId
+    asked: EntryId
     needed: EntryId
     barrier: int | None
     deadline: Tick | None
@@ -116,12 +119,12 @@ class FreshReads:
         return barrier in self._by_barrier
 
     def marked(self, barrier: int, committed_id: EntryId) -> None:
-        """The master has said what is committed: that much must be shown."""
+        """The master has said what is committed: that much must be shown, and no more (P4)."""
         for request in self._by_barrier.pop(barrier, ()):
             read = self._waiting.get(request)
             if read is not None:
                 read.barrier = None
-                read.needed = max(read.needed, committed_id)
+                read.asked = read.needed = max(read.asked, committed_id)
                 heapq.heappush(self._by_id, (read.needed, request))
 
     def reached(self, shown: EntryId) -> list[FreshRead]:
@@ -141,6 +144,14 @@ class FreshReads:
             if self._waiting.pop(request, None) is not None:
                 self._sweep()
                 yield request
+
+    def clip(self, good_id: EntryId) -> None:
+        """Nobody waits for more than that but who asked for it: it is gone, or never known."""
+        for read in self._waiting.values():
+            read.needed = max(read.asked, min(read.needed, good_id))
+        known = [read for read in self._waiting.values() if read.barrier is None]
+        self._by_id = [(read.needed, read.request) for read in known]
+        heapq.heapify(self._by_id)
 
     def unanswerable(self) -> Iterator[RequestId]:
         """Remove and yield the reads that wait for a word of the master: there is none."""

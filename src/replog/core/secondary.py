@@ -210,8 +210,7 @@ class Secondary:
                     # The master's window must admit what is on its way for that long (R4).
                     out.append(Send(facts.link, self._heartbeat()))
             case StopRequested() | PersistFailed():
-                facts.is_stopping = True
-                self.reading.stop(out)
+                facts.is_stopping = True  # who reads hears of it when all is taken in
             case _:
                 raise AssertionError(f"no event for a secondary: {event}")
 
