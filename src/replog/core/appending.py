@@ -189,8 +189,7 @@ class Appending:
         window = self._window
         if not self._unloaded or window.is_loading or self._reign.phase is not Phase.SERVING:
             return
-        if self._facts.damage:
-            return
+        assert not self._facts.damage, "who needs the keys is refused while damage hides some"
         last_id = self._facts.durable.last_id
         window.is_loading = True
         out.append(LoadKeys(window.first_id(last_id), last_id, window.number))

@@ -72,10 +72,10 @@ class Joining:
         out.append(Send(link, hello))
 
     def heard(self, link: LinkId, *, is_question: bool) -> None:
-        """Note a sign of life on a link that may not be a master's yet."""
-        if link in self._greeting:
-            within = ASKING_WITHIN if is_question else GREETING_WITHIN
-            self._greeting[link] = max(self._greeting[link], Tick(self._facts.now + within))
+        """Note a sign of life on an open link that is no master's yet."""
+        assert link in self._greeting, f"link {link} is gone, or a master's"
+        within = ASKING_WITHIN if is_question else GREETING_WITHIN
+        self._greeting[link] = max(self._greeting[link], Tick(self._facts.now + within))
 
     def tick(self, out: list[Effect]) -> None:
         """Close the links that never became a master's and are silent."""

@@ -304,8 +304,8 @@ class Leadership:
         if self._last_problem != reason:
             self._last_problem = reason
             out.append(Say(Level.ERROR, f"repair failed: {reason}; trying on"))
-        if self._adoption is not None:
-            self._give_up(self._adoption)
+        assert self._adoption is not None, "a repair that the disk works on has its donor"
+        self._give_up(self._adoption)
         self.maybe_serve(out)
 
     def reported(self, peer: Peer, report: Report, out: list[Effect]) -> None:

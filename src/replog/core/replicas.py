@@ -97,10 +97,10 @@ class Replicas:
         peer.health.link_lost()
 
     def drop(self, peer: Peer, reason: str, out: list[Effect]) -> None:
-        """Close a link; the next one starts from a hello."""
-        if peer.link is not None:
-            out.append(CloseLink(peer.link, reason))
-            self.closed(peer.link, reason, out)
+        """Close the present link; the next one starts from a hello."""
+        assert peer.link is not None
+        out.append(CloseLink(peer.link, reason))
+        self.closed(peer.link, reason, out)
 
     # --- greeting -----------------------------------------------------------------------
 
