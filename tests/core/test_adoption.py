@@ -8,10 +8,17 @@ from __future__ import annotations
 import pytest
 
 from replog.core import events as ev
-from replog.core.effects import Send, Stored
+from replog.core.effects import (
+    RefusalReason,
+    Refused,
+    Repair,
+    Say,
+    Send,
+    Stored,
+)
 from replog.core.entry import GENESIS, EntryId, Epoch, Tick
 from replog.core.events import LinkId, SecondaryIndex
-from replog.core.messages import Fetch, FetchEnd, Heartbeat
+from replog.core.messages import Batches, Fetch, FetchEnd, Heartbeat
 from replog.core.reign import Phase
 from tests.core.disk import chain, frame
 from tests.core.parts import Action, Wire
@@ -216,3 +223,93 @@ def test_a_longer_log_that_cannot_be_had_is_cut_when_the_first_batch_is_made() -
     world.settle()
     world.check_at_rest()
     assert [batch.messages for batch in world.nodes[1].disk.log] == [(b"a",), (b"new",)]
+
+
+# --- donors that fail -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("word", "why"),
+    [
+        (frame(FIVE[3:4]), "batches do not follow on"),
+        (frame(FIVE[1:2], epoch=Epoch(9)), "batches do not follow on"),
+        (FetchEnd(FIVE[0].head, found=False), "it no longer holds"),
+    ],
+    ids=["a gap", "a later epoch", "not found"],
+)
+def test_a_donor_that_cannot_give_what_it_reported_loses_its_link_and_another_is_asked(
+    word: Batches | FetchEnd, why: str
+) -> None:
+    world = lagging_master(1, 3, 3)
+    world.dial_all()
+    while not any("http://s1 " in line and "adopting" in line for line in world.nodes[0].said):
+        world.act(next(iter(world.internal())))
+    link = world.master.replicas.peers[0].link
+    assert link is not None
+    said = len(world.nodes[0].said)
+    world.step(0, ev.Received(link, word))
+    line = world.nodes[0].said[said]
+    assert line.startswith(f"link to http://s1 is down: {why}")
+    assert link not in world.wires
+    assert not world.nodes[0].jobs, "nothing of it is stored"
+    world.run(100)
+    donors = [line.split()[0] for line in world.nodes[0].said if "adopting" in line]
+    assert donors == ["http://s1", "http://s2"], "the first is left alone for a while"
+    assert world.nodes[0].disk.head == FIVE[2].head
+    world.check_at_rest()
+
+
+def test_a_repair_that_fails_asks_another_secondary_and_its_reason_is_said_once() -> None:
+    world = World(2)
+    for number in range(3):
+        world.hold(number, FIVE)
+    world.begin()
+    world.dial_all()
+    world.settle()
+    bad = world.nodes[0].disk.rot(2, 4)
+    links = [peer.link for peer in world.master.replicas.peers]
+    asked, lines = [], []
+    effects = world.master.step(ev.DamageFound(bad))
+    for _ in range(2):
+        (send,) = [e for e in effects if isinstance(e, Send)]
+        asked.append(send.link)
+        world.master.step(ev.Received(send.link, frame(FIVE[1:4])))
+        end = ev.Received(send.link, FetchEnd(FIVE[3].head, found=True))
+        assert Repair(bad, (frame(FIVE[1:4]),)) in world.master.step(end)
+        effects = world.master.step(ev.RepairFailed(bad, "the chain does not close"))
+        lines += [e.text for e in effects if isinstance(e, Say) and "failed" in e.text]
+    assert asked == links
+    assert lines == ["repair failed: the chain does not close; trying on"]
+    assert not [e for e in effects if isinstance(e, Send)], "both are left alone for a while"
+    again = world.master.step(ev.Ticked(Tick(499)))
+    for link in asked:
+        again += world.master.step(ev.Received(link, Heartbeat(Epoch(1))))
+    assert not [e for e in again if isinstance(e, Send) and isinstance(e.message, Fetch)]
+    again = world.master.step(ev.Ticked(Tick(500)))
+    assert Fetch(FIVE[0].head, EntryId(4)) in [e.message for e in again if isinstance(e, Send)]
+
+
+def test_an_append_is_taken_while_adopting_once_all_have_spoken_after_a_loss() -> None:
+    """R8: damage of an earlier start holds appends up only until every log was told of."""
+    world = World(2)
+    for number, length in enumerate((1, 3, 1)):
+        world.hold(number, FIVE[:length])
+    world.nodes[0].disk.is_loss_unsettled = True
+    world.begin()
+    world.dial(1)
+    world.step(0, ev.DialFailed(SecondaryIndex(1), "refused"))
+    world.settle()
+    early = world.append("early")
+    outcome = world.outcome(early)
+    assert isinstance(outcome, Refused)
+    assert outcome.reason is RefusalReason.DAMAGED
+    assert "http://s2 may hold what was lost" in outcome.detail
+    world.dial(2)
+    while not all(peer.has_spoken for peer in world.master.replicas.peers):
+        world.act(next(iter(world.internal())))
+    assert world.master.reign.phase is Phase.ADOPTING
+    request = world.append("new", w=3)
+    assert world.outcome(request) is None, "it waits, and is not refused"
+    world.settle()
+    assert world.outcome(request) == Stored(EntryId(4), EntryId(4), 3, 3)
+    world.check_at_rest()

@@ -13,6 +13,7 @@ from replog.core import effects as do
 from replog.core import events as ev
 from replog.core.effects import RefusalReason, Refused, Stored
 from replog.core.entry import GENESIS, EntryId, LogId, Tick
+from replog.core.events import LinkId
 from replog.core.messages import (
     Acknowledgement,
     Refusal,
@@ -77,6 +78,18 @@ def test_a_quorum_out_of_reach_refuses_before_storing_and_recovers() -> None:
     request = world.append("x", w=2)
     world.settle()
     assert isinstance(world.outcome(request), Stored)
+
+
+def test_a_stopping_master_says_nothing_of_the_quorum_that_leaves_it() -> None:
+    """Nodes are stopped together: "read-only" would read as a fault."""
+    world = serving_world(quorum=True)
+    world.step(0, ev.StopRequested())
+    world.cut(1)
+    world.cut(2)
+    said_before = len(world.nodes[0].said)
+    world.tick()
+    assert not any("read-only" in line for line in world.nodes[0].said[said_before:])
+    assert refusal(world.outcome(world.append("x"))) is RefusalReason.STOPPING
 
 
 def test_a_paused_secondary_is_declared_down_by_ticks() -> None:
@@ -183,3 +196,69 @@ def test_a_full_window_waits_for_an_acknowledgement(rest: int) -> None:
     effects = world.master.step(ev.Received(link, Acknowledgement(first)))
     (send,) = [effect for effect in effects if isinstance(effect, do.SendBatches)]
     assert send.after == first
+
+
+# --- what seldom happens on a link ----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "state"),
+    [
+        (RefusalKind.DIVERGED, LinkState.DIVERGED),
+        (RefusalKind.OTHER_LOG, LinkState.DIVERGED),
+        (RefusalKind.SAME_NODE, LinkState.REFUSED),
+    ],
+)
+def test_a_secondary_that_refuses_for_itself_takes_no_reign_away(
+    kind: RefusalKind, state: LinkState
+) -> None:
+    """Only a newer epoch does: the others go on with this master."""
+    world = serving_world()
+    (link, _) = world.wires
+    world.step(0, ev.Received(link, Refusal(kind, "why")))
+    first, second = world.master.replicas.peers
+    assert (first.shown_state, first.problem, first.link) == (state, "why", None)
+    assert second.shown_state is LinkState.STREAMING
+    request = world.append("x", w=2)
+    world.settle()
+    assert world.outcome(request) == Stored(EntryId(1), EntryId(1), 2, 3)
+
+
+def test_the_state_shown_is_that_of_the_link_until_it_ends_by_a_verdict() -> None:
+    world = World(1)
+    world.begin()
+    (peer,) = world.master.replicas.peers
+    shown = [peer.shown_state]
+    world.dial(1)
+    shown.append(peer.shown_state)
+    world.settle()
+    shown.append(peer.shown_state)
+    world.step(0, ev.Received(LinkId(1), Refusal(RefusalKind.DIVERGED, "why")))
+    shown.append(peer.shown_state)
+    world.dial(1)
+    shown.append(peer.shown_state)
+    world.settle()
+    shown.append(peer.shown_state)
+    assert shown == ["down", "greeting", "streaming", "diverged", "diverged", "streaming"]
+
+
+def test_what_was_looked_up_for_an_earlier_report_proves_nothing_of_the_next() -> None:
+    """Its log was cut, or is damaged, since then: a stream after what it held would not fit."""
+    world = World(1, slow_reads=True)
+    world.hold(0, LOG)
+    world.hold(1, LOG[:3])
+    world.begin()
+    world.dial_all()
+    while not world.nodes[0].reading:
+        world.act(next(iter(world.internal())))
+    (link,) = world.wires
+    (peer,) = world.master.replicas.peers
+    heads = (LOG[2].head, LOG[1].head)
+    assert world.nodes[0].reading[0] == do.LookUp(link, heads[:1])
+    effects = world.master.step(ev.Received(link, Report(heads[1], EntryId(0))))
+    assert effects == [do.LookUp(link, heads[1:])]
+    assert world.master.step(ev.LookedUp(link, heads[:1], (True,))) == []
+    assert (peer.state, peer.counted_id) == (LinkState.PROVING, 0)
+    effects = world.master.step(ev.LookedUp(link, heads[1:], (True,)))
+    assert StreamStart(heads[1]) in sent(effects)
+    assert peer.counted_id == 2

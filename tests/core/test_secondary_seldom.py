@@ -149,6 +149,19 @@ def test_a_stream_that_does_not_fit_the_log_ends_its_link() -> None:
     assert is_closed(desk.receive(StreamStart(LOG[0].head)))
 
 
+def test_batches_of_a_stream_that_this_node_has_ended_are_neither_stored_nor_held_against_it() -> (
+    None
+):
+    """They were on their way when damage was found and the log was reported anew (R13)."""
+    desk = streaming()
+    assert Report in map(type, sent(desk.step(ev.DamageFound(damage(2, 2)))))
+    assert desk.receive(frame(LOG[2:3], committed=EntryId(3))) == []
+    assert not persists(desk.step(ev.Ticked(Tick(1))))
+    started = desk.receive(StreamStart(LOG[0].head))
+    assert sent(started) == [Fetch(LOG[0].head, EntryId(2))]
+    assert desk.core.facts.durable == LOG[1].head
+
+
 def test_an_epoch_of_before_tells_no_head() -> None:
     desk = Desk(2)
     desk.step(ev.LinkOpened(LINK))
