@@ -147,6 +147,7 @@ class Opened:
         Raises:
             DamagedLogError: they do not verify.
             Retired: the segment is another one meanwhile.
+            StorageError: they cannot be read for a reason that is not theirs.
         """
         segment = self.segment
         stop = min(stop, segment.stop.offset)
@@ -155,7 +156,7 @@ class Opened:
             data = self.file().read_at(start, stop - start)
         except OSError as error:
             if error.errno != errno.EIO:
-                raise StorageError(f"cannot read {segment.name}: {error}") from error
+                raise self._unread(error) from error
             raise self.rotten() from error
         if segment.is_retired:
             raise Retired
@@ -164,11 +165,14 @@ class Opened:
         return data
 
     def verify(self, stop: int) -> None:
-        """Verify everything below the offset `stop`, as far as it is not yet."""
+        """Verify everything below the offset `stop`, as far as it is not yet. Raises: as `read`."""
         segment, log_id = self.segment, self.contents.log_id
         assert log_id is not None, segment.name
         while segment.verified.offset < stop:
-            stretch = segment.verify_next(self.file(), log_id=log_id, before=stop)
+            try:
+                stretch = segment.verify_next(self.file(), log_id=log_id, before=stop)
+            except OSError as error:
+                raise self._unread(error) from error
             if segment.is_retired:
                 raise Retired
             if stretch is not None and stretch.bad is not None:
@@ -192,6 +196,9 @@ class Opened:
             except OSError as error:
                 raise StorageError(f"cannot open {self.segment.name}: {error}") from error
         return self._file
+
+    def _unread(self, error: OSError) -> StorageError:
+        return StorageError(f"cannot read {self.segment.name}: {error}")
 
     def rotten(self) -> Exception:
         """Return what to raise for bytes that are not what they were when verified."""

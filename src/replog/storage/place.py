@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from replog.core.entry import GENESIS, Head, LogId
 from replog.storage.filesystem import File
 from replog.storage.lines import BATCH_BYTES_MAX
-from replog.storage.run import scan_run
+from replog.storage.run import BadPlace, scan_run
 from replog.storage.span import BatchSpan
 
 STRETCH_BYTES = 1024 * 1024
@@ -72,8 +72,10 @@ def read_stretch(
 ) -> Stretch:
     """Read and verify whole batches from `start` on, about `size` bytes of them.
 
-    At least one batch, however long it is, unless the first is bad. What stands before
-    `stop_offset` is all there is: a batch that goes on beyond it is unfinished.
+    At least one batch, however long it is, unless the first is bad: `stop` is behind `start`,
+    or `bad` is there. What stands before `stop_offset` is all there is: a batch that goes on
+    beyond it is unfinished. A file that ends before `stop_offset` is bad from its last whole
+    batch on, also where it ends with one.
     """
     while True:
         wanted = min(size, stop_offset - start.offset)
@@ -99,6 +101,10 @@ def read_stretch(
                 size = min(size * 2, _WHOLE_BATCH_BYTES)
                 continue
             bad = None
+        if bad is None and len(payload) < wanted:
+            bad = BadPlace(
+                run.stop, "the file ends too early", is_unfinished=True, looks_complete=False
+            )
         return Stretch(
             start,
             Place(start.offset + run.stop, run.head, run.last_time),
