@@ -201,11 +201,9 @@ def _follows(before: Place, run: GoodRun) -> bool:
 
 
 def _meet(run: GoodRun, later: GoodRun) -> bool:
-    if not _follows(run.stop, later):
-        return False
-    if run.file == later.file:
-        return later.start.offset == run.stop.offset
-    return later.start.offset == 0 and run.stop.offset == run.file.size
+    """Say whether nothing is between two runs: in one file there are bad bytes, always."""
+    is_next = later.start.offset == 0 and run.stop.offset == run.file.size
+    return is_next and _follows(run.stop, later)
 
 
 def _may_hold(run: GoodRun, mark: DurableMark) -> bool:

@@ -164,6 +164,10 @@ def scan(file: File, found: Found, before: Place, *, log_id: LogId) -> FileScan:
         bad.append(stopped)
         # A batch that is good by itself may still not be one of this log: go on behind it.
         again = _next_good(file, found, max(run.stop.offset, start.offset + 1))
+        end = run.stop.offset, run.stop.head.hash
+        if again is not None and (again.offset, again.head.hash) == end:
+            # The bad batch itself: what is wrong (its epoch, its time) does not show alone.
+            again = _next_good(file, found, run.stop.offset + 1)
         if again is None:
             return FileScan(tuple(runs), tuple(bad))
         start = again
