@@ -51,11 +51,14 @@ class FaultyFilesystem:
     Attributes:
         calls: every changing call so far, failed ones included.
         failed: how many failed.
+        choose_read: as `choose`, for opening a file and reading from it, which `calls` leaves
+            out. It may also do to the disk what happens just before.
     """
 
     def __init__(self, inner: Filesystem) -> None:
         self.inner = inner
         self.choose: Chooser = never
+        self.choose_read: Chooser = never
         self.calls: list[Call] = []
         self.failed = 0
 
@@ -63,6 +66,11 @@ class FaultyFilesystem:
         """Return the calls so far as text, and forget them."""
         calls, self.calls = self.calls, []
         return [str(call) for call in calls]
+
+    def ask(self, name: str, path: str) -> None:
+        error = self.choose_read(Call(name, os.path.basename(path)))
+        if error:
+            raise OSError(error, os.strerror(error), path)
 
     def note(self, name: str, path: str) -> None:
         call = Call(name, os.path.basename(path))
@@ -75,6 +83,7 @@ class FaultyFilesystem:
     def open(self, path: str, *, writable: bool, create: bool = False) -> FaultyFile:
         if create:
             self.note("create", path)
+        self.ask("open", path)
         return FaultyFile(self, self.inner.open(path, writable=writable, create=create), path)
 
     def exists(self, path: str) -> bool:
@@ -115,6 +124,7 @@ class FaultyFile:
         self._path = path
 
     def read_at(self, offset: int, size: int) -> bytes:
+        self._filesystem.ask("read", self._path)
         return self._inner.read_at(offset, size)
 
     def write_at(self, offset: int, data: bytes) -> None:

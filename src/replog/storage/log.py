@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from typing import Self
 
 from replog.core.entry import NO_ENTRY, EntryId, Epoch, Head, LogId
-from replog.core.errors import DamagedLogError
+from replog.core.errors import DamagedLogError, StorageError
 from replog.core.messages import Batches, Damage
 from replog.storage import cut as cutting
 from replog.storage import lookup, proof, times
@@ -286,7 +286,7 @@ class Log:
         """Put `payload`, from another node, in the place of a damaged range (R13).
 
         Where nothing good follows the range, a part of it is taken too; the rest stays damaged.
-        What is replaced goes to the quarantine. Returns the new head: where damage begins, if any.
+        What is replaced goes to the quarantine; what verifies again stays. Returns the new head.
 
         Raises:
             BadBatch: it does not verify, or the chain does not close; nothing was changed.
@@ -302,7 +302,11 @@ class Log:
             except BadBatch:
                 self._recover(suspects)  # perhaps more is damaged than was known: see `damage`
                 raise
-            repairing.carry_out(contents, plan)
+            except StorageError:
+                if damage not in self.damage:
+                    raise
+            else:
+                repairing.carry_out(contents, plan)
         with self._writer.failing("the repaired log could not be read again"):
             self._recover(suspects)
         return self.head
@@ -312,10 +316,7 @@ class Log:
         self._scrubber.verify(ids)
 
     def scrub_next(self) -> Damage | None:
-        """Verify one more segment again, whole; the oldest follows on the newest.
-
-        For a background thread. Returns what is damaged in it, which is in `damage` now.
-        """
+        """Verify one more segment, round and round; return its damage. For a background thread."""
         return self._scrubber.next()
 
     def close(self) -> None:
