@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from random import Random
 
 import pytest
 
-from replog.core.entry import EntryId
+from replog.core.entry import GENESIS, EntryId, Epoch
 from replog.core.errors import DamagedLogError
+from replog.storage import index
+from replog.storage.batch import encode_message
 from replog.storage.log import Log
 from tests.simulator.disk import SimFilesystem
-from tests.storage.logs import read
+from tests.storage.logs import (
+    NOTHING,
+    SEGMENTS,
+    TIME_MS,
+    Placed,
+    append,
+    append_durably,
+    files_of,
+    open_log,
+    read,
+)
 from tests.storage.small_log import opened, small
 
 
@@ -56,3 +69,80 @@ def test_a_segment_can_be_verified_again_at_once() -> None:
         disk.flip_bit(batch.path, batch.span.entries_start, 3)
         log.verify_again([EntryId(1), EntryId(batch.span.first_id)])
         assert [damage.before for damage in log.damage] == [batch.before]
+
+
+def flipped(batch: Placed, offset: int, bit: int = 3) -> Log:
+    """Return a log of which one bit turned after everything was read."""
+    disk, log = verified()
+    disk.flip_bit(batch.path, offset, bit)
+    return log
+
+
+def id_of(batch: Placed) -> int:
+    """Return where the id of the first entry of a batch stands."""
+    return batch.span.entries_start + len('{"id":')
+
+
+READS: list[Callable[[Log, Placed], object]] = [
+    lambda log, batch: read(log, batch.span.first_id),
+    lambda log, batch: log.time_of(batch.span.first_id),
+    lambda log, batch: log.read_batches(batch.before, through=log.head.last_id, size_max=500),
+    lambda log, batch: log.reader(batch.span.first_id, batch.span.first_id).next_chunk(),
+]
+
+
+@pytest.mark.parametrize("ask", READS, ids=["read", "time", "batches", "entry"])
+def test_an_entry_whose_id_rotted_is_not_found_under_another(
+    ask: Callable[[Log, Placed], object],
+) -> None:
+    for batch in small(is_closed=True).batches:
+        log = flipped(batch, id_of(batch))
+        with pytest.raises(DamagedLogError):
+            ask(log, batch)
+        assert log.damage[0].before == log.head == batch.before
+
+
+def test_a_letter_that_rots_into_the_end_of_a_line_makes_no_more_entries() -> None:
+    disk = SimFilesystem(Random(0))
+    log = open_log(disk)
+    append_durably(log, 'a "}J that is one bit from the end of a line')
+    offset = files_of(disk)[f"{SEGMENTS}/{1:020d}.ndjson"].index(b"J")
+    disk.flip_bit(f"{SEGMENTS}/{1:020d}.ndjson", offset, 6)
+    with pytest.raises(DamagedLogError):
+        read(log)
+    assert (log.head, log.damage[0].offset) == (GENESIS, 0)
+
+
+def test_a_time_that_rotted_into_the_past_is_found_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(index, "SPACING_BYTES", 1)
+    for spoil, bit in ((b'"time":"2', 1), (b'"batch"', 3)):
+        disk = SimFilesystem(Random(0))
+        log = open_log(disk, segment_bytes_max=10**6)
+        append(log, "one", time_ms=TIME_MS)
+        append_durably(log, "two")
+        append(log, "three", time_ms=TIME_MS + 1000)
+        path = f"{SEGMENTS}/{1:020d}.ndjson"
+        content = files_of(disk)[path]
+        # The year of the only batch since then; or the first trailer, by which it is found.
+        at = content.rindex(spoil) if bit == 1 else content.index(spoil)
+        disk.flip_bit(path, at + len(spoil) - 1, bit)
+        with pytest.raises(DamagedLogError):
+            log.first_since(TIME_MS + 1000 if bit == 1 else TIME_MS)
+        assert log.damage
+
+
+def test_an_append_behind_which_the_log_is_damaged_is_not_said_to_be_another() -> None:
+    """Its key is stored; whether all of it is, nobody can tell before the repair."""
+    disk = SimFilesystem(Random(0))
+    log = open_log(disk)
+    messages = [encode_message(text) for text in ("one", "two")]
+    for number, message in enumerate(messages, 1):
+        keys = {EntryId(1): "key"} if number == 1 else {}
+        log.append([message], epoch=Epoch(1), committed_id=NOTHING, time_ms=TIME_MS, keys=keys)
+    log.sync()
+    path = f"{SEGMENTS}/{1:020d}.ndjson"
+    disk.flip_bit(path, files_of(disk)[path].index(b"two"), 1)
+    log.verify_again([EntryId(2)])
+    assert log.head.last_id == 1
+    with pytest.raises(DamagedLogError, match="id 2 is at or behind a damaged range"):
+        log.keys.confirm(keys=["key", None], messages=messages, candidates=[[EntryId(1)], []])
