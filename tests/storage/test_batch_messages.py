@@ -9,8 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from replog.storage.batch import encode_message
+from replog.core.entry import EntryId
+from replog.storage.batch import encode_message, encode_messages
 from replog.storage.entries import STRICT_ENTRY, are_canonical
+from replog.storage.lines import entry_line, id_of_last
 
 SHORT_ESCAPES = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\t": "\\t"}
 SHORT_ESCAPES |= {"\n": "\\n", "\f": "\\f", "\r": "\\r"}
@@ -105,3 +107,17 @@ def test_the_strict_pattern_takes_a_message_exactly_if_it_is_canonical(inside: s
 def test_lines_that_are_not_surely_the_entries_are_left_to_the_patterns(lines: bytes) -> None:
     assert are_canonical(b'{"id":1,"message":"a"}\n{"id":2,"message":"b"}\n', 1, 2)
     assert not are_canonical(lines, 1, 2)
+
+
+def test_many_messages_are_encoded_as_each_of_them() -> None:
+    messages = ["one", "", 'a "quoted" \n line', "\u2028"]
+    assert encode_messages(messages) == tuple(map(encode_message, messages))
+    assert encode_messages([]) == ()
+    with pytest.raises(ValueError, match="surrogate"):
+        encode_messages(["good", "\ud800"])
+
+
+@pytest.mark.parametrize("ids", [[7], [9, 10], [1, 2, 3], [10**15]])
+def test_the_last_of_some_lines_tells_its_id(ids: list[int]) -> None:
+    lines = [entry_line(EntryId(one), encode_message('{"id":5,\n')) for one in ids]
+    assert id_of_last(b"".join(lines)) == ids[-1]

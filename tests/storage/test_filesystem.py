@@ -224,6 +224,24 @@ def test_a_second_lock_is_refused_by_name_until_the_first_is_closed(tmp_path: Pa
     DISK.lock(path).close()
 
 
+def test_a_lock_that_the_filesystem_does_not_know_leaves_no_descriptor(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As over some network shares: it says so, and not that another process had it."""
+    asked: list[int] = []
+
+    def flock(descriptor: int, operation: int) -> None:
+        del operation
+        asked.append(descriptor)
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(module.fcntl, "flock", flock)
+    with pytest.raises(OSError, match="No locks available"):
+        DISK.lock(str(tmp_path / "lock"))
+    with pytest.raises(OSError, match="Bad file descriptor"):
+        os.fstat(asked[0])
+
+
 def test_another_process_cannot_take_the_lock_and_its_death_gives_it_back(tmp_path: Path) -> None:
     path = str(tmp_path / "lock")
     script = (

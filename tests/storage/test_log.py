@@ -329,6 +329,21 @@ def test_only_so_many_recent_bytes_are_kept() -> None:
     assert kept[-1] == len(heads) - 2
 
 
+def test_a_batch_that_is_longer_than_all_that_is_kept_is_read_from_the_disk(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("replog.storage.recent.RECENT_BYTES_MAX", 1000)
+    log = open_log(SimFilesystem(Random(0)), segment_bytes_max=10**6)
+    first = append_durably(log, "short")
+    assert log.recent_batches(GENESIS, through=first.last_id, size_max=1) is not None
+    long = append_durably(log, "x" * 2000)
+    for after in (GENESIS, first):
+        assert log.recent_batches(after, through=long.last_id, size_max=1) is None
+        assert log.read_batches(after, through=long.last_id, size_max=1) is not None
+    last = append_durably(log, "short")
+    assert log.recent_batches(long, through=last.last_id, size_max=1) is not None
+
+
 def test_it_works_the_same_on_a_real_disk(tmp_path: Path) -> None:
     disk = PosixFilesystem()
     master = open_log(disk, directory=str(tmp_path / "master"))

@@ -147,3 +147,58 @@ def test_rot_after_the_check_is_not_at_hand() -> None:
         assert page is None or page.lines.count(b"\n") == 3
     assert page_in(content.replace(b'"id":2', b'"ix":2'), 2, 2, of=3) is None
     assert page_in(content.replace(b'"batch"', b'"botch"'), 2, 2, of=3) is None
+
+
+def test_what_takes_little_is_told_before_it_is_read() -> None:
+    log = open_log(SimFilesystem(Random(0)), segment_bytes_max=3 * pages.PAGE_READ_BYTES)
+    append_durably(log, "one")
+    append_durably(log, "two")
+    assert log.reader(EntryId(1), EntryId(2)).is_at_hand()
+    assert not log.reader(EntryId(1), EntryId(3)).is_at_hand(), "there is no third"
+    assert not log.reader(EntryId(4), EntryId(4)).is_at_hand()
+    append_durably(log, "x" * 2 * pages.PAGE_READ_BYTES)
+    assert not log.reader(EntryId(1), EntryId(3)).is_at_hand(), "it is long"
+
+
+def test_nothing_is_at_hand_of_what_this_process_has_not_verified() -> None:
+    disk = SimFilesystem(Random(0))
+    log = open_log(disk, segment_bytes_max=300)
+    for text in ("one", "two", "three"):
+        append_durably(log, text)
+    log.close()
+    log = open_log(disk, segment_bytes_max=300)
+    reader = log.reader(EntryId(1), EntryId(1))
+    assert not reader.is_at_hand()
+    read(log)
+    assert reader.is_at_hand()
+
+
+def test_an_entry_that_is_in_none_of_the_margins_is_not_at_hand(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Lines of very unequal length: the guess by their number is far off."""
+    lines = b"".join(
+        b'{"id":%d,"message":"%b"}\n' % (n, b"x" * 2000 * (n < 9)) for n in range(1, 99)
+    )
+    monkeypatch.setattr(pages, "MARGINS", (100, 200))
+    file = Content(lines + b'{"batch":{"first":1,')
+    bounds = Bounds(0, len(file.content), EntryId(1), EntryId(98))
+    assert pages._page_in(cast(File, file), bounds, EntryId(50), EntryId(50)) is None
+    assert len(file.reads) == 2
+    assert max(size for _, size in file.reads) < 1000
+
+
+def test_the_end_that_is_written_stays_at_hand_when_its_index_has_to_make_room(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("replog.storage.contents.INDEXES_MAX", 1)
+    log = open_log(SimFilesystem(Random(0)), segment_bytes_max=700)
+    while len(log._contents.segments) < 2:
+        append_durably(log, "message")
+    first, last = EntryId(1), log.head.last_id
+    assert not log._contents.segments[-1].is_sealed
+    read(log, 1, 1)
+    read(log, last, last)
+    assert not log.reader(first, first).is_at_hand(), "it made room for the last"
+    read(log, 1, 1)
+    assert log.reader(last, last).is_at_hand(), "nobody would verify it anew while it grows"

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import pytest
+from msgspec.structs import replace
 
 from replog.core.entry import GENESIS, EntryId, Epoch, Head
 from replog.core.messages import Batches
@@ -115,6 +116,17 @@ def test_a_header_in_the_middle_of_a_segment_or_none_at_its_beginning_is_refused
     log.close()
     log = open_log(disk)
     assert (log.head.last_id, log.damage) == (3, ())
+
+
+def test_batches_that_do_not_end_where_they_say_are_refused() -> None:
+    """Whoever passes them on has verified them; what that missed is not written."""
+    log = open_log(SimFilesystem(Random(0)))
+    end = append_durably(log, "one")
+    made = forged(end, time="2100-01-01T00:00:00.000Z")
+    other = replace(made, head=Head(made.head.epoch, made.head.last_id, bytes(32)))
+    refused(log, other, "it does not end at 2")
+    junk = replace(made, payload=made.payload + b'{"batch":{"junk"\n')
+    refused(log, junk, "trailer")
 
 
 def test_batches_that_were_cut_are_not_read_from_memory() -> None:

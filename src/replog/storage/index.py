@@ -55,9 +55,6 @@ class SparseIndex:
         """Where the next point should be, at the earliest."""
         return self._offsets[-1] + SPACING_BYTES
 
-    def __len__(self) -> int:
-        return len(self._hashes)
-
     def add(self, offset: int, head: Head) -> None:
         """Take a batch end beyond the last one, if it is far enough from it."""
         if offset < self.next_offset:
