@@ -55,9 +55,13 @@ class Desk:
         self.receive(StreamStart(self.core.facts.durable), link=link)
 
     def store(self, *batches: Batch, committed: int = 0) -> list[do.Effect]:
+        """Let batches come and the disk take all of them; it is idle afterwards."""
         news = EntryId(committed)
         self.receive(*(frame([batch], committed=news) for batch in batches))
-        return self.step(ev.Persisted(batches[-1].head))
+        effects: list[do.Effect] = []
+        while storing := self.core.facts.intake.storing:
+            effects = self.step(ev.Persisted(storing[-1].head))
+        return effects
 
 
 def sent(effects: list[do.Effect]) -> list[Message]:

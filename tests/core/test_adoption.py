@@ -105,6 +105,26 @@ def test_after_the_first_batch_a_longer_log_is_cut_if_none_of_it_was_committed()
     assert [b.messages for b in world.nodes[2].disk.log] == [(b"a",), (b"new",)]
 
 
+def test_while_the_first_batch_is_made_a_longer_log_is_cut_and_not_adopted() -> None:
+    """Its ids are given away already: two batches for one id would be adopted over each other."""
+    world = lagging_master(1, 1, 3)
+    world.unreachable = {2}
+    world.dial_all()
+    world.settle()
+    request = world.append("new", w=1)
+    world.unreachable = set()
+    world.dial(2)
+    while moves := [move for move in world.internal() if move != Action("disk", 0)]:
+        world.act(moves[0])
+    assert world.nodes[0].jobs, "the first batch is still on its way to the disk"
+    assert world.nodes[2].disk.head == FIVE[0].head
+    world.settle()
+    assert world.outcome(request) is not None
+    assert not any("adopting" in line for line in world.nodes[0].said)
+    world.check_at_rest()
+    assert [b.messages for b in world.nodes[0].disk.log] == [(b"a",), (b"new",)]
+
+
 def test_an_append_waits_for_the_adoption_and_gets_the_id_after_it() -> None:
     world = lagging_master(1, 3)
     request = world.append("new")

@@ -127,6 +127,31 @@ def test_a_damaged_master_counts_nobody_beyond_its_own_damage() -> None:
     world.check_at_rest()
 
 
+def test_secondaries_alone_are_no_copies_where_the_master_is_damaged() -> None:
+    """P2: two others hold the entry, and still it waits for the master's own disk."""
+    world = serving_world(2)
+    world.append("x")
+    world.settle()
+    waiting = world.append("y", w=2)
+    world.act(Action("disk", 0))
+    bad = world.nodes[0].disk.rot(1, 1)
+    world.step(0, ev.DamageFound(bad))
+    world.act(Action("disk", 0))
+    for link, secondary in ((k, world.nodes[wire.secondary]) for k, wire in world.wires.items()):
+        while world.wires[link].to_secondary:
+            world.act(Action("down", link))
+        while secondary.jobs:
+            world.act(Action("disk", world.wires[link].secondary))
+        assert secondary.disk.head.last_id == 2
+    for link, wire in world.wires.items():
+        acks = [each for each in wire.to_master if isinstance(each, Acknowledgement)]
+        wire.to_master.clear()
+        for ack in acks:
+            world.step(0, ev.Received(link, ack))
+    assert [peer.counted_id for peer in world.master.replicas.peers] == [2, 2]
+    assert world.outcome(waiting) is None
+
+
 # --- timeouts, hanging up, stop -------------------------------------------------------------
 
 

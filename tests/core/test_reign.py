@@ -10,7 +10,7 @@ import pytest
 from replog.core import effects as do
 from replog.core import events as ev
 from replog.core.effects import RefusalReason, Refused, Stored
-from replog.core.entry import Epoch, LogId, NodeId, ReignId, Tick
+from replog.core.entry import EntryId, Epoch, LogId, NodeId, ReignId, Tick
 from replog.core.events import LinkId, SecondaryIndex
 from replog.core.messages import (
     Hello,
@@ -34,6 +34,20 @@ def test_a_new_epoch_is_above_every_epoch_stored_or_heard() -> None:
     greet(world, 0, hello(epoch=6))
     world.step(0, ev.DialFailed(SecondaryIndex(1), "refused"))
     assert list(world.nodes[0].jobs) == [do.StoreEpoch(Epoch(7), NodeId("m"))]
+
+
+def test_a_master_begins_while_a_secondary_is_down() -> None:
+    """R1: a refused connection, or a name that does not resolve, is an answer."""
+    world = World(2)
+    for number in range(3):
+        world.hold(number, [])
+    world.unreachable = {1, 2}
+    world.begin()
+    world.dial_all()
+    world.settle()
+    request = world.append("x", w=1)
+    world.settle()
+    assert world.outcome(request) == Stored(EntryId(1), EntryId(1), 1, 3)
 
 
 def test_no_secondary_is_welcomed_before_the_epoch_is_durable() -> None:

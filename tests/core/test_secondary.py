@@ -146,7 +146,8 @@ def test_what_neither_follows_nor_is_held_closes_the_link(stranger: Batch) -> No
     desk = Desk()
     desk.stream()
     desk.store(LOG[0], LOG[1])
-    assert not persists(desk.receive(frame([stranger])))
+    assert not desk.core.facts.intake.is_storing, "what may be stored would be stored now"
+    assert desk.receive(frame([stranger])) == [do.LookUp(LINK, (stranger.head,))]
     effects = desk.step(ev.LookedUp(LINK, (stranger.head,), (False,)))
     assert is_closed(effects)
     assert not sent(effects)

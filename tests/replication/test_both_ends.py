@@ -40,7 +40,11 @@ def test_what_ended_is_dialled_again(steady_s: float, monkeypatch: pytest.Monkey
             dialling = asyncio.ensure_future(dialler.run())
             for times in (1, 2):
                 for owner in (master, secondary):
-                    await until(lambda: len(owner.links) == times, "a link")  # noqa: B023
+                    await until(
+                        lambda: dialling.done() or len(owner.links) == times,  # noqa: B023
+                        "a link",
+                    )
+                assert not dialling.done(), "it is dialled as long as the master runs"
                 master.links[-1].send(BEAT)
                 secondary.links[-1].send(BEAT)
                 await until(lambda: len(master.messages) == times, "a beat")  # noqa: B023

@@ -111,6 +111,26 @@ def test_the_mark_is_noted_at_a_seal() -> None:
     assert filesystem.said() == [f"write {FIRST}", f"sync {FIRST}", "write marks", "sync marks"]
 
 
+@pytest.mark.parametrize("is_closed", [False, True], ids=["noted", "closed"])
+def test_the_mark_never_names_what_was_not_synced(is_closed: bool) -> None:
+    """Else a loss of power turns a tail that was never acknowledged into damage."""
+    for seed in range(20):
+        disk = SimFilesystem(Random(seed))
+        log = open_log(disk)
+        append_durably(log, *ALL_TEXTS[0])
+        durable = log.durable
+        for messages in ALL_TEXTS[1 : 2 + seed % 5]:
+            append(log, *messages)
+        if is_closed:
+            log.close()
+        else:
+            log.note_durable()
+        disk.lose_power()
+        log = open_log(disk, is_master=False)
+        assert log.damage == (), "it misses what was never durable"
+        assert log.head.position >= durable.position
+
+
 def test_received_batches_of_one_segment_are_one_write_and_one_sync() -> None:
     source = open_log(disk_with(original().files))
     batches = stream(source, size_max=1)[:4]
