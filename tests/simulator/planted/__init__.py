@@ -5,11 +5,12 @@ PURE.
 
 from __future__ import annotations
 
-from tests.simulator.planted import counting, disk, keys, links, reading, reigns
+from tests.simulator.planted import counting, disk, keys, links, reading, reigns, streams
 from tests.simulator.planted.bug import Planted
 
 PLANTED: tuple[Planted, ...] = (
     *disk.BUGS,
+    *streams.BUGS,
     *links.BUGS,
     *reigns.BUGS,
     *counting.BUGS,

@@ -23,7 +23,8 @@ class Planted:
         focus: an action of the world that is taken more often: where a bug needs one rare
             chain of faults, the other seeds would only cost time.
         seed: one that is known to show it; another one may, after a change of the code.
-        test: where no history can show it, the test of the core or the log that does.
+        test: where no history shows it, the unit test of its rule that does.
+        hidden: why no history shows it, where that is known.
     """
 
     name: str
@@ -33,3 +34,4 @@ class Planted:
     focus: str | None = None
     seed: int = 0
     test: str | None = None
+    hidden: str = ""

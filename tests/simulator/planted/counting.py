@@ -76,6 +76,26 @@ def count_the_master_twice(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Replicas, "counted", twice)
 
 
+def count_without_prefix(patch: pytest.MonkeyPatch) -> None:
+    """A damaged secondary counts for what it holds behind its gap."""
+
+    def generous(self: Peer) -> EntryId:
+        return EntryId(0) if self.acknowledged is None else self.acknowledged.last_id
+
+    patch.setattr(Peer, "counted_id", property(generous))
+
+
+def count_without_the_master(patch: pytest.MonkeyPatch) -> None:
+    """Secondaries that hold an entry are copies enough, though the master's own is damaged."""
+    counted = Replicas.counted
+
+    def without(self: Replicas) -> list[EntryId]:
+        found = counted(self)
+        return [max(found), *found[1:]]
+
+    patch.setattr(Replicas, "counted", without)
+
+
 def wait_behind_others(patch: pytest.MonkeyPatch) -> None:
     """Who waits for all nodes holds up who asked for one (P8)."""
     met = Answers.met
@@ -152,6 +172,27 @@ BUGS = (
     Planted("counting what was sent", "R10", count_what_was_sent),
     Planted("counting one too few", "R10", count_one_too_few),
     Planted("counting the master twice", "R10", count_the_master_twice),
+    Planted(
+        "counting without prefix",
+        "R10",
+        count_without_prefix,
+        test="tests/core/test_master.py::test_a_damaged_secondary_counts_up_to_its_damage_only",
+        hidden=(
+            "a secondary that knows of damage proves and acknowledges only what is below it "
+            "(R13), so that nothing is left for the master to leave out"
+        ),
+    ),
+    Planted(
+        "counting without the master",
+        "R10",
+        count_without_the_master,
+        test="tests/core/test_master.py::test_secondaries_alone_are_no_copies_where_the_master_is_damaged",
+        hidden=(
+            "an append waits for other nodes only when it is durable on the master (R7). What "
+            "is left is a master that learns of damage while appends wait, and in histories "
+            "only the disks of stopped nodes rot"
+        ),
+    ),
     Planted("waiting behind others", "P8", wait_behind_others),
     Planted("naming who does not hold it", "P2", name_who_does_not_hold_it),
     Planted(

@@ -167,6 +167,23 @@ def replace_node_json_unsynced(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(node_state, "replace_file", lazy)
 
 
+def note_what_is_not_durable(patch: pytest.MonkeyPatch) -> None:
+    """The durable mark names what was written, whether or not it was synced."""
+    note = Log.note_durable
+
+    def hasty(self: Log) -> None:
+        writer = self._writer
+        known = writer.durable, writer.durable_first_id
+        if writer._last is not None:
+            writer.durable, writer.durable_first_id = writer.end, writer._last.first_id
+        try:
+            note(self)
+        finally:
+            writer.durable, writer.durable_first_id = known
+
+    patch.setattr(Log, "note_durable", hasty)
+
+
 def note_no_commit(patch: pytest.MonkeyPatch) -> None:
     """What is shown is not noted first: a kill takes it back."""
     patch.setattr(Log, "note_commit", lambda self, committed_id: None)
@@ -255,6 +272,16 @@ BUGS = (
         test="tests/storage/test_recovery.py::test_a_log_cut_off_at_any_byte_below_its_mark_is_damaged_and_stays_as_it_is",
     ),
     Planted("replacing node.json without a sync", "R8", replace_node_json_unsynced, seed=1),
+    Planted(
+        "marking what is not durable",
+        "Writing",
+        note_what_is_not_durable,
+        test="tests/storage/test_writing.py::test_the_mark_never_names_what_was_not_synced",
+        hidden=(
+            "the one writer thread writes and syncs in one job, and notes the mark between "
+            "jobs: it never stands between a write and its sync"
+        ),
+    ),
     Planted("showing without a note", "Writing", note_no_commit, seed=1),
     Planted(
         "cutting without a sync of names",

@@ -14,24 +14,50 @@ PATH = Path(__file__).parents[3] / "docs" / "planted-bugs.md"
 
 HEAD = """# Planted bugs
 
-A test that never fails proves nothing. These bugs are patched into core, log and links, one at a
-time, and something that `make test` runs must fail for each. Where a history of the simulator
-does, the seed that shows it stands here, with the fault that was taken more often, if one was; it
-is tried first, and others after it, as any change of the code gives other histories. Some bugs
-heal by themselves before a client can see them, since another rule stands behind the one that is
-broken: for those, a test of the core or the log is named, and run with the bug in it.
+A test that never fails proves nothing. {all} bugs are patched into core, log, links and shell, one
+at a time, and something that `make test` runs must fail for each: tests/simulator/test_planted.py
+asserts it. {histories} are caught by a history of the simulator: the seed that shows it stands
+here, with the fault that was taken more often, if one was; it is tried first, and others after it,
+as any change of the code gives other histories. {tests} are caught by a unit test of their rule,
+which is named here and run with the bug in it: histories show them seldom or never, see the end.
 `python -m proving planted-bugs` counts how many of the plain histories each one takes.
 
-This table is made by `python -m tests.simulator.planted.document`.
+This document is made by `python -m tests.simulator.planted.document`.
 
 | rule | bug | what it does | caught by |
 |---|---|---|---|
 """
 
+HIDDEN = """
+## What cannot be planted alone
+
+A history judges promises. Where two rules stand behind a promise it is not broken when one of them
+is, and some rules guard what no history measures, such as memory. Such a bug is a bug all the same,
+for whoever changes the second rule one day would meet it: hence the tests. Why the histories do not
+show it was looked into for {hidden} of the {tests}:
+
+"""
+
+UNKNOWN = """
+For the other {unknown} nobody has looked for the second rule yet.
+"""
+
 
 def render() -> str:
     """Return the document."""
-    return HEAD + "".join(map(_row, PLANTED))
+    by_test = [planted for planted in PLANTED if planted.test is not None]
+    hidden = [planted for planted in by_test if planted.hidden]
+    counts = {
+        "all": len(PLANTED),
+        "histories": len(PLANTED) - len(by_test),
+        "tests": len(by_test),
+        "hidden": len(hidden),
+        "unknown": len(by_test) - len(hidden),
+    }
+    rows = "".join(map(_row, PLANTED))
+    reasons = "".join(f"- **{each.name}** ({each.rule}): {each.hidden}.\n" for each in hidden)
+    head, before, after = (part.format(**counts) for part in (HEAD, HIDDEN, UNKNOWN))
+    return head + rows + before + reasons + after
 
 
 def _row(planted: Planted) -> str:

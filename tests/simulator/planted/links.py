@@ -265,6 +265,9 @@ BUGS = (
         "R5",
         store_what_does_not_follow,
         test="tests/core/test_secondary.py::test_what_neither_follows_nor_is_held_closes_the_link",
+        hidden=(
+            "the log compares what it is to store with its own end once more, and refuses it whole"
+        ),
     ),
     Planted(
         "counting any hash",

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import pytest
 
-from replog.core import adoption, leadership
-from replog.core.adoption import Adoption
+from replog.core import adoption, joining, leadership, reign
+from replog.core.adoption import Adoption, reach
 from replog.core.effects import Effect
-from replog.core.entry import Epoch, NodeId, Tick
+from replog.core.entry import Epoch, Head, Tick
+from replog.core.facts import MasterFacts
 from replog.core.joining import Joining
 from replog.core.leadership import Leadership
-from replog.core.messages import Refusal, RefusalKind, Welcome
+from replog.core.messages import Damage, Refusal, RefusalKind, Welcome
 from replog.core.progress import Peer
 from replog.core.reign import Reign
 from replog.node.directory import DataDirectory
@@ -96,16 +97,18 @@ def ask_nobody_at_the_start(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(Leadership, "_is_more_elsewhere", lambda self: False)
 
 
+def adopt_after_the_first_batch(patch: pytest.MonkeyPatch) -> None:
+    """A master takes over what a secondary has beyond it while its first batch is being made."""
+    patch.setattr(MasterFacts, "may_adopt", property(lambda self: True))
+
+
 def adopt_from_the_lowest(patch: pytest.MonkeyPatch) -> None:
     """Of several secondaries that hold more, the one that holds least is asked."""
     choose = adoption.choose_donor
 
-    def modest(peers: list[Peer], damage: object, *, own: object, now: Tick) -> Peer | None:
-        for peer in reversed(peers):
-            found = choose([peer], damage, own=own, now=now)  # type: ignore[arg-type]
-            if found is not None:
-                return found
-        return None
+    def modest(peers: list[Peer], damage: Damage | None, *, own: Head, now: Tick) -> Peer | None:
+        one_by_one = (choose([peer], damage, own=own, now=now) for peer in peers)
+        return min((peer for peer in one_by_one if peer is not None), key=reach, default=None)
 
     patch.setattr(leadership, "choose_donor", modest)
 
@@ -140,7 +143,8 @@ def begin_a_log_over_another(patch: pytest.MonkeyPatch) -> None:
 
 def owner_without_its_run(patch: pytest.MonkeyPatch) -> None:
     """The owner of an epoch is the node, not this run of it: a copy of it reigns as well."""
-    patch.setattr(Reign, "own", property(lambda self: NodeId(self.node_id)))
+    for module in (reign, joining):
+        patch.setattr(module, "epoch_owner", lambda node_id, run: node_id)
 
 
 BUGS = (
@@ -177,6 +181,10 @@ BUGS = (
         "R8",
         owner_without_its_run,
         test="tests/core/test_reign.py::test_of_two_runs_on_copies_of_one_directory_a_secondary_follows_one",
+        hidden=(
+            "no history copies a data directory. `tests/node/test_reigns.py` does, with two "
+            "masters that run"
+        ),
     ),
     Planted(
         "asking nobody at the start",
@@ -187,10 +195,25 @@ BUGS = (
         seed=2,
     ),
     Planted(
+        "adopting after the first batch",
+        "R8",
+        adopt_after_the_first_batch,
+        test="tests/core/test_adoption.py::test_while_the_first_batch_is_made_a_longer_log_is_cut_and_not_adopted",
+        hidden=(
+            "it takes a longer log that is proven in the moment in which the very first batch "
+            "is on its way to the disk. Where a history does show it (focus `hand over`, seed "
+            "212, when this was written), the master writes one batch over another and ends"
+        ),
+    ),
+    Planted(
         "adopting from the lowest",
         "R8",
         adopt_from_the_lowest,
         test="tests/core/test_adoption.py::test_of_several_longer_logs_the_highest_position_is_adopted",
+        hidden=(
+            "when a log has been adopted, those that go further are proven once more, and asked"
+            " in their turn (R8): the same log comes in two steps"
+        ),
     ),
     Planted(
         "adopting without looking at the chain",
