@@ -15,6 +15,7 @@ from replog.core import events as ev
 from replog.core.effects import RefusalReason, Refused, Stored
 from replog.core.entry import GENESIS, EntryId, Epoch, LogId, Tick
 from replog.core.events import LinkId
+from replog.core.health import Health
 from replog.core.messages import (
     Acknowledgement,
     Heartbeat,
@@ -100,6 +101,21 @@ def test_a_paused_secondary_is_declared_down_by_ticks() -> None:
         world.step(0, ev.Ticked(Tick(world.master.facts.now + 100)))
     assert world.master.replicas.peers[0].link is None
     assert world.master.replicas.reachable() == 1
+
+
+def test_a_link_on_which_nobody_speaks_ends_though_its_secondary_was_unhealthy_before() -> None:
+    """Its host lost power behind the handshake: no word comes, and no end of the connection."""
+    world = World(1)
+    world.begin()
+    world.master.step(ev.Ticked(Tick(world.master.facts.now + 600)))
+    (peer,) = world.master.replicas.peers
+    assert peer.health.state is Health.UNHEALTHY
+    world.master.step(ev.LinkOpened(LinkId(7), peer.index))
+    world.master.step(ev.Ticked(Tick(world.master.facts.now + 499)))
+    assert peer.link == LinkId(7), "it has as long as any link"
+    effects = world.master.step(ev.Ticked(Tick(world.master.facts.now + 1)))
+    assert do.CloseLink(LinkId(7), "no sign of life for 5 s") in effects
+    assert peer.link is None
 
 
 def test_an_answer_from_before_a_new_report_is_not_taken_for_one_of_after_it() -> None:

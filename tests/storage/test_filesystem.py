@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import os
 import subprocess
 import sys
@@ -235,7 +236,7 @@ def test_a_lock_that_the_filesystem_does_not_know_leaves_no_descriptor(
         asked.append(descriptor)
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
-    monkeypatch.setattr(module.fcntl, "flock", flock)
+    monkeypatch.setattr(fcntl, "flock", flock)
     with pytest.raises(OSError, match="No locks available"):
         DISK.lock(str(tmp_path / "lock"))
     with pytest.raises(OSError, match="Bad file descriptor"):

@@ -12,7 +12,7 @@ from enum import StrEnum
 
 from replog.core.entry import GENESIS, NO_ENTRY, EntryId, Head, NodeId, Tick
 from replog.core.events import LinkId, SecondaryIndex
-from replog.core.health import Health, PeerHealth
+from replog.core.health import UNHEALTHY_AFTER, Health, PeerHealth
 from replog.core.messages import Hello, Report
 from replog.core.rejoin import CommonSearch
 
@@ -73,6 +73,7 @@ class Peer:
         last_known: durable head that it told last, on whatever link; for people only.
         told_committed: commit news that has been sent on this link.
         heard_at: the tick, of its own, of its last heartbeat on this link.
+        opened_at: the tick, of this node, at which the link was opened.
         history: the last acknowledgements on the present link: up to which id, and when.
     """
 
@@ -99,6 +100,7 @@ class Peer:
     told_committed: EntryId = NO_ENTRY
     delay_s: float = 0.0
     heard_at: Tick = Tick(0)
+    opened_at: Tick = Tick(0)
     last_known: Head | None = None
     history: deque[tuple[EntryId, Tick]] = field(default_factory=_new_history)
     said_health: Health | None = None
@@ -125,6 +127,15 @@ class Peer:
         """Whether it has greeted and waits for a welcome: it has nothing to say till then."""
         return self.state is LinkState.GREETING and self.hello is not None
 
+    def is_silent(self, now: Tick) -> bool:
+        """Whether a word was due on the present link, and none came for too long (R11).
+
+        Counted from its opening at least: it may be unhealthy since before, and has its time.
+        """
+        if self.link is None or self.is_kept_waiting:
+            return False
+        return now - max(self.opened_at, self.health.silent_since) >= UNHEALTHY_AFTER
+
     @property
     def counted_id(self) -> EntryId:
         """The last id that counts for a write concern: on the present link only (R10)."""
@@ -145,9 +156,10 @@ class Peer:
         room = self.window - self.in_flight
         return 0 if self.in_flight and room < WORTH_BYTES else min(room, FRAME_BYTES)
 
-    def link_opened(self, link: LinkId) -> None:
+    def link_opened(self, link: LinkId, now: Tick) -> None:
         """Begin a link: nothing of an earlier one is known any more (R6)."""
         self._forget()
+        self.opened_at = now
         self.link = link
         self.state = LinkState.GREETING
 

@@ -62,7 +62,7 @@ class Replicas:
         peer = self.peers[index]
         if peer.link is not None:
             self.closed(peer.link, "replaced by a new connection", out)
-        peer.link_opened(link)
+        peer.link_opened(link, self._facts.now)
         self._by_link[link] = peer
 
     def closed(self, link: LinkId, reason: str, out: list[Effect]) -> None:
@@ -357,8 +357,8 @@ class Replicas:
         for peer in self.peers:
             if not peer.is_kept_waiting and peer.health.tick(now):
                 self._say_health(peer, out)
-                if peer.health.state is Health.UNHEALTHY and peer.link is not None:
-                    self.drop(peer, "no sign of life for 5 s", out)
+            if peer.is_silent(now):
+                self.drop(peer, "no sign of life for 5 s", out)
             is_greeted = peer.state in WELCOMED or peer.is_kept_waiting
             if is_beat and is_greeted and peer.link is not None:
                 out.append(Send(peer.link, self._heartbeat(peer, is_supreme=is_supreme)))
