@@ -6,17 +6,29 @@ whatever program, where no log has it.
 
 from __future__ import annotations
 
+import errno
 from dataclasses import dataclass
+from itertools import count
 
 import pytest
 
-from replog.core.entry import GENESIS
-from replog.core.errors import DamagedLogError
+from replog.core.entry import GENESIS, EntryId
+from replog.core.errors import DamagedLogError, StorageError
 from replog.core.messages import Damage
 from replog.storage.log import Log
 from replog.storage.span import BadBatch
 from tests.simulator.disk import SimFilesystem
-from tests.storage.logs import LOG_ID, SEGMENTS, Files, disk_with, files_of, open_log, read
+from tests.storage.faults import Call, FaultyFilesystem, never, nth
+from tests.storage.logs import (
+    LOG_ID,
+    SEGMENTS,
+    Files,
+    disk_with,
+    files_of,
+    open_log,
+    read,
+    read_what_is_good,
+)
 from tests.storage.small_log import MARKS, opened, quarantined, small
 from tests.support import format1
 
@@ -149,6 +161,33 @@ def test_what_is_behind_a_part_of_a_repair_stays_for_the_rest_of_it() -> None:
     assert len(quarantined(disk)) == 2
 
 
+def test_whatever_read_fails_in_a_part_of_a_repair_the_rest_can_follow() -> None:
+    *_, second, last = ORIGINAL.batches
+    content = bytearray(ORIGINAL.files[last.path])
+    for batch in (second, last):
+        content[batch.span.entries_start + 15] ^= 4
+    part = ORIGINAL.payload(second.before, second.span.last_id)
+    for number in count(1):
+        disk = disk_with({**ORIGINAL.files, last.path: bytes(content)})
+        filesystem = FaultyFilesystem(disk)
+        log = open_log(filesystem)
+        filesystem.choose_read = nth("read", number, errno.EIO)
+        try:
+            log.repair(log.damage[0], part)
+        except (BadBatch, StorageError):
+            assert log.damage
+        is_over = filesystem.choose_read(Call("read", "")) != 0
+        filesystem.choose_read = never
+        log = open_log(disk)
+        assert read_what_is_good(log) == ORIGINAL.lines(log.head.last_id)
+        while log.damage:
+            log.repair(log.damage[0], ORIGINAL.payload(log.head, log.damage[0].last_id))
+        assert files_of(disk) == {path: ORIGINAL.files[path] for path in ORIGINAL.segments}
+        if is_over:
+            break
+    assert number > 5
+
+
 def test_a_file_that_another_log_has_under_the_same_name_is_damage_as_a_whole() -> None:
     mine, theirs = Forger(), Forger(text="fOrged")
     sealed, behind = mine.batch(opens=True, seals=True), mine.batch(opens=True)
@@ -165,3 +204,22 @@ def test_a_file_that_another_log_has_under_the_same_name_is_damage_as_a_whole() 
     assert (found.before, found.last_id, found.offset) == (GENESIS, 1, 0)
     assert found.reason == "it is another segment"
     assert log.head == GENESIS
+
+
+def test_batches_of_other_ids_in_as_many_bytes_do_not_answer_where_a_batch_ends() -> None:
+    mine, theirs = Forger(), Forger()
+    start = mine.batch(opens=True)
+    assert theirs.batch(opens=True) == start
+    rest = mine.batch() + mine.batch()
+    longer = Forger(theirs.hash, theirs.last_id, text="")
+    theirs.text = "x" * (len(rest) - len(longer.batch()))
+    disk = disk_with({path_of(1): start + rest})
+    log = open_log(disk)
+    assert read(log).count(b"\n") == 3
+    file = disk.open(path_of(1), writable=True)
+    file.write_at(len(start), theirs.batch())
+    assert file.size() == len(start) + len(rest)
+    file.close()
+    with pytest.raises(DamagedLogError):
+        log.around(EntryId(2))
+    assert log.damage[0].first_id == 3

@@ -13,7 +13,7 @@ from replog.storage.batch import encode_message
 from replog.storage.log import Log
 from tests.simulator.disk import SimFilesystem
 from tests.storage.faults import Call, Chooser, FaultyFilesystem, never, nth
-from tests.storage.logs import NOTHING, TIME_MS, disk_with, files_of, open_log, read
+from tests.storage.logs import LOG_ID, NOTHING, TIME_MS, disk_with, files_of, open_log, read
 from tests.storage.small_log import small
 
 ORIGINAL = small(is_closed=True)
@@ -152,6 +152,39 @@ def test_a_segment_that_is_cut_off_meanwhile_is_looked_up_again(name: str) -> No
     with pytest.raises(DamagedLogError, match=f"the log, which ends at {SECOND.before.last_id}"):
         log.time_of(SECOND.span.first_id)
     assert (log.head, log.damage) == (SECOND.before, ())
+
+
+def test_a_proof_that_a_cut_overtakes_is_made_anew() -> None:
+    _, filesystem, log = faulty()
+    read_all(log)
+    filesystem.choose_read = once_at("read", lambda: log.cut(SECOND.before))
+    assert log.around(SECOND.span.first_id) == (SECOND.before, None)
+    assert (log.head, log.damage) == (SECOND.before, ())
+
+
+def test_a_file_that_is_gone_is_named_by_the_scrubber() -> None:
+    disk, _, log = faulty()
+    read_all(log)
+    disk.remove(SECOND.path)
+    assert log.scrub_next() is None
+    found = log.scrub_next()
+    assert found is not None
+    assert (found.before, found.segment, found.reason) == (
+        SECOND.before, SECOND.segment, "the file is not there any more",
+    )  # fmt: skip
+
+
+def test_a_stretch_that_another_reader_verified_is_not_read_again() -> None:
+    _, filesystem, log = faulty()
+    segment = log._contents.holding(SECOND.span.first_id)
+    assert segment is not None
+    file = log._contents.open(segment)
+    read_all(log)
+    filesystem.choose_read = always("read", errno.EIO)
+    stop = segment.stop.offset
+    assert segment.verify_next(file, log_id=LOG_ID, before=stop) is None
+    assert segment.verify_next(file, log_id=LOG_ID, before=stop + 1) is None
+    file.close()
 
 
 def test_damage_that_two_readers_find_is_named_once() -> None:
