@@ -216,6 +216,40 @@ def test_a_full_window_waits_for_an_acknowledgement(rest: int) -> None:
     assert send.after == first
 
 
+@pytest.mark.parametrize("delay_s", [0.0, 0.5, 2.0, 100.0])
+def test_a_window_grows_with_the_delay_of_its_secondary(delay_s: float) -> None:
+    """Else a delay would be a limit of throughput (R12); a bound it has all the same (P10)."""
+    world = serving_world(1, slow_reads=True)
+    world.settle()
+    (link,) = world.wires
+    world.step(0, ev.Received(link, Heartbeat(Epoch(1), delay_s=delay_s)))
+    for text in "ab":
+        world.append(text, w=1)
+        world.act(Action("disk", 0))
+        world.act(Action("disk", 0))
+    first = world.nodes[0].disk.log[0].head
+    world.nodes[0].reading.clear()
+    window = min(int(WINDOW_BYTES * (1 + 2 * delay_s)), WINDOW_BYTES_MAX)
+    for size, is_room in ((window - WORTH_BYTES, True), (window - WORTH_BYTES + 1, False)):
+        there = pickle.loads(pickle.dumps(world))
+        effects = there.master.step(ev.BatchesSent(link, first, size, EntryId(0), GENESIS))
+        assert any(isinstance(effect, do.SendBatches) for effect in effects) is is_room
+
+
+def test_one_frame_is_read_after_the_other() -> None:
+    """Two that begin at the same place would bring everything in them twice."""
+    world = serving_world(1, slow_reads=True)
+    world.settle()
+    for text in "abc":
+        world.append(text, w=1)
+        world.act(Action("disk", 0))
+        world.act(Action("disk", 0))
+    reading = [job for job in world.nodes[0].reading if isinstance(job, do.SendBatches)]
+    assert [job.after for job in reading] == [GENESIS]
+    world.settle()
+    world.check_at_rest()
+
+
 # --- what seldom happens on a link ----------------------------------------------------------
 
 
@@ -280,37 +314,3 @@ def test_what_was_looked_up_for_an_earlier_report_proves_nothing_of_the_next() -
     effects = world.master.step(ev.LookedUp(link, heads[1:], (True,)))
     assert StreamStart(heads[1]) in sent(effects)
     assert peer.counted_id == 2
-
-
-@pytest.mark.parametrize("delay_s", [0.0, 0.5, 2.0, 100.0])
-def test_a_window_grows_with_the_delay_of_its_secondary(delay_s: float) -> None:
-    """Else a delay would be a limit of throughput (R12); a bound it has all the same (P10)."""
-    world = serving_world(1, slow_reads=True)
-    world.settle()
-    (link,) = world.wires
-    world.step(0, ev.Received(link, Heartbeat(Epoch(1), delay_s=delay_s)))
-    for text in "ab":
-        world.append(text, w=1)
-        world.act(Action("disk", 0))
-        world.act(Action("disk", 0))
-    first = world.nodes[0].disk.log[0].head
-    world.nodes[0].reading.clear()
-    window = min(int(WINDOW_BYTES * (1 + 2 * delay_s)), WINDOW_BYTES_MAX)
-    for size, is_room in ((window - WORTH_BYTES, True), (window - WORTH_BYTES + 1, False)):
-        there = pickle.loads(pickle.dumps(world))
-        effects = there.master.step(ev.BatchesSent(link, first, size, EntryId(0), GENESIS))
-        assert any(isinstance(effect, do.SendBatches) for effect in effects) is is_room
-
-
-def test_one_frame_is_read_after_the_other() -> None:
-    """Two that begin at the same place would bring everything in them twice."""
-    world = serving_world(1, slow_reads=True)
-    world.settle()
-    for text in "abc":
-        world.append(text, w=1)
-        world.act(Action("disk", 0))
-        world.act(Action("disk", 0))
-    reading = [job for job in world.nodes[0].reading if isinstance(job, do.SendBatches)]
-    assert [job.after for job in reading] == [GENESIS]
-    world.settle()
-    world.check_at_rest()
