@@ -12,7 +12,6 @@ import pytest
 from replog.core.effects import Effect, Send
 from replog.core.entry import EntryId, Head, Tick
 from replog.core.events import LinkId, LookedUp
-from replog.core.health import PeerHealth
 from replog.core.intake import Intake
 from replog.core.joining import Joining
 from replog.core.messages import Acknowledgement, Batches, Hello, Report
@@ -169,7 +168,17 @@ def link_a_node_twice(patch: pytest.MonkeyPatch) -> None:
 
 def never_call_a_link_dead(patch: pytest.MonkeyPatch) -> None:
     """Silence is no sign: a link is down only when TCP says so (R11)."""
-    patch.setattr(PeerHealth, "tick", lambda self, now: False)
+    patch.setattr(Peer, "is_silent", lambda self, now: False)
+
+
+def wait_for_a_first_word(patch: pytest.MonkeyPatch) -> None:
+    """Who took the connection is waited for until it speaks: its host may be gone (R11)."""
+    is_silent = Peer.is_silent
+
+    def patient(self: Peer, now: Tick) -> bool:
+        return self.hello is not None and is_silent(self, now)
+
+    patch.setattr(Peer, "is_silent", patient)
 
 
 def overtake_what_is_held(patch: pytest.MonkeyPatch) -> None:
@@ -280,6 +289,12 @@ BUGS = (
         "R11",
         never_call_a_link_dead,
         test="tests/core/test_links.py::test_a_paused_secondary_is_declared_down_by_ticks",
+    ),
+    Planted(
+        "waiting for a first word",
+        "R11",
+        wait_for_a_first_word,
+        test="tests/core/test_links.py::test_a_link_on_which_nobody_speaks_ends_though_its_secondary_was_unhealthy_before",
     ),
     Planted(
         "overtaking what is held back",
