@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from proving.harness import Harness
-from proving.journal import ROOT, Journal, Result, code_now
+from proving.journal import ROOT, Journal, code_now
 from proving.needs import lacking
 from proving.progress import Progress
 from proving.report import document, met
@@ -103,14 +103,13 @@ def prove(
     cases = cases_left(harness, journal, anew=options.anew)[: options.cases]
     progress = Progress(harness, total=len(cases))
 
-    def told(result: Result) -> None:
+    broken = 0
+    timely = (case for case in cases if end is None or time.monotonic() < end)
+    for result in run_cases(harness, timely, jobs=options.jobs, directory=options.directory):
         journal.add(result)
         progress.told(result)
-
-    left = iter(cases)
-    timely = (case for case in left if end is None or time.monotonic() < end)
-    results = run_cases(harness, timely, jobs=options.jobs, directory=options.directory, told=told)
-    return sum(not result.held for result in results)
+        broken += not result.held
+    return broken
 
 
 def repeat(chosen: Sequence[Harness], case: int, directory: Path | None) -> int:

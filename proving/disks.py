@@ -1,14 +1,15 @@
 """What a node's disk holds, read without a line of the product's own code.
 
-DISK. The recipe is that of docs/storage-format.md.
+DISK. The simulator's reader is the one that shares nothing with the log.
 """
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from hashlib import sha256
 from pathlib import Path
+
+from tests.simulator.reader import GENESIS_HASH, scan_once
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,19 +27,12 @@ class Held:
 
 def held_on_disk(data: Path) -> Held:
     """Return what the segment files of a data directory prove; no process may use it."""
-    previous, held, unproved = bytes(32), list[str](), list[str]()
+    prev, last_id, messages = GENESIS_HASH, 0, list[str]()
     for path in sorted((data / "segments").glob("*.ndjson")):
-        digest = sha256(previous)
-        for line in path.read_bytes().splitlines(keepends=True):
-            if not line.startswith(b'{"batch":{'):
-                digest.update(line)
-                if line.startswith(b'{"id":') and line.endswith(b"\n"):
-                    unproved.append(json.loads(line)["message"])
-                continue
-            digest.update(line[:-68])
-            if line[-68:] != digest.hexdigest().encode() + b'"}}\n':
-                return Held(held, is_whole=False)
-            previous, digest = digest.digest(), sha256(digest.digest())
-            held += unproved
-            unproved = []
-    return Held(held, is_whole=not unproved)
+        content, stop = path.read_bytes(), 0
+        for batch in scan_once(content, prev=prev, last_id=last_id):
+            messages += map(json.loads, batch.messages)
+            prev, last_id, stop = batch.hash, batch.last_id, batch.stop
+        if stop != len(content):
+            return Held(messages, is_whole=False)
+    return Held(messages, is_whole=True)

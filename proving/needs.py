@@ -12,6 +12,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from tests.support import containers
 from tests.support.clocks import library
 
 
@@ -33,13 +34,6 @@ def _lacks_loop_mounts() -> str | None:
     if lacks is None and shutil.which("mkfs.ext4") is None:
         lacks = "needs mkfs.ext4 (apt-get install e2fsprogs)"
     return lacks
-
-
-def _lacks_docker() -> str | None:
-    if shutil.which("docker") is None:
-        return "needs a Docker engine"
-    done = subprocess.run(["docker", "info"], capture_output=True, check=False)
-    return None if done.returncode == 0 else "needs a running Docker engine"
 
 
 def _lacks_proc() -> str | None:
@@ -71,7 +65,7 @@ ROOT = Need("root", _lacks_root)
 LOOP_MOUNTS = Need("loop mounts", _lacks_loop_mounts)
 PROC = Need("/proc", _lacks_proc)
 NAMESPACES = Need("network namespaces", _lacks_namespaces)
-DOCKER = Need("Docker", _lacks_docker)
+DOCKER = Need("Docker", containers.why_not)
 STRACE = program("strace", "strace")
 FAKETIME = Need("libfaketime", _lacks_faketime)
 

@@ -11,7 +11,7 @@ import signal
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from pathlib import Path
 
@@ -19,13 +19,11 @@ from proving.harness import Harness
 from proving.journal import Journal, Result, code_now
 from proving.table import HARNESS_BY_NAME
 
-Told = Callable[[Result], None]
-
 
 def run_cases(
-    harness: Harness, cases: Iterable[int], *, jobs: int, directory: Path | None, told: Told
+    harness: Harness, cases: Iterable[int], *, jobs: int, directory: Path | None
 ) -> Iterator[Result]:
-    """Yield the result of each of `cases` as it comes; `told` hears of it first.
+    """Yield the result of each of `cases` as it comes.
 
     A process of its own runs them, or `jobs` of them where cases may run side by side. The
     directory of a case that broke a promise stays, below `directory`, and is named.
@@ -43,9 +41,7 @@ def run_cases(
                     return
                 ended, running = wait(running, return_when=FIRST_COMPLETED)
                 for future in ended:
-                    result = future.result()
-                    told(result)
-                    yield result
+                    yield future.result()
         finally:
             for future in running:
                 future.cancel()

@@ -5,7 +5,6 @@ SHELL.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,13 +14,10 @@ import pytest
 from proving import run
 from proving.harness import Harness, Violation
 from proving.journal import Journal, code_now
-from proving.needs import lacking
 from proving.report import BEGIN, END, document
 from proving.run import cases_left, run_case
 from proving.table import HARNESSES
-
-REQUIRE_FAULTS = bool(os.environ.get("REPLOG_REQUIRE_FAULTS"))
-"""Set (as .ci/run does), a harness that cannot run here is a failure, not a skip."""
+from tests.support.needed import need
 
 
 def an_odd_case_fails(case: int, directory: Path) -> Mapping[str, int]:
@@ -97,10 +93,7 @@ def sample() -> list[object]:
 
 @pytest.mark.parametrize(("harness", "case"), sample())
 def test_a_sample_of_each_harness_holds(harness: Harness, case: int, tmp_path: Path) -> None:
-    lacks = lacking(harness.needs)
-    if lacks is not None:
-        assert not REQUIRE_FAULTS, lacks
-        pytest.skip(lacks)
+    need(*harness.needs)
     assert harness.run(case, tmp_path)
 
 

@@ -5,7 +5,6 @@ PURE, and SHELL where a real program is traced.
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -14,8 +13,9 @@ import pytest
 from proving.calls import Call, Left, parse_trace
 from proving.harnesses.syscalls import boundaries
 from proving.harnesses.syscalls.stories import STORIES
+from proving.needs import STRACE
 from proving.order import Told, broken_orders
-from tests.proving.test_proving import REQUIRE_FAULTS
+from tests.support.needed import need
 
 TRACE = r"""
 12 1795931758.300000001 openat(AT_FDCWD</d>, "/d/segments/00000000000000000001.ndjson", O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC, 0644) = 3</d/segments/00000000000000000001.ndjson>
@@ -175,9 +175,7 @@ def test_a_second_sync_on_a_descriptor_after_one_that_failed_is_seen() -> None:
 @pytest.mark.processes
 def test_a_real_program_without_one_of_its_syncs_is_caught(tmp_path: Path) -> None:
     """Every sync of a real trace is needed, but for those that prove what was proved before."""
-    if shutil.which("strace") is None:
-        assert not REQUIRE_FAULTS, "needs strace"
-        pytest.skip("needs strace")
+    need(STRACE)
     number, story = next(
         (number, story) for number, story in enumerate(STORIES) if story.of == "roll (a master)"
     )

@@ -40,10 +40,15 @@ class FoundBatch:
 
 @lru_cache(1024)
 def scan(data: bytes, *, prev: bytes, last_id: int) -> tuple[FoundBatch, ...]:
-    """Return the good batches from the beginning on, up to the first bad place or the end.
+    """Return what `scan_once` does.
 
     Every node holds the same bytes: one look at them is remembered for all of them.
     """
+    return scan_once(data, prev=prev, last_id=last_id)
+
+
+def scan_once(data: bytes, *, prev: bytes, last_id: int) -> tuple[FoundBatch, ...]:
+    """Return the good batches from the beginning on, up to the first bad place or the end."""
     found: list[FoundBatch] = []
     start = 0
     for match in _TRAILER.finditer(data):

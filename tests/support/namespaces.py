@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from contextlib import ExitStack
 from types import TracebackType
 from typing import Self
 
@@ -47,7 +48,8 @@ class Hosts:
 
     def __enter__(self) -> Self:
         switch = self._switch
-        try:
+        with ExitStack() as unfinished:
+            unfinished.callback(self.close)
             # In a namespace of its own, where nobody filters what a bridge forwards.
             _ip("netns", "add", switch)
             self._on_switch("link", "add", "switch", "type", "bridge")
@@ -58,9 +60,7 @@ class Hosts:
             _ip("link", "set", switch, "up")
             for node in self._number:
                 self._add(node)
-        except BaseException:
-            self.close()
-            raise
+            unfinished.pop_all()
         return self
 
     def _add(self, node: str) -> None:
