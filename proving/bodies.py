@@ -200,11 +200,11 @@ def _encodings() -> Iterator[Request]:
     yield Request(text.encode("utf-8-sig"), ())
     yield Request(b"\xef\xbb\xbf" + _TWO_LINES, (), headers=(LINES,))
     for coding, packed in (
-        (b"gzip", gzip.compress(text.encode())),
+        (b"gzip", gzip.compress(text.encode(), mtime=0)),
         (b"deflate", zlib.compress(text.encode())),
         (b"br", b"\x8b\x07\x80" + text.encode()),
         (b"zstd", b"\x28\xb5\x2f\xfd" + text.encode()),
-        (b"gzip, gzip", gzip.compress(gzip.compress(text.encode()))),
+        (b"gzip, gzip", gzip.compress(gzip.compress(text.encode(), mtime=0), mtime=0)),
         (b"x", text.encode()),
         (b"gzip", text.encode()),
     ):
