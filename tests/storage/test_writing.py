@@ -224,8 +224,12 @@ def receive_the_rest(log: Log) -> None:
     log.append_batches(stream(source, log.head, size_max=400))
 
 
-@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
-def test_an_append_that_finds_no_space_leaves_nothing_and_can_be_repeated(error: int) -> None:
+@pytest.mark.parametrize(
+    ("error", "at_create"), [(errno.ENOSPC, errno.ENOSPC), (errno.EIO, errno.EMFILE)]
+)
+def test_an_append_that_finds_no_space_leaves_nothing_and_can_be_repeated(
+    error: int, at_create: int
+) -> None:
     disk, filesystem = faulty()
     log = open_log(filesystem)
     count = 0
@@ -235,7 +239,7 @@ def test_an_append_that_finds_no_space_leaves_nothing_and_can_be_repeated(error:
         with pytest.raises(DiskFullError):
             append(log, *messages)
         assert files_of(disk) == before
-        filesystem.choose = lambda call: error * (call.name == "create")
+        filesystem.choose = lambda call: at_create * (call.name == "create")
         try:
             append_next(log)
         except DiskFullError:
@@ -301,6 +305,15 @@ def test_a_failed_write_that_cannot_be_taken_back_ends_everything(kind: str) -> 
     filesystem.choose = choose
     with pytest.raises(SyncFailedError):
         append(log, "two")
+    nothing_more_is_done(filesystem, log)
+
+
+def test_a_new_segment_whose_name_may_be_on_a_broken_disk_ends_everything() -> None:
+    _, filesystem = faulty()
+    log = open_log(filesystem)
+    filesystem.choose = lambda call: errno.EIO * (call.name == "create")
+    with pytest.raises(SyncFailedError, match=r"making .*ndjson failed .*This node must end"):
+        append(log, "one")
     nothing_more_is_done(filesystem, log)
 
 

@@ -5,6 +5,7 @@ DISK. For one thread at a time.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -180,8 +181,7 @@ class Writer:
                 if not self._is_name_synced or (targets and before.is_new):
                     self._sync_names()
             segment = Segment(Place(0, end.head, end.time), Place(0, end.head, end.time))
-            path = self._contents.layout.segment(segment.name)
-            file = self._contents.filesystem.open(path, writable=True, create=True)
+            file = self._make(self._contents.layout.segment(segment.name))
             target = _Target(file, segment, 0, is_new=True)
         elif self._target is not None:
             assert not targets, piece.stop
@@ -193,6 +193,15 @@ class Writer:
             target = _Target(file, self._last, end.offset, is_new=False)
         targets.append(target)
         return target
+
+    def _make(self, path: str) -> File:
+        """Return a new file. Raises SyncFailedError where its name may be on the disk."""
+        try:
+            return self._contents.filesystem.open(path, writable=True, create=True)
+        except OSError as error:
+            if error.errno != errno.EIO:
+                raise
+            self.fail(f"making {path}", error)
 
     def _take_back(self, targets: list[_Target], error: OSError) -> NoReturn:
         """Remove what a failed write left, durably, and refuse; or give up.
