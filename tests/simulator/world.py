@@ -199,8 +199,13 @@ class World:
         self.clock.after(OPERATOR_AFTER, self._operate)
 
     def _scrub_on(self, node: SimNode) -> None:
-        """The scrubber finds what rotted in a sealed segment, in time."""
-        if node.reader is not None and self.judge.nodes[node.name].is_rotten:
+        """The scrubber finds what rotted in a sealed segment, in time.
+
+        In peace nothing rots any more: of a disk that is whole there is nothing to find.
+        """
+        if not self.judge.nodes[node.name].is_rotten:
+            return
+        if node.reader is not None:
             self.at(node, node.reader.scrub)
         self.clock.after(seconds(0.2), lambda: self._scrub_on(node))
 
