@@ -21,7 +21,7 @@ from tests.simulator.world import Trace
 ROOT = Path(__file__).parents[2]
 
 SLOW_CHUNK = 980
-SLOW_CHUNKS = 3
+SLOW_CHUNKS = 10
 FAST_CHUNK = 25
 FAST_CHUNKS = 8
 
