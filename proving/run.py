@@ -16,7 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wai
 from pathlib import Path
 
 from proving.harness import Harness
-from proving.journal import Journal, Result, code_now
+from proving.journal import ROOT, Journal, Result, code_now
 from proving.table import HARNESS_BY_NAME
 
 
@@ -62,7 +62,8 @@ def run_case(name: str, case: int, parent: Path | None) -> Result:
     try:
         counts = dict(harness.run(case, directory))
     except Exception:  # noqa: BLE001 - it is told, kept and counted
-        violation = f"{traceback.format_exc(limit=-6)}\nwhat it left: {directory}"
+        told = traceback.format_exc(limit=-6).replace(f"{ROOT}/", "")  # it is kept: no machine's
+        violation = f"{told}\nwhat it left: {directory}"
     else:
         shutil.rmtree(directory)
     return Result(

@@ -13,7 +13,7 @@ import pytest
 
 from proving import run
 from proving.harness import Harness, Violation
-from proving.journal import Journal, code_now
+from proving.journal import ROOT, Journal, code_now
 from proving.report import BEGIN, END, document
 from proving.run import cases_left, run_case
 from proving.table import HARNESSES
@@ -58,6 +58,7 @@ def test_a_case_that_broke_a_promise_is_kept_with_its_files_and_run_again(
     broken = again.results[3].violation
     assert broken is not None
     assert "P1: 3 is odd" in broken
+    assert str(ROOT) not in broken, "it is kept where others read it"
     assert Path(broken.rpartition("what it left: ")[2], "left").exists()
     assert not list(tmp_path.glob("replog-fake-2-*")), "a case that held leaves nothing"
 
