@@ -47,6 +47,7 @@ def test_what_docs_show_is_read() -> None:
         ([FIRST, FIRST], "line 2: only the first line names the nodes"),
         ([FIRST, ""], "line 2: is empty"),
         ([FIRST, "{"], "line 2: "),
+        ([FIRST, '{"x":' + "[" * 100_000], "line 2: maximum recursion"),
         ([FIRST, '{"op":"delete"}'], "line 2: Invalid value 'delete' - at `$.op`"),
         ([FIRST, APPEND | {"value": 1}], "line 2: Object contains unknown field `value`"),
         ([FIRST, APPEND | {"w": 0}], "line 2: Expected `int` >= 1 - at `$.w`"),

@@ -39,6 +39,10 @@ LINES: dict[str, bytes] = {
         [format1.entries(10, "a"), format1.entries(11, "b")]
     ),
     "a line is no entry": b"10 a\n" + format1.entries(11, "b"),
+    "an entry holds more than a parser may": b'{"id":10,"x":'
+    + b"[" * 5000
+    + b"}\n"
+    + format1.entries(11, "b"),
     "an entry begins late in its line": b" " + format1.entries(10, "a", "b"),
     "an entry has a space inside": b'{"id": 10,"message":"a"}\n' + format1.entries(11, "b"),
     "a line has no end of its own": format1.entries(10, "a")[:-1] + format1.entries(11, "b"),

@@ -70,6 +70,8 @@ def test_another_format_is_refused_with_what_to_do(path: Path) -> None:
         b'{"format": "1"}',
         b'{"format": 1, "node_id": 7}',
         b"\0" * 100,
+        b"[" * 100_000,
+        b'{"format":1,"x":' + b"[" * 900 + b"]" * 900 + b"}",
     ],
 )
 def test_a_damaged_file_is_named(path: Path, content: bytes) -> None:

@@ -57,7 +57,7 @@ def read_history(source: Iterable[bytes]) -> History:
     try:
         for data in source:
             lines.append(decode(data))
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         reason = str(error) if data.strip() else "is empty; a history has one JSON object a line"
         raise HistoryError(f"line {len(lines) + 1}: {reason}") from None
     fault = _fault_of_first(lines[0]) if lines else "is missing; it names the nodes"

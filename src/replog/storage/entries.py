@@ -70,7 +70,7 @@ def are_canonical(lines: bytes, first_id: int, last_id: int) -> bool:
     """
     try:
         entries = _decode_entries(lines)
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return False
     if len(entries) != last_id - first_id + 1:  # before a range is made of what they claim
         return False

@@ -79,7 +79,7 @@ def load_node_state(filesystem: Filesystem, path: str) -> NodeState | None:
     _refuse_other_format(data, path)
     try:
         document = msgspec.json.decode(data, type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise _damaged(path, str(error)) from error
     state = NodeState(
         format=document.format,
@@ -126,7 +126,7 @@ def _refuse_other_format(data: bytes, path: str) -> None:
     """Look at "format" alone first: another format may have other members."""
     try:
         members = json.loads(data)
-    except ValueError as error:  # UnicodeDecodeError is one too
+    except (ValueError, RecursionError) as error:  # UnicodeDecodeError is a ValueError
         raise _damaged(path, f"it is no JSON ({error})") from error
     version = members.get("format") if isinstance(members, dict) else None
     if isinstance(version, int) and version != FORMAT:
