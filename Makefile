@@ -62,6 +62,10 @@ bench-peers: $(STAMP) ## this log beside etcd, JetStream, Redis: a quarter of an
 prove: $(STAMP) ## what docs/reliability.md reports, in full: hours; goes on where it ended
 	@$(PY) -m proving --write $(ROWS)
 
+fuzz: $(STAMP) ## grow proving/corpus by inputs that reach new code, a minute a decoder (Linux)
+	@$(PY) -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements/fuzzing.txt
+	@$(PY) -m proving.fuzzing.grow $(DECODERS)
+
 lock: ## resolve requirements/*.in anew into the hash-pinned requirements/*.txt
 	@sh requirements/lock.sh
 
@@ -69,4 +73,4 @@ clean: ## remove what was set up and cached; replog-data stays
 	@rm -rf .venv .venv-* .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis build dist
 	@find src tests -name __pycache__ -type d -prune -exec rm -rf {} +
 
-.PHONY: help setup up test check format test-fast bench bench-peers prove lock clean
+.PHONY: help setup up test check format test-fast bench bench-peers prove fuzz lock clean

@@ -8,7 +8,7 @@ venv=../.venv-lock
   python3.11 -m venv $venv
   $venv/bin/pip install --quiet --disable-pip-version-check pip-tools==7.6.2
 }
-for name in runtime dev; do
+for name in runtime dev fuzzing; do
   CUSTOM_COMPILE_COMMAND="make lock" $venv/bin/pip-compile --quiet ${UPGRADE:+--upgrade} \
     --generate-hashes --strip-extras --allow-unsafe --no-emit-index-url \
     --no-emit-trusted-host --no-emit-find-links -o $name.txt $name.in

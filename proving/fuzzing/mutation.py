@@ -104,5 +104,6 @@ _WAYS: tuple[Way, ...] = (
 
 def _bloat(random: Random, data: bytearray, size: int) -> None:
     start = random.randrange(len(data) + 1)
-    piece = bytes(data[start : start + random.choice((1, 2, 3, 8, 40))]) or b"["
+    piece = bytes(data[start : start + random.choice((1, 2, 3, 8, 40))])
+    piece = random.choice((piece, piece, b"[", b'{"x":')) or b"["  # or nested, without an end
     data[start:start] = piece * (size // len(piece))

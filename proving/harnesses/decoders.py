@@ -39,7 +39,7 @@ def kept(target: Target) -> tuple[bytes, ...]:
     path = CORPUS / f"{target.name}.b64"
     if not path.exists():
         return ()
-    return tuple(map(b64decode, path.read_bytes().split()))
+    return tuple(map(b64decode, path.read_bytes().splitlines()))
 
 
 def try_one(target: Target, data: bytes, *, measured: bool) -> bool:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from random import Random
 
 import pytest
 
+from proving.fuzzing import grow
 from proving.fuzzing.mutation import mutated
 from proving.fuzzing.resealed import resealed
 from proving.fuzzing.stored import MUST, SEGMENT, UNUSUAL
 from proving.fuzzing.target import Target
 from proving.harness import Violation
+from proving.harnesses import decoders
 from proving.harnesses.decoders import CORPUS, TARGETS, try_one
 
 
@@ -51,6 +54,17 @@ def test_inputs_are_drawn_from_the_seed_alone_and_within_the_limit(one: Target) 
     assert drawn[0] == drawn[1]
     assert max(map(len, drawn[0])) <= one.bytes_max
     assert len(set(drawn[0])) > 100
+
+
+def test_what_reached_new_code_is_kept_where_it_is_short_and_what_broke_a_decoder_anyway(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (decoders, grow):
+        monkeypatch.setattr(module, "CORPUS", tmp_path / "corpus")
+    one = Target("one", "anything", bool, (b"seed",), ())
+    long = b"x" * 2_000
+    grow.keep(one, {b"seed", b"bb", b"", b"a\n", long}, [long + b"!"])
+    assert decoders.kept(one) == (b"", b"a\n", b"bb", long + b"!")
 
 
 def test_what_is_kept_belongs_to_a_decoder_and_is_small() -> None:
