@@ -31,12 +31,14 @@ from replog.testing import free_ports
 from tests.support.waiting import DEADLINE_S
 
 
-async def until(condition: Callable[[], bool], what: str) -> None:
-    """Return when `condition` holds; AssertionError when it never does."""
+async def until(
+    condition: Callable[[], bool], what: str, explain: Callable[[], object] = str
+) -> None:
+    """Return when `condition` holds; AssertionError, with what `explain` says, if it never does."""
     end = time.monotonic() + DEADLINE_S
     while not condition():
         if time.monotonic() > end:
-            raise AssertionError(f"not within {DEADLINE_S:g} s: {what}")
+            raise AssertionError(f"not within {DEADLINE_S:g} s: {what} {explain()}")
         await asyncio.sleep(0.005)
 
 
