@@ -25,6 +25,9 @@ _BYTES: Final = (
 BLOATED_EVERY: Final = 2_000
 """One input of so many is large: a part of it is repeated until it is."""
 
+NESTED_EVERY: Final = 20
+"""One of so many that are to be nested is: they are large as well, and take long."""
+
 
 def mutated(random: Random, corpus: Sequence[bytes], tokens: Sequence[bytes], size: int) -> bytes:
     """Return an input of at most `size` bytes, made of one of `corpus`."""
@@ -96,14 +99,24 @@ def _number(random: Random, data: bytearray, _: Sequence[bytes], __: Sequence[by
         data[found.start() : found.end()] = new
 
 
-_WAYS: tuple[Way, ...] = (
-    *(_flip, _flip, _set, _cut, _remove, _remove, _insert, _insert, _insert),
-    *(_replace, _replace, _repeat, _splice, _number, _number),
-)
-
-
 def _bloat(random: Random, data: bytearray, size: int) -> None:
     start = random.randrange(len(data) + 1)
     piece = bytes(data[start : start + random.choice((1, 2, 3, 8, 40))])
-    piece = random.choice((piece, piece, b"[", b'{"x":')) or b"["  # or nested, without an end
-    data[start:start] = piece * (size // len(piece))
+    data[start:start] = (piece or b"[") * (size // len(piece or b"["))
+
+
+def _nest(random: Random, data: bytearray, _: Sequence[bytes], __: Sequence[bytes]) -> None:
+    """Nest a value deeper than a parser may go, or nearly so: one of somebody's own, or another."""
+    if random.randrange(NESTED_EVERY):
+        return
+    at = data.find(random.choice((b"{", b",", b":")), random.randrange(len(data) + 1)) + 1
+    name = random.choice((b"", b'"x":'))
+    opening, closing = random.choice(((b"[", b"]"), (b'{"x":', b"}")))
+    depth = random.choice((100, 400, 1_000, 5_000))
+    data[at:at] = name + opening * depth + random.choice((b"", b"1" + closing * depth + b","))
+
+
+_WAYS: tuple[Way, ...] = (
+    *(_flip, _flip, _set, _cut, _remove, _remove, _insert, _insert, _insert),
+    *(_replace, _replace, _repeat, _splice, _number, _number, _nest),
+)
