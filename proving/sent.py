@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from contextlib import suppress
 from itertools import count
 from select import select
-from typing import Self
 
 from proving.recording import Post, Recording, answered
 from replog.history.lines import Append
@@ -38,11 +37,6 @@ class Sent:
         post = Post.of(messages, w=w, key=key, timeout=None)
         with suppress(OSError):  # then there is no answer
             self._connection.request("POST", post.path, post.body, dict(post.headers))
-
-    @classmethod
-    def each(cls, recording: Recording, messages: Sequence[str], *, w: int) -> list[Self]:
-        """Send one append for each of `messages`, without waiting in between."""
-        return [cls(recording, [message], w=w) for message in messages]
 
     @property
     def was_connected(self) -> bool:

@@ -27,7 +27,7 @@ def test_who_waits_is_answered_when_w_is_met_and_who_hung_up_is_not(tmp_path: Pa
             client = RecordingClient(recording, 1)
             assert client.append(["a"], w=3, key="k").outcome == "ok"
             storm.delay(S2, 60)
-            sent = Sent.each(recording, ["b", "c"], w=3)
+            sent = [Sent(recording, [message], w=3) for message in ("b", "c")]
             gave_up = client.append(["d"], w=3, give_up_s=0.2)
             wait_until(lambda: len(client.read(cluster.url(S1)).messages or ()) == 4, "d is there")
             assert not any(one.is_answered for one in sent)
