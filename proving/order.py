@@ -15,7 +15,7 @@ from proving.calls import Call
 
 _BATCH = re.compile(r'\{"batch":\{"first":(\d+),"last":(\d+)')
 _EPOCH = re.compile(r'"epoch": (\d+)')
-_SEGMENT = re.compile(r".*/segments/(\d{20})\.ndjson")
+_SEGMENT = re.compile(r".*/segments/(\d{20})\.ndjson\Z")  # no *.ndjson.repair: it is none yet
 _COMMIT_NOTES_FROM = 8192
 """Where they begin in `marks`: they are written unsynced, by design (docs/storage-format.md)."""
 
@@ -81,7 +81,8 @@ class _Disk:
             yield from self._names_like(_SEGMENT, f"and only then a new segment: {call}")
         if call.name == "rename" and self.changes.get(call.path):
             yield f"a name before {self.changes[call.path][-1].call} was synced: {call}"
-        if call.name in {"unlink", "ftruncate"} and _SEGMENT.match(call.path):
+        ends = call.target if call.name == "rename" else call.path
+        if call.name in {"unlink", "ftruncate", "rename"} and _SEGMENT.match(ends):
             for path, changes in self.changes.items():
                 if "/quarantine/" in path and changes:
                     yield f"cut before {changes[-1].call} was synced: {call}"
@@ -183,7 +184,7 @@ def broken_orders(
       began after the write had returned, and names by a sync of their directory.
     - A segment is made when the one before it is durable, its name included.
     - A file takes another's place when its content is durable.
-    - A segment is cut or removed when what the quarantine got of it is durable.
+    - A segment is cut, removed or replaced when what the quarantine got of it is durable.
     - No descriptor is synced again after a sync of it that failed.
 
     Args:
