@@ -316,7 +316,7 @@ class Writer:
                     return (*map(DamageFound, self._log.damage), CutRefused())
                 files = [moved.path for moved in report.quarantined]
                 _log.warning("%s: %s", report.reason, ", ".join(files), extra={"files": files})
-                return (CutDone(self._log.head),)
+                return (CutDone(to),)
 
     def _persist(self, job: Persist | PersistBatches) -> tuple[Event, ...]:
         """Write, tell, sync, tell: the batch travels while its fdatasync runs (R7)."""

@@ -44,15 +44,30 @@ class Contents:
         self._lock = Lock()
         self._indexed: OrderedDict[Segment, None] = OrderedDict()
 
-    def replace(self, segments: Iterable[Segment], head: Head, damage: tuple[Damage, ...]) -> None:
-        """Take another good part; segments that are not in it any more are retired."""
+    def replace(
+        self,
+        segments: Iterable[Segment],
+        head: Head,
+        damage: tuple[Damage, ...],
+        *,
+        known: tuple[Damage, ...],
+    ) -> bool:
+        """Take another good part; segments that are not in it any more are retired.
+
+        Args:
+            known: the damage that the other part was made from. Where a reader has found more
+                meanwhile, nothing is changed, and False is returned: it would be forgotten.
+        """
         with self._lock:
+            if self.damage != known:
+                return False
             segments = tuple(segments)
             for segment in set(self.segments).difference(segments):
                 self._retire(segment)
             self.segments = segments
             self.head = head
             self.damage = damage
+            return True
 
     def extend(self, segment: Segment, *, stop: Place, is_sealed: bool) -> None:
         """Show what was written behind the head: in the last segment or in a new one."""

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from replog.core.entry import GENESIS, EntryId, Head
 from replog.core.errors import DamagedLogError, StorageError, SyncFailedError
+from replog.core.messages import Damage
 from replog.storage.contents import Contents, damage_text
 from replog.storage.lookup import end_of
 from replog.storage.marks import NO_MARK, DurableMark, Marks
@@ -31,12 +32,14 @@ class CutPlan:
         end: where the log ends afterwards.
         shortened: the file that is truncated at `end.offset`; None where whole files go.
         removed: the files that go, in order of their ids.
+        known: what was damaged when this was planned.
     """
 
     kept: tuple[Segment, ...]
     end: Place
     shortened: Found | None
     removed: tuple[Found, ...]
+    known: tuple[Damage, ...]
 
     @property
     def mark(self) -> DurableMark:
@@ -54,8 +57,9 @@ def plan_cut(contents: Contents, to: Head) -> CutPlan:
         OSError: they cannot be read.
     """
     files = list_segments(contents.filesystem, contents.layout)
+    known = contents.damage
     if to == GENESIS:
-        return CutPlan((), BEGINNING, None, tuple(files))
+        return CutPlan((), BEGINNING, None, tuple(files), known)
     found = end_of(contents, to)
     if found is None:
         if contents.damage and contents.head.position < to.position:
@@ -74,7 +78,7 @@ def plan_cut(contents: Contents, to: Head) -> CutPlan:
     own = next((file for file in files if file.name == segment.name), None)
     behind = tuple(file for file in files if file.name > segment.name)
     is_longer = own is not None and own.size > end.offset
-    return CutPlan((*contents.segments[:at], kept), end, own if is_longer else None, behind)
+    return CutPlan((*contents.segments[:at], kept), end, own if is_longer else None, behind, known)
 
 
 def _time_at(contents: Contents, segment: Segment, offset: int) -> bytes:
@@ -104,12 +108,14 @@ def carry_out(contents: Contents, marks: Marks, writer: Writer, plan: CutPlan) -
     """Take off what `copy_away` copied. `writer` is of no use afterwards.
 
     Raises:
+        DamagedLogError: a reader found damage since it was planned; nothing was cut.
         SyncFailedError: the disk refused in the middle; the node must end.
     """
+    # Readers first: who reads from here on does not take a cut for damage.
+    if not contents.replace(plan.kept, plan.end.head, (), known=plan.known):
+        raise DamagedLogError(damage_text(contents.damage[0]))
     try:
         _lower_marks(marks, plan)
-        # Readers first: who reads from here on does not take a cut for damage.
-        contents.replace(plan.kept, plan.end.head, ())
         writer.close()
         _remove(contents, plan)
     except SyncFailedError as error:

@@ -259,13 +259,11 @@ class Log:
     def cut(self, to: Head) -> CutReport:
         """Move everything behind `to`, a batch end of the log, to the quarantine (R14).
 
-        What stays is durable afterwards; damage behind `to` goes with the rest. Whether
-        anything may be cut is the core's to say.
+        What stays is durable afterwards; damage behind `to` goes with the rest.
 
         Raises:
             DamagedLogError: there is damage below `to`; nothing was cut.
-            StorageError: `to` is no batch end here, or the quarantine could not be written:
-                nothing was cut.
+            StorageError: `to` is no batch end, or the quarantine refused; nothing was cut.
             SyncFailedError: the disk refused in the middle; the node must end.
         """
         self._writer.check()
@@ -373,7 +371,7 @@ class Log:
     # --- inside ---------------------------------------------------------------------------
 
     def _recover(self, suspects: frozenset[str]) -> None:
-        contents = self._contents
+        contents, known = self._contents, self._contents.damage
         assert contents.log_id is not None
         recovered = recover(
             contents.filesystem,
@@ -387,8 +385,10 @@ class Log:
         damage = tuple(gap.damage for gap in recovered.gaps)
         self._recent.clear()
         self._told_committed = recovered.told_committed
-        contents.replace(recovered.segments, recovered.end.head, damage)
-        self._start_writer(recovered.end)
+        if not contents.replace(recovered.segments, recovered.end.head, damage, known=known):
+            self._recover(suspects.union(found.segment for found in contents.damage))
+        else:
+            self._start_writer(recovered.end)
 
     def _start_writer(self, end: Place) -> None:
         self._writer.close()
