@@ -55,7 +55,7 @@ venv=$1
 # One that is missing, was interrupted while it was made, or lost its Python, is made anew.
 if ! "$venv/bin/python" -c 'import pip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null; then
   python=$(find_any) || explain
-  echo "setting up $venv with $("$python" --version) (once)"
+  echo "setting up $venv with $("$python" --version) (once: about a minute)"
   "$python" -m venv --clear "$venv"
 fi
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --require-hashes \

@@ -229,7 +229,7 @@ def test_lines_without_an_entry_are_refused(body: bytes) -> None:
         (GOOD + b"\n\n" + GOOD, 2, "is empty"),
         (b"\n" + GOOD, 1, "is empty"),
         (GOOD + b"\n \t\r\n" + GOOD, 2, "is empty"),
-        (GOOD + GOOD, 1, "more stands behind column 18"),
+        (GOOD + GOOD, 1, "more stands behind column 18 (curl keeps line ends with --data-binary"),
         (GOOD + b"," + GOOD, 1, "more stands behind column 18"),
         (GOOD + b",\n" + GOOD, 1, "more stands behind column 18"),
         (b'{"message":\n"x"}', 1, "not JSON"),

@@ -159,6 +159,7 @@ LONG = b" " * 65_536
         (b"5", "malformed-json", "is a number, not an object"),
         (b'{"w":2,"w":2,"message":"x"}', "malformed-json", '"w" is given twice'),
         (b'{"message":"x"}}', "malformed-json", "Extra data"),
+        (b'{"message":"x', "malformed-json", "Unterminated string starting at line 1, column "),
         (b'{"message":"x"', "malformed-json", "Expecting ',' delimiter"),
         (b'{"message" "x"}', "malformed-json", "Expecting ':' delimiter"),
         (b'{"message":}', "malformed-json", "Expecting value"),

@@ -157,7 +157,7 @@ class AskedNode:
     def _unreached(self, reason: str) -> CommandError:
         text = (
             f"no node answers at {self.url} ({reason}); is it running? `replog up` starts a "
-            "cluster, `replog serve` one node; --url names another one"
+            "cluster, `replog serve` one node; --url asks another one"
         )
         return CommandError(text, ExitCode.NO_NODE_REACHABLE)
 

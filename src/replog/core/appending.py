@@ -116,7 +116,7 @@ class Appending:
         copies = self.copies_of(concern)
         if copies is None:
             nodes = self._admission.nodes
-            detail = f"w is {concern}, but there are {nodes} nodes: give 1 to {nodes}"
+            detail = f"w is {concern}, but there are {nodes} nodes: give 1 to {nodes}, or all"
             refused = Refused(RefusalReason.BAD_WRITE_CONCERN, detail)
         if refused is not None:
             out.append(AnswerAppend(request, refused))

@@ -175,7 +175,10 @@ def _lines(batch: Batch, entries_max: int) -> Iterator[tuple[int, _Entry | None]
         entry, end = _scan(batch, line, text, start)
         if after_spaces(text, end) != len(text):
             raise batch.refuse(
-                "malformed-json", line, f"more stands behind column {end}. {batch.how}"
+                "malformed-json",
+                line,
+                f"more stands behind column {end} (curl keeps line ends with --data-binary, not "
+                f"with -d). {batch.how}",
             )
         yield line, entry
 

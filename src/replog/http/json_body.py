@@ -155,7 +155,8 @@ def _where(body: bytes, error: json.JSONDecodeError) -> str:
         return "The body begins with a byte order mark; send it without"
     if body.lstrip().startswith(b"'"):
         return "The body begins with a single quote, which the shell should have taken away"
-    return f"The body is not JSON: {error.msg} at line {error.lineno}, column {error.colno}"
+    what = error.msg.removesuffix(" at")
+    return f"The body is not JSON: {what} at line {error.lineno}, column {error.colno}"
 
 
 def _decode_long(text: str, known: Collection[str]) -> object:
