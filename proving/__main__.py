@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print("\nstopped; `make prove` goes on from here", file=sys.stderr)
     if options.write:
         text = DOCUMENT.read_text()
-        DOCUMENT.write_text(document(text, journals, code=code_now()))
+        DOCUMENT.write_text(document(text, journals))
     for harness in chosen:
         say_state(harness, journals[harness])
     return 1 if failed else 0
@@ -68,11 +68,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         help="what there is, and how far it is; with a name, what it does",
     )
     parser.add_argument("--counts", action="store_true", help="what the cases have met so far")
-    parser.add_argument("--case", type=int, help="run just this case of one harness")
+    parser.add_argument(
+        "--case", type=int, help="run just this case of one harness, and keep no result"
+    )
     parser.add_argument("--cases", type=int, help="run at most so many cases of each harness")
     parser.add_argument("--minutes", type=float, help="begin no case after so many minutes")
     parser.add_argument("--jobs", type=int, default=os.cpu_count(), help="cases side by side")
-    parser.add_argument("--anew", action="store_true", help="also what held on other code")
+    parser.add_argument(
+        "--anew", action="store_true", help="also what held on other code: any change of src"
+    )
     parser.add_argument("--directory", type=Path, help="where cases keep their files")
     parser.add_argument("--write", action="store_true", help="put the figures into the document")
     options = parser.parse_args(arguments)
@@ -81,10 +85,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if unknown:
         known = ", ".join(HARNESS_BY_NAME)
         parser.error(f"no harness is called {', '.join(unknown)}; there are: {known}")
-    if options.case is not None and not (
-        len(options.names) == 1 and options.names[0] in HARNESS_BY_NAME
-    ):
-        parser.error("--case belongs to one harness: name it")
+    if options.case is not None:
+        if len(options.names) != 1 or options.names[0] not in HARNESS_BY_NAME:
+            parser.error("--case belongs to one harness: name it")
+        harness = HARNESS_BY_NAME[options.names[0]]
+        if options.case not in range(harness.cases):
+            parser.error(f"{harness.name} has the cases 0 to {harness.cases - 1}")
     return options
 
 
@@ -121,11 +127,13 @@ def repeat(chosen: Sequence[Harness], case: int, directory: Path | None) -> int:
 
 
 def say_state(harness: Harness, journal: Journal) -> None:
-    held, each = len(journal.held()) * harness.per_case, harness.per_case
+    each = harness.per_case
+    held, held_now = len(journal.held()) * each, len(journal.held(code=code_now())) * each
+    on_this_code = "" if held == held_now else f", {held_now:,} of them on this code"
     broken = f", {len(journal.violations)} broke a promise" if journal.violations else ""
     print(
         f"{harness.row:>2}  {harness.name}: {held:,} of {harness.cases * each:,} "
-        f"{harness.unit} held{broken}"
+        f"{harness.unit} held{on_this_code}{broken}"
     )
 
 

@@ -13,18 +13,18 @@ from proving.journal import Journal
 BEGIN, END = "<!-- figures: make prove -->", "<!-- end of the figures -->"
 
 
-def document(text: str, journals: Mapping[Harness, Journal], *, code: str) -> str:
+def document(text: str, journals: Mapping[Harness, Journal]) -> str:
     """Return `text` with its figures made anew."""
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    return f"{before}{BEGIN}\n{table(journals, code=code)}{END}{after}"
+    return f"{before}{BEGIN}\n{table(journals)}{END}{after}"
 
 
-def table(journals: Mapping[Harness, Journal], *, code: str) -> str:
+def table(journals: Mapping[Harness, Journal]) -> str:
     """Return a table of Markdown: a line for each harness."""
     lines = [
-        "| row | harness | what is shown | goal | held | on this code | violations |",
-        "|---:|---|---|---:|---:|---:|---:|",
+        "| row | harness | what is shown | goal | held | broke a promise |",
+        "|---:|---|---|---:|---:|---:|",
     ]
     for harness, journal in sorted(journals.items(), key=lambda pair: pair[0].row):
         each = harness.per_case
@@ -34,7 +34,6 @@ def table(journals: Mapping[Harness, Journal], *, code: str) -> str:
             harness.promise,
             f"{harness.cases * each:,} {harness.unit}",
             f"{len(journal.held()) * each:,}",
-            f"{len(journal.held(code=code)) * each:,}",
             f"{len(journal.violations):,}",
         ]
         lines.append(f"| {' | '.join(cells)} |")

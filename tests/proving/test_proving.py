@@ -12,6 +12,7 @@ import msgspec
 import pytest
 
 from proving import run
+from proving.__main__ import DOCUMENT, parse
 from proving.harness import Harness, Violation
 from proving.journal import ROOT, Journal, code_now
 from proving.report import BEGIN, END, document
@@ -71,14 +72,36 @@ def test_what_held_on_other_code_counts_until_it_is_asked_for_anew(journal: Jour
 
 
 def test_the_figures_of_the_document_are_made_of_the_results(journal: Journal) -> None:
-    written = document(f"before\n{BEGIN}\nold\n{END}\nafter\n", {FAKE: journal}, code=code_now())
-    line = "| 1 | `fake` | all are even | 4 numbers | 2 | 2 | 2 |"
+    written = document(f"before\n{BEGIN}\nold\n{END}\nafter\n", {FAKE: journal})
+    line = "| 1 | `fake` | all are even | 4 numbers | 2 | 2 |"
     assert line in written.splitlines()
     assert "old" not in written
     assert written.startswith("before\n")
     assert written.endswith("after\n")
-    assert document(written, {FAKE: journal}, code=code_now()) == written
+    assert document(written, {FAKE: journal}) == written
     assert journal.counts() == {"even": 2, "sum": 2}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--case", "3"], "--case belongs to one harness: name it"),
+        (["rejoins", "--case", "300"], "rejoins has the cases 0 to 299"),
+        (["rejoin"], "no harness is called rejoin; there are: histories, "),
+    ],
+)
+def test_what_there_is_not_is_said(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        parse(arguments)
+    assert says in capsys.readouterr().err
+
+
+def test_the_figures_that_are_published_are_those_of_the_results() -> None:
+    text = DOCUMENT.read_text()
+    journals = {harness: Journal(harness) for harness in HARNESSES}
+    assert document(text, journals) == text, "python -m proving --cases 0 --write puts it right"
 
 
 def sample() -> list[object]:
