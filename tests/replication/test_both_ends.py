@@ -266,6 +266,7 @@ def test_a_server_without_the_extension_is_sent_by_asgi_alone() -> None:
         await scripted.websocket.accept()
         connection = ServedConnection(scripted.websocket)
         connection.offer_to(lambda _: True)
+        connection.expect_batches()  # there is nobody to tell
         assert not connection.try_send("at once")
         await connection.send("three")
         await connection.send(b"four")
