@@ -106,7 +106,7 @@ def test_more_waiting_appends_than_the_limit_are_refused_before_they_are_stored(
 
 
 def test_bodies_that_never_end_leave_room_for_those_that_are_here() -> None:
-    limits = Limits(message_bytes_max=1000, request_bytes_max=140_000)
+    limits = Limits(message_bytes_max=1000, request_bytes_max=210_000)
     with Served(limits=limits) as served, served.connect() as honest, ExitStack() as stack:
         appends = served.app.log_routes.appends
         half = request_bytes("POST", "/logs", b'{"message":"x"}' + b" " * 50_000)[:-15_000]

@@ -65,8 +65,8 @@ class ClientGone(Exception):
 class BytesInFlight:
     """The bytes of all bodies that are held until the outcome of their requests is known.
 
-    A quarter is kept for bodies that are here: clients whose bodies never end cannot keep out
-    those that send theirs.
+    Half is kept for bodies that are here: clients whose bodies never end cannot keep out those
+    that send theirs.
 
     Invariant: `held` is the sum of what every request took and did not give back, `arriving`
     the part of it that belongs to bodies of which more is to come.
@@ -95,7 +95,7 @@ class BytesInFlight:
         Raises:
             ProblemError: overloaded; nothing was counted.
         """
-        limit = self.limit * 3 // 4
+        limit = self.limit // 2
         if self.arriving + size > limit and self.arriving > before:  # not for one alone
             raise self._overloaded(limit)
         self.take(size)
@@ -189,7 +189,9 @@ async def read_body(
         if announced > size_max or len(body) > size_max:
             raise _too_large(size_max)
         if has_more:
-            return await _read_rest(receive, body, size_max=size_max, budget=budget)
+            begun = bytearray(body)
+            del event, body  # else they would be held beside it for as long as the rest takes
+            return await _read_rest(receive, begun, size_max=size_max, budget=budget)
     budget.take(len(body))
     return body
 
@@ -209,30 +211,35 @@ async def read_nothing(receive: Receive) -> None:
 
 
 async def _read_rest(
-    receive: Receive, first: bytes, *, size_max: int, budget: BytesInFlight
+    receive: Receive, body: bytearray, *, size_max: int, budget: BytesInFlight
 ) -> bytes:
-    chunks = bytearray()
+    """Return the whole body, of which `body` is here; it grows, and is held once (P10)."""
     counted = 0
-    is_whole = False
-    chunk, has_more = first, True
+    has_ended = is_whole = False
     try:
         while True:
-            if len(chunks) + len(chunk) > size_max:
-                raise _too_large(size_max)
-            budget.take_part(len(chunk), before=counted)
-            counted += len(chunk)
-            chunks += chunk
-            if not has_more:
+            budget.take_part(len(body) - counted, before=counted)
+            counted = len(body)
+            if has_ended:
                 is_whole = True  # what is counted is the caller's from here on
-                return bytes(chunks)
-            event = await receive()
-            if event["type"] != "http.request":
-                raise ClientGone
-            chunk, has_more = event.get("body", b""), event.get("more_body", False)
+                return bytes(body)
+            has_ended = await _receive_into(body, receive, size_max)
     finally:
         budget.arriving -= counted
         if not is_whole:
             budget.give_back(counted)
+
+
+async def _receive_into(body: bytearray, receive: Receive, size_max: int) -> bool:
+    """Take what comes next; return whether it was the end. Nothing else holds it afterwards."""
+    event = await receive()
+    if event["type"] != "http.request":
+        raise ClientGone
+    chunk = event.get("body", b"")
+    if len(body) + len(chunk) > size_max:
+        raise _too_large(size_max)
+    body += chunk
+    return not event.get("more_body", False)
 
 
 def _too_large(size_max: int) -> Exception:
