@@ -8,8 +8,6 @@ PY    := $(VENV)/bin/python
 LOCKS := requirements/runtime.txt requirements/dev.txt
 STAMP := $(VENV)/set-up
 FAST  := not slow and not processes and not docker
-# Tests mostly wait, for disks and for each other: more of them at once than there are CPUs.
-AT_ONCE := -n $$(($$(getconf _NPROCESSORS_ONLN) * 2))
 ARGUMENTS := --write
 VERSIONS := 3.11 3.12 3.13
 
@@ -27,7 +25,7 @@ up: $(STAMP) ## start a master and two secondaries here; Ctrl-C ends them
 	@exec $(VENV)/bin/replog up
 
 test: $(STAMP) ## all tests
-	@$(PY) -m pytest -q $(AT_ONCE) --dist loadgroup -m "not processes" # those of Docker mostly wait
+	@$(PY) -m pytest -q -n auto --dist loadgroup -m "not processes" # those of Docker mostly wait
 	@$(PY) -m pytest -q -n 3 -m "processes"
 
 check: $(STAMP) ## format, lint, types, import contracts, fast tests: two minutes
@@ -35,7 +33,7 @@ check: $(STAMP) ## format, lint, types, import contracts, fast tests: two minute
 	@$(PY) -m ruff check --quiet .
 	@$(PY) -m mypy
 	@$(VENV)/bin/lint-imports --no-logo
-	@$(PY) -m pytest -q $(AT_ONCE) --dist worksteal -m "$(FAST)"
+	@$(PY) -m pytest -q -n auto --dist worksteal -m "$(FAST)"
 
 format: $(STAMP) ## put the format right
 	@$(PY) -m ruff format .
@@ -46,7 +44,7 @@ test-fast: $(STAMP) ## the fast tests on each of Python 3.11, 3.12, 3.13 that is
 	  PYTHON="$$(sh requirements/setup.sh --find $$version)" || { echo "Python $$version: not here, skipped"; continue; }; \
 	  export PYTHON; \
 	  $(MAKE) .venv-$$version/set-up && echo "Python $$version:" \
-	  && .venv-$$version/bin/python -m pytest -q $(AT_ONCE) --dist worksteal -m "$(FAST)" || exit 1; \
+	  && .venv-$$version/bin/python -m pytest -q -n auto --dist worksteal -m "$(FAST)" || exit 1; \
 	done
 
 .venv-%/set-up: $(LOCKS) requirements/setup.sh
