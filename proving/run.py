@@ -8,6 +8,7 @@ from __future__ import annotations
 import multiprocessing
 import shutil
 import signal
+import sys
 import tempfile
 import time
 import traceback
@@ -62,8 +63,7 @@ def run_case(name: str, case: int, parent: Path | None) -> Result:
     try:
         counts = dict(harness.run(case, directory))
     except Exception:  # noqa: BLE001 - it is told, kept and counted
-        told = traceback.format_exc(limit=-6).replace(f"{ROOT}/", "")  # it is kept: no machine's
-        violation = f"{told}\nwhat it left: {directory}"
+        violation = f"{_told(traceback.format_exc(limit=-6))}\nwhat it left: {directory}"
     else:
         shutil.rmtree(directory)
     return Result(
@@ -73,6 +73,11 @@ def run_case(name: str, case: int, parent: Path | None) -> Result:
         counts=counts,
         violation=violation,
     )
+
+
+def _told(trace: str) -> str:
+    """Return a traceback as it may be kept: without where this machine has its files."""
+    return trace.replace(f"{ROOT}/", "").replace(f"{sys.base_prefix}/", "")
 
 
 def cases_left(harness: Harness, journal: Journal, *, anew: bool) -> list[int]:

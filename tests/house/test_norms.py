@@ -120,7 +120,7 @@ def _protocol() -> str:
 
 
 FOREIGN = re.compile(
-    r"/w[o]rk/|\bp[y]pi\.o[r]g|pythonh[o]sted|index-u[r]l|n[p]mjs|index\.d[o]cker\.io|"
+    r"/w[o]rk/|/r[o]ot/|/h[o]me/\w|\.p[y]env/versions/\d|\bp[y]pi\.o[r]g|pythonh[o]sted|index-u[r]l|n[p]mjs|index\.d[o]cker\.io|"
     r"\bg[h]cr\.io|\bq[u]ay\.io|\bA[I]\b|(?<!user-)\ba[g]ents?\b|\bL[L]M\b|\bc[h]atbot",
     re.IGNORECASE,
 )

@@ -5,6 +5,8 @@ SHELL.
 
 from __future__ import annotations
 
+import dataclasses
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -62,6 +64,17 @@ def test_a_case_that_broke_a_promise_is_kept_with_its_files_and_run_again(
     assert str(ROOT) not in broken, "it is kept where others read it"
     assert Path(broken.rpartition("what it left: ")[2], "left").exists()
     assert not list(tmp_path.glob("replog-fake-2-*")), "a case that held leaves nothing"
+
+
+def test_what_a_library_of_python_raised_is_kept_without_where_that_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    reading = dataclasses.replace(FAKE, run=lambda _, at: {"": len((at / "none").read_bytes())})
+    monkeypatch.setattr(run, "HARNESS_BY_NAME", {FAKE.name: reading})
+    broken = run_case(FAKE.name, 0, tmp_path).violation
+    assert broken is not None
+    assert "pathlib" in broken
+    assert f"{sys.base_prefix}/" not in broken
 
 
 def test_what_held_on_other_code_counts_until_it_is_asked_for_anew(journal: Journal) -> None:
