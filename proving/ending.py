@@ -6,7 +6,7 @@ NETWORK, and DISK when the nodes have ended.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -22,9 +22,6 @@ from tests.support.waiting import wait_until
 
 WITHIN_S = 60.0
 """Far beyond what nodes take to come right, on a machine that is busy with other things."""
-
-BROKEN_OFF_MAX = 10
-"""Reads of a node that may come by damage: no run puts holes in more places."""
 
 
 class JudgedCluster(Cluster, Protocol):
@@ -79,26 +76,10 @@ def settle(cluster: Cluster, recording: Recording, *, within_s: float = WITHIN_S
         raise Violation(f"no fault is left, and {append}\n{cluster.explain()}")
     wait_equal(cluster, within_s=within_s)
     for node in cluster.nodes:
-        messages = _read_whole(cluster, client, node, within_s=within_s)
-        if not messages or messages[-1] != message:
+        read = client.read(cluster.url(node))
+        if not read.messages or read.messages[-1] != message:
             raise Violation(f"P5: {node} ended with another entry than {message!r}")
     client.close()
-
-
-def _read_whole(
-    cluster: Cluster, client: RecordingClient, node: str, *, within_s: float
-) -> Sequence[str]:
-    """Return what a node shows from the first entry on.
-
-    A read that is the first to come by a damaged range breaks off there (R13), also at a node
-    that was well until then: it is repeated when the range is mended.
-    """
-    for _ in range(BROKEN_OFF_MAX):
-        read = client.read(cluster.url(node))
-        if read.messages is not None:
-            return read.messages
-        wait_equal(cluster, within_s=within_s)
-    raise Violation(f"R13: {node} broke off {BROKEN_OFF_MAX} reads\n{cluster.explain()}")
 
 
 def wait_equal(cluster: Cluster, *, within_s: float = WITHIN_S) -> None:

@@ -174,7 +174,7 @@ def _check_places(storm: Storm, stack: ExitStack, within_s: float) -> None:
     client = stack.enter_context(closing(RecordingClient(recording, 0, timeout_s=ANSWER_WITHIN_S)))
     delayed = storm.random.choice(cluster.nodes[1:])
     storm.delay(delayed, 3600)
-    sent = _fill(storm, stack, PLACES, "first", within_s)
+    sent = _fill(storm, stack, PLACES, "first", within_s=0)
     refused = client.append(["one too many"], w=len(cluster.nodes), timeout=0.1)
     if refused.outcome != "refused":
         raise Violation(f"P10: {PLACES} appends wait, no more may, and {brief(refused)}")
@@ -188,7 +188,7 @@ def _check_places(storm: Storm, stack: ExitStack, within_s: float) -> None:
         deadline_s=within_s,
         explain=cluster.explain,
     )
-    sent += _fill(storm, stack, PLACES - len(sent), "second", within_s)
+    sent += _fill(storm, stack, PLACES - len(sent), "second", within_s=within_s)
     storm.delay(delayed, 0)
     for one in sent:
         line = one.answer()
@@ -196,7 +196,7 @@ def _check_places(storm: Storm, stack: ExitStack, within_s: float) -> None:
             raise Violation(f"P8: w is met, and {brief(line)}")
 
 
-def _fill(storm: Storm, stack: ExitStack, places: int, name: str, within_s: float) -> list[Sent]:
+def _fill(storm: Storm, stack: ExitStack, places: int, name: str, *, within_s: float) -> list[Sent]:
     """Send appends that wait, and return when they do.
 
     One that is refused is sent again until `within_s` are over: where one place is free, those

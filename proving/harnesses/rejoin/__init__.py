@@ -6,16 +6,17 @@ NETWORK, and DISK while nodes do not run.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
-from proving.ending import settle_and_judge
-from proving.harness import Counts, Harness
+from proving.ending import settle_and_judge, wait_equal
+from proving.harness import Counts, Harness, Violation
 from proving.harnesses.rejoin import latency, stories
 from proving.harnesses.rejoin.stage import Stage
 from proving.harnesses.rejoin.stories import Story
-from proving.recording import Recording
+from proving.recording import Recording, RecordingClient
 from tests.support.cluster import MASTER, S2, ProcessCluster
 
 STORIES: Final[Mapping[str, Story]] = MappingProxyType(
@@ -35,6 +36,8 @@ STORIES: Final[Mapping[str, Story]] = MappingProxyType(
     }
 )
 MILLION: Final = 1_000_000
+HOLES_MAX: Final = 10
+"""More than any story makes."""
 
 
 def rejoin(case: int, directory: Path) -> Counts:
@@ -62,7 +65,25 @@ def _play(
         cluster.start_all()
         story(stage)
         stage.close()
+        if is_grown:
+            _come_by_holes(cluster, recording)
         return {name: 1, **stage.counts, **settle_and_judge(cluster, recording)}
+
+
+def _come_by_holes(cluster: ProcessCluster, recording: Recording) -> None:
+    """Read every node until a read comes whole.
+
+    A node that has not read a segment yet knows of no hole in it, and is well: the read that
+    comes by the hole breaks off there (R13), and is repeated when that is mended.
+    """
+    with closing(RecordingClient(recording, 0)) as client:
+        for node in cluster.nodes:
+            for _ in range(HOLES_MAX):
+                wait_equal(cluster)
+                if client.read(cluster.url(node)).outcome == "ok":
+                    break
+            else:
+                raise Violation(f"R13: {node} broke off {HOLES_MAX} reads\n{cluster.explain()}")
 
 
 HARNESSES = (
