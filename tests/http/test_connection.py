@@ -68,6 +68,32 @@ def test_a_body_that_drips_has_no_progress() -> None:
         assert received.startswith(b"HTTP/1.1 408 ")
 
 
+def test_a_body_of_which_half_came_has_one_deadline_and_not_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What came at its beginning is no progress at the end of the deadline."""
+    sweeps = 0
+    sweep, data_received = NodeProtocol.sweep, NodeProtocol.data_received
+
+    def count(self: NodeProtocol) -> None:
+        nonlocal sweeps
+        sweeps += 1
+        sweep(self)
+
+    def count_from_here(self: NodeProtocol, data: bytes) -> None:
+        nonlocal sweeps
+        sweeps = 0
+        data_received(self, data)
+
+    monkeypatch.setattr(NodeProtocol, "sweep", count)
+    monkeypatch.setattr(NodeProtocol, "data_received", count_from_here)
+    with _served(body_s=0.2) as served, served.connect() as connection:
+        half = b"x" * 10_000
+        connection.send(b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Length: 20000\r\n\r\n" + half)
+        assert connection.answer().status == 408
+        assert sweeps <= 10 + 2  # 0.2 s of 0.02 s each, the first, and the one that ends it
+
+
 def test_an_idle_connection_is_closed_without_a_word() -> None:
     with _served(idle_s=0.1) as served, served.connect() as connection:
         connection.request("GET", "/logs")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+import socket
+import sys
 import threading
 from functools import partial
 
 import pytest
+from websockets.sync.client import connect
 
 from replog.core.entry import EntryId
 from replog.http.limits import Deadlines
 from replog.http.protocol import NodeProtocol
+from replog.replication.endpoint import FrameProtocol
 from replog.storage.batch import encode_message, entry_line
 from tests.http.raw import request_bytes
 from tests.http.served import Served
@@ -32,6 +37,9 @@ def lost(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 
     monkeypatch.setattr(NodeProtocol, "connection_lost", note)
     return lost
+
+
+by_the_kernel = pytest.mark.skipif(sys.platform != "linux", reason="needs Linux's TCP_USER_TIMEOUT")
 
 
 def _served(*, unread_s: float, idle_s: float = PATIENT_S) -> Served:
@@ -116,3 +124,41 @@ def test_a_client_that_takes_its_answer_slowly_gets_all_of_it(headers: dict[str,
             taken += len(data)
             pause.wait(0.02)
         assert taken > SIZE
+
+
+@by_the_kernel
+def test_a_client_for_whom_nothing_waits_but_in_the_kernel_is_cut_off(
+    lost: threading.Event,
+) -> None:
+    """Its answers fit between the two sockets, so that no sweep could see that none is taken."""
+    deadlines = Deadlines(unread_s=0.3)
+    with (
+        Served(deadlines=deadlines, sweep_interval_s=PATIENT_S) as served,
+        socket.socket() as client,
+    ):
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        client.settimeout(DEADLINE_S)
+        client.connect(("127.0.0.1", served.port))
+        served.node.lines = [entry_line(EntryId(1), encode_message("x" * 20_000))]
+        client.sendall(READ * 3)
+        assert lost.wait(DEADLINE_S)
+
+
+@by_the_kernel
+def test_a_link_has_heartbeats_instead(monkeypatch: pytest.MonkeyPatch) -> None:
+    timeouts: list[int] = []
+    original = FrameProtocol.connection_made
+
+    def note(self: FrameProtocol, transport: asyncio.Transport) -> None:
+        accepted = transport.get_extra_info("socket")
+        timeouts.append(accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT))
+        original(self, transport)
+
+    monkeypatch.setattr(FrameProtocol, "connection_made", note)
+    with (
+        _served(unread_s=0.1) as served,
+        connect(f"ws://127.0.0.1:{served.port}/replication") as link,
+    ):
+        link.send(b"frame")
+        assert link.recv() == b"frame"
+    assert timeouts == [0]

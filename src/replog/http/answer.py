@@ -54,7 +54,7 @@ async def send_problem(scope: Scope, receive: Receive, send: Send, problem: Prob
     """
     body = problem.body()
     headers = problem.all_headers(body)
-    if _announced(scope) <= DISCARDED_BYTES_MAX:
+    if announced_bytes(scope) <= DISCARDED_BYTES_MAX:
         await send_answer(send, problem.status, headers, body)
         return
     headers.append(CLOSE)
@@ -92,7 +92,8 @@ def log_refused_append(scope: Scope, problem: Problem) -> None:
     )
 
 
-def _announced(scope: Scope) -> int:
+def announced_bytes(scope: Scope) -> int:
+    """Return how long the body of a request is by its head; 0 where that does not say it."""
     headers: Mapping[bytes, bytes] = dict(scope["headers"])
     return int(headers.get(b"content-length", b"0"))
 

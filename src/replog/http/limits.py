@@ -103,7 +103,7 @@ class Deadlines:
     Attributes:
         headers_s: from the first byte of a request to the end of its headers, and from the
             opening of a connection to its first request.
-        body_s: in each such span at least `progress_bytes` of the body must arrive.
+        body_s: from `progress_bytes` of a body to the next ones, or to its end.
         idle_s: between two requests. Above the 60 s that proxies keep connections for.
         unread_s: in each such span some of an answer that is on its way must be taken.
             Streams and large reads have rules of their own beside it.

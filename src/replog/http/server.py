@@ -20,6 +20,7 @@ from websockets.exceptions import InvalidState
 
 from replog.core.errors import ConfigurationError
 from replog.http.app import App
+from replog.http.behind import Behind
 from replog.http.facade import ServedNode
 from replog.http.limits import Deadlines
 from replog.http.plain_heads import PlainHeads
@@ -115,6 +116,7 @@ async def serve(
         pass
 
     Protocol.plain_heads = PlainHeads()
+    Protocol.behind = Behind()
     Protocol.appends = app.log_routes.appends if isinstance(app, App) else None
     Protocol.deadlines = deadlines or Deadlines()
     Protocol.sweep_interval_s = sweep_interval_s

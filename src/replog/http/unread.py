@@ -1,0 +1,41 @@
+"""What the kernel holds for a client that takes nothing, and for how long.
+
+NETWORK. Some megabytes fit between a node and a client that stopped reading: work and memory
+for nobody, and until they are full, nothing waits in this process that a sweep could see
+(docs/decisions/0089). Where the system cannot do it (macOS), sweeps see it later.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import sys
+from math import ceil
+
+UNSENT_BYTES_MAX = 64 * 1024
+"""How much of its answers the kernel holds for a client that has no room for more of them."""
+
+_NEVER = 0
+
+
+def bound_unread(transport: asyncio.Transport, *, after_s: float) -> None:
+    """Bound what waits for a client, and end its connection after `after_s` with none taken."""
+    _set_timeout(transport, ceil(1000 * after_s))
+    _set(transport, "TCP_NOTSENT_LOWAT", UNSENT_BYTES_MAX)
+
+
+def keep_unread(transport: asyncio.Transport) -> None:
+    """Let what waits for a client wait without end."""
+    _set_timeout(transport, _NEVER)
+
+
+def _set_timeout(transport: asyncio.Transport, milliseconds: int) -> None:
+    _set(transport, "TCP_USER_TIMEOUT", milliseconds)
+
+
+def _set(transport: asyncio.Transport, option: str, value: int) -> None:
+    if sys.platform != "linux":
+        return
+    connection = transport.get_extra_info("socket")
+    if connection is not None:
+        connection.setsockopt(socket.IPPROTO_TCP, getattr(socket, option), value)
