@@ -48,10 +48,13 @@ def test_beyond_the_limit_a_large_read_is_refused_and_a_small_one_is_not(large: 
     _with(large, LargeReads(limit=3, patience_s=3600))
     with ExitStack() as stack:
         stuck = _stuck(large, 3, stack)
-        other = stack.enter_context(large.connect())
-        answer = other.request("GET", "/logs")
+        refused = stack.enter_context(large.connect())
+        answer = refused.request("GET", "/logs")
         assert (answer.status, answer.headers["retry-after"]) == (503, "1")
         assert answer.problem()["type"] == "/problems/overloaded"
+        assert answer.headers["connection"] == "close"
+        assert refused.is_closed(), "else it would be idle"
+        other = stack.enter_context(large.connect())
         assert other.request("HEAD", "/logs").status == 200
         assert other.request("GET", "/logs?limit=1").status == 200
         assert len(json.loads(stuck[1].answer().body)) == 600
@@ -82,8 +85,8 @@ def test_one_large_entry_counts_as_well(large: Served) -> None:
     _with(large, LargeReads(limit=1, patience_s=3600))
     with ExitStack() as stack:
         [stuck] = _stuck(large, 1, stack)
-        other = stack.enter_context(large.connect())
-        assert other.request("GET", "/logs/1").status == 503
+        refused, other = (stack.enter_context(large.connect()) for _ in range(2))
+        assert refused.request("GET", "/logs/1").status == 503
         assert other.request("HEAD", "/logs/1").headers["content-length"] == "8000021"
         assert len(stuck.answer().body) == 8_000_023
         wait_until(lambda: len(large.app.log_routes.reads.large_reads) == 0, "it was taken")

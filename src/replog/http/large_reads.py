@@ -13,7 +13,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from replog.http.problems import refusal
+from replog.http.body import CLOSE
+from replog.http.problems import PROBLEMS, Problem, ProblemError
 
 log = logging.getLogger("replog.http")
 
@@ -86,11 +87,12 @@ class LargeReads:
         slowest = min(self._open, key=_moved_at)
         stalled_s = asyncio.get_running_loop().time() - slowest.moved_at
         if stalled_s < self._patience_s:
-            raise refusal(
-                "overloaded",
+            detail = (
                 f"{self._limit} large reads are on their way, which is this node's limit. Try "
-                "again in a moment, read at another node, or read pages with limit=1000.",
+                "again in a moment, read at another node, or read pages with limit=1000."
             )
+            # Its connection ends: it would be idle, and more of those are no help either.
+            raise ProblemError(Problem(PROBLEMS["overloaded"], detail, headers=(CLOSE,)))
         log.warning("a read whose client took nothing for %.0f s makes room", stalled_s)
         del self._open[slowest]
         slowest.cut()

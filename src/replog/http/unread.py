@@ -1,4 +1,4 @@
-"""What the kernel holds for a client that takes nothing, and for how long.
+"""How much waits for a client that takes nothing, and for how long.
 
 NETWORK. Some megabytes fit between a node and a client that stopped reading: work and memory
 for nobody, and until they are full, nothing waits in this process that a sweep could see
@@ -12,20 +12,25 @@ import socket
 import sys
 from math import ceil
 
-UNSENT_BYTES_MAX = 64 * 1024
+KERNEL_BYTES_MAX = 64 * 1024
 """How much of its answers the kernel holds for a client that has no room for more of them."""
+
+BUFFER_BYTES_MAX = 16 * 1024
+"""… and this process beside it, before whoever makes them has to wait."""
 
 _NEVER = 0
 
 
 def bound_unread(transport: asyncio.Transport, *, after_s: float) -> None:
     """Bound what waits for a client, and end its connection after `after_s` with none taken."""
+    transport.set_write_buffer_limits(high=BUFFER_BYTES_MAX)
     _set_timeout(transport, ceil(1000 * after_s))
-    _set(transport, "TCP_NOTSENT_LOWAT", UNSENT_BYTES_MAX)
+    _set(transport, "TCP_NOTSENT_LOWAT", KERNEL_BYTES_MAX)
 
 
 def keep_unread(transport: asyncio.Transport) -> None:
-    """Let what waits for a client wait without end."""
+    """Let what waits for a client wait without end, and be as much as elsewhere."""
+    transport.set_write_buffer_limits()
     _set_timeout(transport, _NEVER)
 
 
