@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from contextlib import ExitStack
 
 import pytest
 
+from replog.http import server
 from replog.http.limits import Deadlines
 from replog.http.protocol import NodeProtocol
 from tests.http.raw import request_bytes
@@ -234,3 +237,28 @@ def test_headers_behind_a_body_have_their_bound(master: Served) -> None:
         assert connection.answer().status == 200
         connection.send(b"x" * 70_000)
         assert connection.answer().status == 431
+
+
+def test_others_have_their_turn_between_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand idle connections must not hold up an append for as long as they take."""
+    turns: list[int] = []
+    turn = 0
+    sweep = NodeProtocol.sweep
+
+    def note(self: NodeProtocol) -> None:
+        nonlocal turn
+        turns.append(turn)
+        asyncio.get_running_loop().call_soon(next_turn)
+        sweep(self)
+
+    def next_turn() -> None:
+        nonlocal turn
+        turn += 1
+
+    monkeypatch.setattr(server, "SWEPT_TOGETHER", 2)
+    monkeypatch.setattr(NodeProtocol, "sweep", note)
+    with _served(headers_s=0.1) as served, ExitStack() as stack:
+        idle = [stack.enter_context(served.connect()) for _ in range(7)]
+        assert all(connection.is_closed() for connection in idle)
+    assert {turns.count(each) for each in turns} <= {1, 2}
+    assert len(turns) > 7

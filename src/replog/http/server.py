@@ -35,6 +35,9 @@ BACKLOG = 2048
 STOP_GRACE_S = 0.3
 """How long running answers may take after a stop; then they are broken off."""
 
+SWEPT_TOGETHER = 200
+"""They take the loop for less than a millisecond: 10,000 idle connections took it for 37."""
+
 _CLOSE_S = 0.1
 """How long the requests of dropped connections may take to end."""
 
@@ -171,14 +174,21 @@ class _Server(uvicorn.Server):
         """Renew the date header and sweep the connections until the stop."""
         while not self._stop.is_set():
             await self.on_tick(0)
-            for connection in list(self.server_state.connections):
-                if isinstance(connection, NodeProtocol):
-                    connection.sweep()
+            await self._sweep()
             try:
                 async with asyncio.timeout(self._sweep_interval_s):
                     await self._stop.wait()
             except TimeoutError:
                 continue
+
+    async def _sweep(self) -> None:
+        """Sweep all connections; everything else has its turn after some of them each time."""
+        connections = self.server_state.connections
+        for place, connection in enumerate(list(connections), 1):
+            if isinstance(connection, NodeProtocol) and connection in connections:
+                connection.sweep()
+            if place % SWEPT_TOGETHER == 0:
+                await asyncio.sleep(0)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """End everything within `grace_s` and a little."""
