@@ -89,7 +89,7 @@ class MessageProtocol(HttpToolsProtocol):
             start = end
 
     def _parse_piece(self, piece: memoryview) -> bool:
-        """Parse what holds the end of one message at most; return whether more may come."""
+        """Parse what holds few ends of messages; return whether more of the data may follow."""
         before, cycle = self._reading, self.cycle
         try:
             self.parser.feed_data(piece)
