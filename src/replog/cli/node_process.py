@@ -37,6 +37,10 @@ STOP_TIMEOUT_S = 5.0
 FILES_BESIDE = 1024
 """Open files beside followers and waiting appends: reads, segments, links."""
 
+GC_THRESHOLDS = (700, 10, 100)
+"""Python's own, but for the last: a look at all objects is ten times as rare. With 10,000
+connections it takes the loop for 0.1 to 0.3 s, and finds next to nothing."""
+
 _log = logging.getLogger("replog.serve")
 
 
@@ -124,6 +128,7 @@ async def _serve(settings: Settings, listen_fd: int | None) -> bool:
         loop.add_signal_handler(number, begin_stop)
     # What was imported stays: no collection need look at it again, nor the end of the process.
     gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
     gc.enable()
     ending = asyncio.create_task(_stop_when_fatal(node.fatal, stop))
     try:
