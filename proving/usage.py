@@ -18,30 +18,50 @@ from typing import Self
 import msgspec
 
 from proving.harness import Violation
+from replog.storage.open_files import OPEN_FILES_MAX
 from tests.support.cluster import resident_bytes
 
 MIB = 1024 * 1024
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """What one process used at one moment."""
+    """What one process used at one moment.
+
+    Attributes:
+        descriptors: but for those of segments.
+        segment_files: a node keeps some open for the next small reads: more as the log grows, up
+            to `OPEN_FILES_MAX`.
+    """
 
     resident_bytes: int
     descriptors: int
     threads: int
+    segment_files: int = 0
 
     @classmethod
     def of(cls, pid: int) -> Self:
         """Raises: OSError, ValueError: it has ended."""
         process = Path("/proc", str(pid))
+        opened = _opened(process / "fd")
+        segment_files = sum("/segments/" in target for target in opened)
         return cls(
             resident_bytes=resident_bytes((process / "status").read_text()),
-            descriptors=len(os.listdir(process / "fd")),
+            descriptors=len(opened) - segment_files,
             threads=len(os.listdir(process / "task")),
+            segment_files=segment_files,
         )
 
 
-GROWTH = Usage(resident_bytes=8 * MIB, descriptors=4, threads=1)
+def _opened(descriptors: Path) -> list[str]:
+    """Return what each descriptor is of; one that was closed meanwhile is left out."""
+    found = []
+    for name in os.listdir(descriptors):
+        with suppress(FileNotFoundError):
+            found.append(os.readlink(descriptors / name))
+    return found
+
+
+GROWTH = Usage(resident_bytes=8 * MIB, descriptors=4, threads=1, segment_files=OPEN_FILES_MAX)
 """How much more may be used in the last third of a time than in the first, by the median: noise
 of the allocator. A leak of 100 bytes an append is more after 100,000 appends."""
 

@@ -37,6 +37,8 @@ def test_some_seconds_of_a_soak_hold(tmp_path: Path) -> None:
         (Usage(MIB, 0, 0), "resident_bytes"),
         (Usage(0, 1, 0), "descriptors"),
         (Usage(0, 0, 1), "threads"),
+        (Usage(0, 0, 0, 2), "segment_files"),
+        (Usage(0, 0, 0, 1), None),
         (Usage(1000, 0, 0), None),
     ],
 )
@@ -46,6 +48,7 @@ def test_what_grows_all_the_time_is_told_from_noise(leak: Usage, found: str | No
             100 * MIB + number % 5 * MIB + number * leak.resident_bytes,
             40 + number % 3 + number * leak.descriptors,
             5 + number * leak.threads,
+            number * leak.segment_files,
         )
         for number in range(60)
     ]
@@ -54,6 +57,17 @@ def test_what_grows_all_the_time_is_told_from_noise(leak: Usage, found: str | No
     else:
         with pytest.raises(Violation, match=f"a node used [0-9,]+ {found} at first"):
             assert_flat("a node", samples)
+
+
+@needs_proc
+def test_files_of_segments_are_counted_apart(tmp_path: Path) -> None:
+    """They become more for as long as the log grows, and the rest must not."""
+    before = Usage.of(os.getpid())
+    (tmp_path / "segments").mkdir()
+    with (tmp_path / "segments" / "1.ndjson").open("w"), (tmp_path / "marks").open("w"):
+        opened = Usage.of(os.getpid())
+    assert opened.segment_files - before.segment_files == 1
+    assert opened.descriptors - before.descriptors == 1
 
 
 @needs_proc
