@@ -53,14 +53,18 @@ def test_keys_come_out_by_id() -> None:
         '{"10":"","11":""}',
     ],
 )
-@pytest.mark.parametrize("more", ["", ',"seal":true', ',"x":{"10":"c"}'])
+@pytest.mark.parametrize(
+    "more", ["", ',"seal":true', ',"x":{"10":"c"}', ',"seal":true,"x":{"10":"c"}']
+)
 def test_keys_are_read_the_quick_way_as_the_thorough_one_reads_them(
     written: str, more: str
 ) -> None:
     payload = batch(rest=f',"keys":{written}{more}')
     line = payload[payload.index(b'{"batch":{') :]
     (span,) = verify(payload).batches
-    assert list(span.keys.items()) == list(parse_trailer(line).keys.items())
+    trailer = parse_trailer(line)
+    assert list(span.keys.items()) == list(trailer.keys.items())
+    assert span.seal == trailer.seal
     assert next(spans(payload)) == span
 
 
