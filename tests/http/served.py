@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self, TypeVar
 
@@ -19,8 +20,8 @@ from replog.http.limits import Deadlines, Limits
 from replog.http.server import serve
 from replog.node.views import Role
 from tests.http.fake_node import FakeNode
-from tests.http.raw import Connection
-from tests.support.waiting import DEADLINE_S
+from tests.http.raw import Connection, request_bytes
+from tests.support.waiting import DEADLINE_S, wait_until
 
 _T = TypeVar("_T")
 
@@ -77,6 +78,27 @@ class Served:
 
     def connect(self) -> Connection:
         return Connection(self.port)
+
+    @contextmanager
+    def waiting_append(self, *, known: bool) -> Iterator[Connection]:
+        """A connection whose append waits for more nodes than can be reached.
+
+        Args:
+            known: its head came before, so that it is begun as a whole.
+        """
+        append = request_bytes(
+            "POST", "/logs", b'{"message":"x"}', {"Content-Type": "application/json"}
+        )
+        if known:
+            with self.connect() as connection:
+                connection.send(append)
+                assert connection.answer().status == 200
+        self.on_loop(lambda: setattr(self.node, "reachable", 1))
+        with self.connect() as connection:
+            connection.send(append)
+            wait_until(lambda: self.on_loop(lambda: self.node.waiting) == 1, "the append waits")
+            yield connection
+        assert self.on_loop(lambda: self.node.begun_appends) == int(known)
 
     def client(self) -> httpx2.Client:
         return httpx2.Client(base_url=self.url, timeout=DEADLINE_S)

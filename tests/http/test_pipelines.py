@@ -144,17 +144,7 @@ def test_a_body_full_of_empty_lines_is_parsed_in_large_pieces(
 def test_where_too_much_waits_an_append_is_answered_first(
     master: Served, protocols: list[NodeProtocol], *, known: bool
 ) -> None:
-    append = request_bytes(
-        "POST", "/logs", b'{"message":"x"}', {"Content-Type": "application/json"}
-    )
-    if known:
-        with master.connect() as connection:
-            connection.send(append)
-            assert connection.answer().status == 200
-    master.on_loop(lambda: setattr(master.node, "reachable", 1))
-    with master.connect() as connection:
-        connection.send(append)
-        wait_until(lambda: master.on_loop(lambda: master.node.waiting) == 1, "the append waits")
+    with master.waiting_append(known=known) as connection:
         protocol = protocols[-1]
         protocol.behind.limit = 10
         connection.send(READ * 3)
@@ -165,7 +155,6 @@ def test_where_too_much_waits_an_append_is_answered_first(
         assert connection.answer().status == 200
         assert connection.is_closed()
     assert protocol.behind.size == 0
-    assert master.on_loop(lambda: master.node.begun_appends) == int(known)
 
 
 @pytest.mark.parametrize(

@@ -97,19 +97,8 @@ def test_a_websocket_behind_an_append_that_waits_gives_both_up(
     master: Served, *, known: bool
 ) -> None:
     """The connection would be a link before the append's answer is sent on it."""
-    append = request_bytes(
-        "POST", "/logs", b'{"message":"x"}', {"Content-Type": "application/json"}
-    )
-    if known:
-        with master.connect() as connection:
-            connection.send(append)
-            assert connection.answer().status == 200
-    master.on_loop(lambda: setattr(master.node, "reachable", 1))
-    with master.connect() as connection:
-        connection.send(append)
-        wait_until(lambda: master.on_loop(lambda: master.node.waiting) == 1, "the append waits")
+    with master.waiting_append(known=known) as connection:
         connection.send(request_bytes("GET", "/replication", None, WEBSOCKET))
         assert connection.is_closed()
         wait_until(lambda: master.on_loop(lambda: master.node.abandoned) == 1, "it is given up")
-    assert master.on_loop(lambda: master.node.begun_appends) == int(known)
     assert master.node.links == 0

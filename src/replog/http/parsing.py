@@ -1,4 +1,4 @@
-"""What arrives on one connection, a message at a time: uvicorn's parsing, with its bounds.
+"""What arrives on one connection, a message at a time: uvicorn's parsing, with bounds.
 
 NETWORK.
 """
@@ -12,16 +12,28 @@ from typing import TYPE_CHECKING, cast
 from urllib.parse import unquote
 
 import httptools
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import (
+    STATUS_LINE,
+    HttpToolsProtocol,
+    RequestResponseCycle,
+)
 
-from replog.http.answer import BREAK_OFF, announced_bytes, is_append
+from replog.http.answer import (
+    BREAK_OFF,
+    WholeAnswer,
+    announced_bytes,
+    is_append,
+    log_refused_append,
+)
 from replog.http.behind import Behind, piece_end
-from replog.http.body import DISCARDED_BYTES_MAX
+from replog.http.body import CLOSE, DISCARDED_BYTES_MAX
 from replog.http.cycle import NodeCycle
+from replog.http.problems import PROBLEMS, Problem
 from replog.http.unread import keep_unread
 
 if TYPE_CHECKING:
     from starlette.types import Scope
+    from uvicorn._types import ASGI3Application
 
 HEADER_BYTES_MAX = 64 * 1024
 """Bytes of a request line and its headers (431 beyond it)."""
@@ -47,11 +59,12 @@ class MessageProtocol(HttpToolsProtocol):
     - a bound on headers, on trailers and chunk framing, on the rest of a refused body, and on
       what waits behind a request;
     - an upgrade that is not taken answered in HTTP/1.1;
-    - trailers thrown away.
+    - trailers thrown away;
+    - problems (RFC 9457) instead of plain text;
+    - a hang-up told to every request of the connection, pipelined ones included.
 
     Invariants: `_sweeps` counts the sweeps since the last thing that the client had to do.
-    Something is held only while a request is in the pipeline, and `_held_bytes` of it are
-    counted in `behind`.
+    Something is held only while a request is in the pipeline, and it is counted in `behind`.
     """
 
     behind = Behind()
@@ -68,12 +81,7 @@ class MessageProtocol(HttpToolsProtocol):
     _discarded_bytes = 0
     _held = b""
     _held_from = 0
-    _held_bytes = 0
     _running: RequestResponseCycle | None = None
-
-    def _refuse(self, name: str, detail: str) -> None:
-        """Answer a problem, where that can be nobody else's answer, and close the connection."""
-        raise NotImplementedError
 
     # --- a message at a time -----------------------------------------------------------------
 
@@ -132,13 +140,11 @@ class MessageProtocol(HttpToolsProtocol):
         self.flow.pause_reading()
         if self._held:
             data, start = self._held[self._held_from :] + data, 0
-        more = len(data) - self._held_bytes
-        if more > 0:
-            if not self.behind.take(more):
-                self._end_crowded()
-                return
-            self._held_bytes += more
-        self._held, self._held_from = data, start
+            self._let_go()
+        if self.behind.take(len(data)):
+            self._held, self._held_from = data, start
+        else:
+            self._end_crowded()
 
     def _end_crowded(self) -> None:
         running = self._running
@@ -149,14 +155,13 @@ class MessageProtocol(HttpToolsProtocol):
             running.keep_alive = False
 
     def _go_on_with_held(self) -> None:
-        data, self._held = self._held, b""
+        data = self._held
+        self._let_go()
         self._parse(data, self._held_from)
-        if not self._held:
-            self._let_go()
 
     def _let_go(self) -> None:
-        self.behind.give_back(self._held_bytes)
-        self._held, self._held_bytes = b"", 0
+        self.behind.give_back(len(self._held))
+        self._held = b""
 
     # --- what the parser finds ---------------------------------------------------------------
 
@@ -275,6 +280,76 @@ class MessageProtocol(HttpToolsProtocol):
     def _is_busy(self) -> bool:
         running = self._running
         return running is not None and not running.response_complete
+
+    # --- what is answered ------------------------------------------------------------------
+
+    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
+        self._running = cycle
+        super()._start_asgi_task(cycle, app)
+
+    def on_response_complete(self) -> None:
+        """As uvicorn's, without a timer per request for idle connections."""
+        self.server_state.total_requests += 1
+        self._sweeps = 0
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            cycle, app = self.pipeline.pop()
+            self._start_asgi_task(cycle, app)
+            if self._held:
+                self._go_on_with_held()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(
+            "bad-request", f"{msg.rstrip('.')}. Send HTTP/1.1, with the URL percent-encoded."
+        )
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._tell_hang_up()
+        self._let_go()
+        super().connection_lost(exc)
+
+    def _tell_hang_up(self) -> None:
+        running = self._running
+        if running is not None and not running.response_complete:
+            running.disconnected = True
+            running.message_event.set()
+
+    def _refuse(self, name: str, detail: str) -> None:
+        """Answer a problem, where that can be nobody else's answer, and close the connection.
+
+        An append whose body is here may be stored: its client must never read a refusal that
+        is meant for what followed it.
+        """
+        if self.transport.is_closing():
+            return
+        problem = Problem(PROBLEMS[name], detail)
+        if self._reading is Reading.BODY and not self.cycle.response_complete:
+            scope: Scope = dict(self.scope)
+            if is_append(scope):
+                log_refused_append(scope, problem)
+        if self._may_answer():
+            self.transport.write(self._problem_bytes(problem))
+        self._tell_hang_up()
+        self.transport.close()
+
+    def _may_answer(self) -> bool:
+        running = self._running
+        is_reading_body = self._reading is Reading.BODY
+        if running is None or running.response_complete:
+            return not is_reading_body  # else its answer was sent before its body came
+        return is_reading_body and running is self.cycle and not running.response_started
+
+    def _problem_bytes(self, problem: Problem) -> bytes:
+        body = problem.body()
+        headers = [*problem.all_headers(body), CLOSE]
+        return self._whole(WholeAnswer(problem.status, headers, body))
+
+    def _whole(self, answer: WholeAnswer) -> bytes:
+        headers = [*self.server_state.default_headers, *answer.headers]
+        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
+        return b"%b%b\r\n%b" % (STATUS_LINE[answer.status], lines, answer.body)
 
 
 class _Trailers(deque[tuple[bytes, bytes]]):

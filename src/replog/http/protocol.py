@@ -1,4 +1,4 @@
-"""One HTTP connection: uvicorn's, with the deadlines and bounds that it lacks.
+"""One HTTP connection: uvicorn's, with the deadlines that it lacks.
 
 NETWORK. Deadlines are counted in sweeps over all connections, one a second, so that no request
 sets a timer. An append that came as a whole, under a head that came before, is begun at once.
@@ -11,19 +11,17 @@ import logging
 from math import ceil
 from typing import TYPE_CHECKING, cast
 
-from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCycle
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from replog.http.answer import WholeAnswer, is_append, log_refused_append
+from replog.http.answer import WholeAnswer
 from replog.http.body import CLOSE
 from replog.http.limits import Deadlines
 from replog.http.parsing import MessageProtocol, Reading
 from replog.http.plain_heads import PlainHeads
-from replog.http.problems import PROBLEMS, Problem
 from replog.http.unread import bound_unread
 
 if TYPE_CHECKING:
     from starlette.types import Scope
-    from uvicorn._types import ASGI3Application
 
     from replog.http.append_routes import AppendRoutes
 
@@ -34,8 +32,7 @@ class NodeProtocol(MessageProtocol):
     """A node's connection, which has beside the bounds of its messages:
 
     - a deadline for headers, for progress of a body, for taking answers, and for idleness;
-    - problems (RFC 9457) instead of plain text;
-    - a hang-up told to every request of the connection, pipelined ones included.
+    - appends that came as a whole begun without a task.
     """
 
     deadlines = Deadlines()
@@ -53,9 +50,6 @@ class NodeProtocol(MessageProtocol):
         bound_unread(transport, after_s=self.deadlines.unread_s)
 
     def data_received(self, data: bytes) -> None:
-        if self.pipeline:
-            self._hold(data, 0)
-            return
         cycle = self.cycle
         is_between = self._reading is Reading.NOTHING and not self._is_busy
         if is_between and self._begin_append(data):
@@ -91,38 +85,6 @@ class NodeProtocol(MessageProtocol):
         if is_last:
             self.transport.close()
         self.on_response_complete()
-
-    # --- what is answered ------------------------------------------------------------------
-
-    def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        self._running = cycle
-        super()._start_asgi_task(cycle, app)
-
-    def on_response_complete(self) -> None:
-        """As uvicorn's, without a timer per request for idle connections."""
-        self.server_state.total_requests += 1
-        self._sweeps = 0
-        if self.transport.is_closing():
-            return
-        self.flow.resume_reading()
-        if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
-            if self._held:
-                self._go_on_with_held()
-
-    def send_400_response(self, msg: str) -> None:
-        self._refuse(
-            "bad-request", f"{msg.rstrip('.')}. Send HTTP/1.1, with the URL percent-encoded."
-        )
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        running = self._running
-        if running is not None and not running.response_complete:
-            running.disconnected = True
-            running.message_event.set()
-        self._let_go()
-        super().connection_lost(exc)
 
     # --- deadlines -------------------------------------------------------------------------
 
@@ -174,41 +136,3 @@ class NodeProtocol(MessageProtocol):
 
     def _is_over(self, seconds: float) -> bool:
         return self._sweeps > ceil(seconds / self.sweep_interval_s)
-
-    def _refuse(self, name: str, detail: str) -> None:
-        """Answer a problem, where that can be nobody else's answer, and close the connection.
-
-        An append whose body is here may be stored: its client must never read a refusal that
-        is meant for what followed it.
-        """
-        if self.transport.is_closing():
-            return
-        problem = Problem(PROBLEMS[name], detail)
-        if self._reading is Reading.BODY and not self.cycle.response_complete:
-            scope: Scope = dict(self.scope)
-            if is_append(scope):
-                log_refused_append(scope, problem)
-        if self._may_answer():
-            self.transport.write(self._problem_bytes(problem))
-        running = self._running
-        if running is not None and not running.response_complete:
-            running.disconnected = True
-            running.message_event.set()
-        self.transport.close()
-
-    def _may_answer(self) -> bool:
-        running = self._running
-        is_reading_body = self._reading is Reading.BODY
-        if running is None or running.response_complete:
-            return not is_reading_body  # else its answer was sent before its body came
-        return is_reading_body and running is self.cycle and not running.response_started
-
-    def _problem_bytes(self, problem: Problem) -> bytes:
-        body = problem.body()
-        headers = [*problem.all_headers(body), CLOSE]
-        return self._whole(WholeAnswer(problem.status, headers, body))
-
-    def _whole(self, answer: WholeAnswer) -> bytes:
-        headers = [*self.server_state.default_headers, *answer.headers]
-        lines = b"".join([b"%b: %b\r\n" % header for header in headers])
-        return b"%b%b\r\n%b" % (STATUS_LINE[answer.status], lines, answer.body)

@@ -18,24 +18,18 @@ KERNEL_BYTES_MAX = 64 * 1024
 BUFFER_BYTES_MAX = 16 * 1024
 """… and this process beside it, before whoever makes them has to wait."""
 
-_NEVER = 0
-
 
 def bound_unread(transport: asyncio.Transport, *, after_s: float) -> None:
     """Bound what waits for a client, and end its connection after `after_s` with none taken."""
     transport.set_write_buffer_limits(high=BUFFER_BYTES_MAX)
-    _set_timeout(transport, ceil(1000 * after_s))
+    _set(transport, "TCP_USER_TIMEOUT", ceil(1000 * after_s))
     _set(transport, "TCP_NOTSENT_LOWAT", KERNEL_BYTES_MAX)
 
 
 def keep_unread(transport: asyncio.Transport) -> None:
     """Let what waits for a client wait without end, and be as much as elsewhere."""
     transport.set_write_buffer_limits()
-    _set_timeout(transport, _NEVER)
-
-
-def _set_timeout(transport: asyncio.Transport, milliseconds: int) -> None:
-    _set(transport, "TCP_USER_TIMEOUT", milliseconds)
+    _set(transport, "TCP_USER_TIMEOUT", 0)
 
 
 def _set(transport: asyncio.Transport, option: str, value: int) -> None:
