@@ -75,6 +75,11 @@ class SparseIndex:
         """Return the offset of the last point that is not beyond `stop`."""
         return self._offsets[bisect_right(self._offsets, stop) - 1]
 
+    def first_end_from(self, offset: int) -> int | None:
+        """Return the offset of the first point that is not before `offset`; None for none."""
+        at = bisect_left(self._offsets, offset)
+        return self._offsets[at] if at < len(self._offsets) else None
+
     def ends_within(self, stop: int) -> Sequence[int]:
         """Return the offsets of the points that are not beyond `stop`; the first is 0."""
         return self._offsets[: bisect_right(self._offsets, stop)]

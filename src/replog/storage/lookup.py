@@ -103,25 +103,53 @@ def _end_of(contents: Contents, head: Head) -> tuple[Segment, int] | None:
 def _read_batches(
     contents: Contents, after: Head, *, through: EntryId, size_max: int
 ) -> tuple[Head, bytes] | None:
-    found = _end_of(contents, after)
-    if found is None or through < after.last_id:
+    if through < after.last_id:
+        return None
+    found = _indexed_end(contents, after) or _end_of(contents, after)
+    if found is None:
         return None
     segment, offset = found
     with Opened(contents, segment) as opened:
-        size = max(size_max, _BEGINNING_BYTES)
-        while offset < segment.stop.offset:
-            window = opened.read(offset, offset + size)
-            is_all = offset + len(window) >= segment.stop.offset
-            opened.check_beginning(window, after)
+        stop = opened.last_known_end(offset + size_max, through)
+        if stop <= offset:
+            return _scanned_batches(opened, offset, after, through=through, size_max=size_max)
+        window = opened.read(offset, stop)
+        opened.check_beginning(window, after)
+        end = opened.last_end(window)
+        if end is None or end[0] != len(window):
+            raise opened.rotten()
+        return end[1], window
+
+
+def _indexed_end(contents: Contents, head: Head) -> tuple[Segment, int] | None:
+    """Return where `head` is a batch end if the index knows: without a look at the file."""
+    segment = contents.holding(EntryId(head.last_id + 1))
+    if segment is None:
+        return None
+    offset, end = segment.index.before(EntryId(head.last_id + 1))
+    return (segment, offset) if end == head else None
+
+
+def _scanned_batches(
+    opened: Opened, offset: int, after: Head, *, through: EntryId, size_max: int
+) -> tuple[Head, bytes] | None:
+    """Look for a batch end: none is known in reach, as the next batch is long or the end near."""
+    stop_offset = opened.segment.stop.offset
+    size = max(size_max, _BEGINNING_BYTES)
+    while offset < stop_offset:
+        window = opened.read(offset, opened.first_known_end(offset + size))
+        is_all = offset + len(window) >= stop_offset
+        opened.check_beginning(window, after)
+        if opened.last_known_end(offset + len(window), through) < offset + len(window):
             beyond = _find_line(window, EntryId(through + 1))
             if beyond is not None:
                 window, is_all = window[: beyond + 1], True
-            end = opened.last_end(window[:size_max]) or opened.first_end(window)
-            if end is not None:
-                return end[1], window[: end[0]]
-            if is_all:
-                return None
-            size = max(size * 2, _WINDOW_BYTES)
+        end = opened.last_end(window, size_max) or opened.first_end(window)
+        if end is not None:
+            return end[1], window[: end[0]]
+        if is_all:
+            return None
+        size = max(size * 2, _WINDOW_BYTES)
     return None
 
 
@@ -186,6 +214,23 @@ class Opened:
         self.verify(min(stop, self.segment.stop.offset))
         end = self.segment.index.last_end_within(stop)
         return end if end - start > (stop - start) // 2 else stop
+
+    def last_known_end(self, stop: int, through: EntryId) -> int:
+        """Return the last known batch end that is beyond neither `stop` nor the id `through`."""
+        self.verify(min(stop, self.segment.stop.offset))
+        end, index = self.segment.stop, self.segment.index
+        if end.offset <= stop and end.head.last_id <= through:
+            return end.offset
+        return min(index.last_end_within(stop), index.before(EntryId(through + 1))[0])
+
+    def first_known_end(self, stop: int) -> int:
+        """Return the first known batch end at or behind the offset `stop`, else `stop`."""
+        segment = self.segment
+        self.verify(min(stop, segment.stop.offset))
+        end = segment.index.first_end_from(stop)
+        if end is None and segment.verified == segment.stop:
+            end = segment.stop.offset
+        return stop if end is None else end
 
     def file(self) -> File:
         if self._file is None:
@@ -270,14 +315,14 @@ class Opened:
             return None
         return self.trailer(window, start)
 
-    def last_end(self, window: bytes) -> tuple[int, Head] | None:
-        """Return the end and the head of the last whole batch in a window."""
-        before = len(window)
+    def last_end(self, window: bytes, size: int | None = None) -> tuple[int, Head] | None:
+        """Return the end and the head of the last whole batch in the first `size` bytes."""
+        before = stop = len(window) if size is None else min(size, len(window))
         while True:
             start = window.rfind(NEXT_TRAILER, 0, before) + 1
             if start == 0 and not window.startswith(TRAILER_BEGINNING):
                 return None
-            if window.find(b"\n", start) != -1:
+            if window.find(b"\n", start, stop) != -1:
                 return self.trailer(window, start)
             if start == 0:
                 return None
