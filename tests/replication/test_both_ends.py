@@ -146,6 +146,36 @@ def test_a_dialled_connection_sends_at_once_where_it_can_and_says_how_it_broke()
     run(story())
 
 
+def test_who_else_wants_the_event_loop_has_a_turn_while_a_long_frame_is_sent() -> None:
+    async def story() -> None:
+        came: list[str | bytes] = []
+
+        async def hold(websocket: WebSocket) -> None:
+            await websocket.accept()
+            connection = ServedConnection(websocket)
+            connection.expect_batches()
+            came.extend([await connection.receive() for _ in range(2)])
+            await connection.close("enough")
+
+        async with serving(hold) as port:
+            connection = await dial(f"http://127.0.0.1:{port}")
+            frame = bytes(range(256)) * 4096  # a MiB
+            assert len(frame) > dial_module._AT_ONCE_BYTES
+            assert not connection.try_send(frame)
+            sending = asyncio.ensure_future(connection.send(frame))
+            turns = 0
+            while not sending.done():
+                await asyncio.sleep(0)
+                turns += 1
+            assert turns > len(frame) // dial_module._FRAGMENT_BYTES
+            await connection.send("behind it")
+            with pytest.raises(ConnectionLostError, match="enough"):
+                await connection.receive()
+        assert came == [frame, "behind it"]
+
+    run(story())
+
+
 def test_a_dialled_connection_that_broke_off_has_no_reason() -> None:
     async def story() -> None:
         async def handle(peer: ServerConnection) -> None:
