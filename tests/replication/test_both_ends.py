@@ -176,6 +176,27 @@ def test_who_else_wants_the_event_loop_has_a_turn_while_a_long_frame_is_sent() -
     run(story())
 
 
+@pytest.mark.parametrize("rest_s", [0.0, 0.25])
+def test_a_long_frame_rests_before_each_of_its_parts(
+    rest_s: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def story() -> None:
+        rests: list[float] = []
+        sleep = asyncio.sleep
+
+        async def note(seconds: float) -> None:
+            rests.append(seconds)
+            await sleep(0)
+
+        monkeypatch.setattr(asyncio, "sleep", note)
+        frame = bytes(10 * dial_module._FRAGMENT_BYTES + 1)
+        parts = [bytes(part) async for part in dial_module._fragments(frame, rest_s)]
+        assert b"".join(parts) == frame
+        assert rests == [rest_s] * 11 == [rest_s] * len(parts)
+
+    run(story())
+
+
 def test_a_dialled_connection_that_broke_off_has_no_reason() -> None:
     async def story() -> None:
         async def handle(peer: ServerConnection) -> None:

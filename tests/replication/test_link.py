@@ -24,6 +24,7 @@ class MemoryConnection:
     def __init__(self) -> None:
         self.incoming: asyncio.Queue[str | bytes | None] = asyncio.Queue()
         self.sent: list[str | bytes] = []
+        self.rests_s: list[float] = []
         self.takes_at_once = False
         self.sending = asyncio.Event()
         self.may_send = asyncio.Event()
@@ -37,7 +38,8 @@ class MemoryConnection:
             self.sent.append(frame)
         return self.takes_at_once
 
-    async def send(self, frame: str | bytes) -> None:
+    async def send(self, frame: str | bytes, *, rest_s: float = 0.0) -> None:
+        self.rests_s.append(rest_s)
         self.sending.set()
         await self.may_send.wait()
         if self.is_broken:
@@ -88,6 +90,22 @@ def test_messages_leave_and_arrive_in_order() -> None:
         assert [scene.connection.peer.decode(frame) for frame in scene.connection.sent] == probes
         assert scene.owner.told == ["opened", "closed: the peer hung up"]
         assert scene.connection.is_aborted
+
+    asyncio.run(story())
+
+
+def test_a_frame_takes_the_rest_that_it_was_sent_with() -> None:
+    async def story() -> None:
+        scene = Scene()
+        scene.connection.may_send.clear()
+        for number, rest_s in enumerate((0.0, 0.25, 0.5)):
+            scene.link.send(Probe(EntryId(number)), rest_s=rest_s)
+        scene.link.send(BEAT)
+        scene.connection.may_send.set()
+        await until(lambda: len(scene.connection.sent) == 4, "all were sent")
+        assert scene.connection.rests_s == [0.0, 0.25, 0.5, 0.0]
+        scene.link.close("enough")
+        await scene.ended()
 
     asyncio.run(story())
 

@@ -55,6 +55,7 @@ from replog.node.clients import Clients
 from replog.node.feed import Feed
 from replog.node.writer import Writer
 from replog.replication.link import Link
+from replog.replication.pace import APPENDS_COME_S
 from replog.storage.log import Log
 
 _log = logging.getLogger("replog.node")
@@ -102,6 +103,8 @@ class Performer:
         self.clients = clients
         self.feed = Feed()
         self.is_quiet = False
+        self._answered_at = -APPENDS_COME_S
+        """When an append was answered last, by the loop's clock."""
 
     def perform(self, effect: Effect) -> None:
         """Do one effect. The frequent ones stand first."""
@@ -110,6 +113,7 @@ class Performer:
                 if (open_link := self.links.get(link)) is not None:
                     open_link.send(message)
             case AnswerAppend(request, outcome):
+                self._answered_at = self._loop.time()
                 self.clients.answer_append(request, outcome)
             case SendBatches():
                 self._send_batches(effect)
@@ -292,7 +296,11 @@ class Performer:
             return
         head, payload = batches
         message = Batches(effect.epoch, effect.after, head, effect.committed_id, payload)
-        size = link.send(message)
+        rest_s = link.pace.rest_s(
+            behind=effect.through - head.last_id,
+            appends_come=self._loop.time() - self._answered_at <= APPENDS_COME_S,
+        )
+        size = link.send(message, rest_s=rest_s)
         self._handle(BatchesSent(effect.link, head, size, effect.committed_id, effect.after))
 
     def _batches_unread(self, effect: SendBatches, error: Unread) -> None:

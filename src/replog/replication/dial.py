@@ -160,11 +160,11 @@ class _FrameConnection(ClientConnection):
         return True
 
 
-async def _fragments(frame: bytes) -> AsyncIterator[memoryview]:
+async def _fragments(frame: bytes, rest_s: float) -> AsyncIterator[memoryview]:
     """Yield the parts of a frame in order; everybody else has a turn before each."""
     whole = memoryview(frame)
     for start in range(0, len(frame), _FRAGMENT_BYTES):
-        await asyncio.sleep(0)
+        await asyncio.sleep(rest_s)
         yield whole[start : start + _FRAGMENT_BYTES]
 
 
@@ -192,10 +192,10 @@ class DialledConnection:
     def expect_batches(self) -> None:
         """Nothing to do: who was dialled is a node of this log."""
 
-    async def send(self, frame: str | bytes) -> None:
+    async def send(self, frame: str | bytes, *, rest_s: float = 0.0) -> None:
         try:
             if isinstance(frame, bytes) and len(frame) > _AT_ONCE_BYTES:
-                await self._connection.send(_fragments(frame))
+                await self._connection.send(_fragments(frame, rest_s))
             else:
                 await self._connection.send(frame)
         except ConnectionClosed as error:

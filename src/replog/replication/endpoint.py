@@ -136,7 +136,8 @@ class ServedConnection:
         if self._protocol is not None:
             self._protocol.expect_batches()
 
-    async def send(self, frame: str | bytes) -> None:
+    async def send(self, frame: str | bytes, *, rest_s: float = 0.0) -> None:
+        del rest_s  # what is fetched goes in one part
         try:
             if isinstance(frame, bytes):
                 await self._websocket.send_bytes(frame)

@@ -17,6 +17,7 @@ from replog.core.errors import WireError
 from replog.core.events import LinkId, SecondaryIndex
 from replog.core.messages import Message, Welcome
 from replog.replication import wire
+from replog.replication.pace import Pace
 
 READS_MAX: Final = 64
 """About what a window takes: reads of a few segments, which are verified again if need be."""
@@ -46,8 +47,11 @@ class Connection(Protocol):
     def try_send(self, frame: str | bytes) -> bool:
         """Send one frame where that needs no waiting; return whether it did."""
 
-    async def send(self, frame: str | bytes) -> None:
+    async def send(self, frame: str | bytes, *, rest_s: float = 0.0) -> None:
         """Send one frame; returns when there is room for the next.
+
+        Args:
+            rest_s: how long to rest before each part of a frame that goes in several.
 
         Raises:
             ConnectionLostError: the connection is gone.
@@ -115,11 +119,12 @@ class Link:
         """Set as soon as either end wants the end; what arrives after that is dropped."""
         self.read_for: deque[EntryId] = deque(maxlen=READS_MAX)
         """Where what was read from the disk for this link last begins, for who doubts it."""
+        self.pace = Pace()
         self._connection = connection
         self._codec = wire.Codec()
         self._decoded: Message | None = None
         """What the frame says that is to be received next, where that is known already."""
-        self._outgoing: deque[str | bytes] = deque()
+        self._outgoing: deque[tuple[str | bytes, float]] = deque()
         self._outgoing_bytes = 0
         self._is_sending = False
         self._owner: LinkOwner | None = None
@@ -129,15 +134,19 @@ class Link:
         self._changed = asyncio.Event()
         self._closing = asyncio.Event()
 
-    def send(self, message: Message) -> int:
-        """Send or queue `message`; return the bytes of its frame, 0 where the link is closed."""
+    def send(self, message: Message, *, rest_s: float = 0.0) -> int:
+        """Send or queue `message`; return the bytes of its frame, 0 where the link is closed.
+
+        Args:
+            rest_s: how long to rest before each part of a long frame.
+        """
         if self.close_reason is not None:
             return 0
         frame = self._codec.encode(message)
         is_first = not self._outgoing and not self._is_sending
         if is_first and self._connection.try_send(frame):
             return len(frame)
-        self._outgoing.append(frame)
+        self._outgoing.append((frame, rest_s))
         self._outgoing_bytes += len(frame)
         self._changed.set()
         if self._outgoing_bytes > OUTGOING_BYTES_MAX:
@@ -235,8 +244,8 @@ class Link:
             while True:
                 self._is_sending = True
                 while self._outgoing:
-                    frame = self._outgoing.popleft()
-                    await self._connection.send(frame)
+                    frame, rest_s = self._outgoing.popleft()
+                    await self._connection.send(frame, rest_s=rest_s)
                     self._outgoing_bytes -= len(frame)
                 self._is_sending = False
                 if self.close_reason is not None:
