@@ -9,8 +9,8 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
-REST_S: Final = 0.002
-"""Before each fragment of a frame: some 50 MB/s are left to who catches up."""
+REST_S: Final = 0.004
+"""Before each fragment of a frame: some 30 MB/s are left to who catches up."""
 
 APPENDS_COME_S: Final = 0.1
 """So long after an append was answered more of them are expected."""
