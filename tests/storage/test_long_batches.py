@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from random import Random
 
@@ -12,6 +12,7 @@ from replog.core.entry import GENESIS, EntryId
 from replog.storage import lookup
 from replog.storage.filesystem import PosixFile, PosixFilesystem
 from replog.storage.index import SPACING_BYTES
+from replog.storage.log import Log
 from tests.simulator.disk import SimFilesystem
 from tests.storage.logs import Original, append, append_durably, files_of, open_log, read, stream
 
@@ -106,8 +107,7 @@ def test_batches_of_all_lengths_are_read_from_any_end_through_any_id_in_any_size
                     fitting = [
                         total for total in accumulate(map(len, in_file)) if total <= size_max
                     ]
-                    if opened is not received:
-                        assert max(fitting, default=0) - len(payload) < SPACING_BYTES
+                    assert max(fitting, default=0) - len(payload) < SPACING_BYTES
 
 
 @pytest.mark.parametrize("is_cold", [False, True])
@@ -146,3 +146,32 @@ def test_a_log_is_read_about_once_for_the_links_however_long_its_batches(
         log_bytes += len(found[1])
     assert log_bytes > 4_500_000
     assert sum(read_bytes) < 1.2 * log_bytes
+
+
+@pytest.mark.parametrize("frame_bytes", [200_000, 10**6])
+def test_what_was_received_is_indexed_nearly_as_what_was_verified(frame_bytes: int) -> None:
+    """Else a secondary that caught up would look through megabytes for each entry."""
+    written = open_log(SimFilesystem(Random(0)), segment_bytes_max=3_000_000)
+    for number in range(6000):
+        append(written, "x" * (number % 1000))
+    written.sync()
+    disk = SimFilesystem(Random(0))
+    received = open_log(disk, is_master=False)
+    received.append_batches(stream(written, size_max=frame_bytes))
+    received.sync()
+    distances = _distances(received)
+    received.close()
+    verified = open_log(disk, is_master=False)
+    read(verified)
+    assert len(distances) == 2
+    for own, usual in zip(distances, _distances(verified), strict=True):
+        assert max(usual) < SPACING_BYTES + 2 * 1200
+        assert max(own) < 2 * (SPACING_BYTES + 1200), "where two frames meet"
+
+
+def _distances(log: Log) -> list[list[int]]:
+    """How far from one another the ends are that the index of each segment has."""
+    return [
+        [b - a for a, b in pairwise([*s.index.ends_within(s.stop.offset), s.stop.offset])]
+        for s in log._contents.segments
+    ]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from threading import Lock
 
 from replog.core.entry import EntryId, Head, LogId
 from replog.core.errors import DamagedLogError, StorageError
 from replog.core.messages import Damage
 from replog.storage.filesystem import File, Filesystem
+from replog.storage.index import End
 from replog.storage.layout import Layout
 from replog.storage.open_files import OpenFiles
 from replog.storage.place import BEGINNING, Place
@@ -69,10 +70,12 @@ class Contents:
             self.damage = damage
             return True
 
-    def extend(self, segment: Segment, *, stop: Place, is_sealed: bool) -> None:
+    def extend(
+        self, segment: Segment, *, stop: Place, ends: Sequence[End], is_sealed: bool
+    ) -> None:
         """Show what was written behind the head: in the last segment or in a new one."""
         with self._lock:
-            segment.wrote(stop, is_sealed=is_sealed)
+            segment.wrote(stop, ends, is_sealed=is_sealed)
             if self.damage:
                 return  # found by a reader just now: this comes back with the repair
             before = self.segments[-1] if self.segments else None

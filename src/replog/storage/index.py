@@ -18,6 +18,10 @@ from replog.storage.place import Place
 SPACING_BYTES = 64 * 1024
 
 
+End = tuple[int, Head]
+"""A batch end: where the next batch begins, and the head there."""
+
+
 class Bounds(msgspec.Struct, frozen=True, gc=False):
     """Two batch ends and what is between them: bytes from `start` to `stop`, and entries.
 

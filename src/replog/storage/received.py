@@ -6,13 +6,15 @@ PURE.
 from __future__ import annotations
 
 from binascii import unhexlify
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
+from replog.core.entry import Head
 from replog.core.messages import Batches
-from replog.storage.lines import HEADER_BEGINNING, TRAILER_BEGINNING, LineError, parse_trailer
+from replog.storage.index import SPACING_BYTES, End
+from replog.storage.lines import HEADER_BEGINNING, LineError, parse_trailer
 from replog.storage.place import Place
-from replog.storage.span import BadBatch, spans
+from replog.storage.span import NEXT_TRAILER, BadBatch, spans
 from replog.storage.writer import Piece
 
 
@@ -28,7 +30,8 @@ def pieces_of(batches: Sequence[Batches], end: Place, *, opens: bool) -> tuple[P
         piece = piece_of(batch, end, opens=opens)
         if pieces and not opens:
             before = pieces[-1]
-            pieces[-1] = Piece(b"", before.opens, piece.stop, piece.seals)
+            ends = before.ends + piece.ends
+            pieces[-1] = Piece(b"", before.opens, piece.stop, piece.seals, ends)
         else:
             _join(pieces, payloads)
             pieces.append(piece)
@@ -61,15 +64,27 @@ def piece_of(batches: Batches, end: Place, *, opens: bool) -> Piece:
         raise BadBatch(0, f"it does not begin behind {end.head}")
     if first.time < end.time:
         raise BadBatch(0, "its time is before that of the batch before")
+    offset = 0 if opens else end.offset
+    ends: tuple[End, ...] = ()
     last_hash, last_time, seals = first.hash, first.time, first.seal
     if first.stop < len(payload):
         try:
-            last = parse_trailer(payload[payload.rfind(b"\n" + TRAILER_BEGINNING) + 1 :])
+            last = parse_trailer(payload[payload.rfind(NEXT_TRAILER) + 1 :])
+            ends = tuple(_ends_in(payload, offset))
         except LineError as error:
             raise BadBatch(0, str(error)) from error
         last_hash, last_time, seals = unhexlify(last.hash), last.time, last.seal
     if last_hash != batches.head.hash:
         raise BadBatch(0, f"it does not end at {batches.head}")
-    offset = 0 if opens else end.offset
     stop = Place(offset + len(payload), batches.head, last_time)
-    return Piece(payload, opens, stop, seals)
+    return Piece(payload, opens, stop, seals, (*ends, (stop.offset, stop.head)))
+
+
+def _ends_in(payload: bytes, base: int) -> Iterator[End]:
+    """Yield batch ends as far from one another as the index wants them. Raises: LineError."""
+    at = SPACING_BYTES
+    while (before := payload.find(NEXT_TRAILER, at)) != -1:
+        stop = payload.find(b"\n", before + 1) + 1
+        trailer = parse_trailer(payload[before + 1 : stop])
+        yield base + stop, Head(trailer.epoch, trailer.last_id, unhexlify(trailer.hash))
+        at = stop + SPACING_BYTES

@@ -6,11 +6,12 @@ since this process opened the segment, or was written by it.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from threading import Lock
 
 from replog.core.entry import EntryId, LogId
 from replog.storage.filesystem import File
-from replog.storage.index import SparseIndex
+from replog.storage.index import End, SparseIndex
 from replog.storage.layout import segment_name
 from replog.storage.place import STRETCH_BYTES, Place, Stretch, read_stretch
 
@@ -42,11 +43,17 @@ class Segment:
     def first_id(self) -> EntryId:
         return EntryId(self.start.head.last_id + 1)
 
-    def wrote(self, stop: Place, *, is_sealed: bool) -> None:
-        """Take bytes that this process wrote behind the end as verified."""
+    def wrote(self, stop: Place, ends: Sequence[End], *, is_sealed: bool) -> None:
+        """Take bytes that this process wrote behind the end as verified.
+
+        Args:
+            ends: some of the batch ends in them.
+        """
         with self._lock:
             if self.verified == self.stop:
                 self.index.add(self.stop.offset, self.stop.head)
+                for offset, head in ends:
+                    self.index.add(offset, head)
                 self.verified = stop
             self.stop = stop
             self.is_sealed = is_sealed

@@ -15,6 +15,7 @@ from replog.core.entry import EntryId
 from replog.core.errors import DiskFullError, SyncFailedError
 from replog.storage.contents import Contents
 from replog.storage.filesystem import File
+from replog.storage.index import End
 from replog.storage.place import Place
 from replog.storage.segment import Segment
 from replog.storage.syncing import NO_SPACE, refused_by_disk, sync_failure
@@ -28,12 +29,14 @@ class Piece:
         opens: they are the first of a new file.
         stop: where they end, in the file.
         seals: the last batch ends the segment.
+        ends: some of the batch ends in them, for the index.
     """
 
     payload: bytes
     opens: bool
     stop: Place
     seals: bool
+    ends: tuple[End, ...] = ()
 
 
 @dataclass(slots=True)
@@ -94,7 +97,9 @@ class Writer:
         except OSError as error:
             self._take_back(targets, error)
         for target, piece in zip(targets, pieces, strict=True):
-            self._contents.extend(target.segment, stop=piece.stop, is_sealed=piece.seals)
+            self._contents.extend(
+                target.segment, stop=piece.stop, ends=piece.ends, is_sealed=piece.seals
+            )
             if target.is_new:
                 self._is_name_synced = False
         self._last = targets[-1].segment
