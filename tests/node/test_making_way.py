@@ -62,3 +62,24 @@ def test_what_a_secondary_missed_rests_while_appends_come(
                 assert rests_s == [0.0] * len(rests_s) != []
 
     asyncio.run(story())
+
+
+def test_nothing_rests_that_an_append_waits_for(tmp_path: Path, rests_s: list[float]) -> None:
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            await nodes.secondary("s1")
+            master = await nodes.master("s1")
+            await master.linked()
+            await nodes.stop("s1")
+            for number in range(12):
+                await master.stored(f"{number} {LONG}", w=1)
+            rests_s.clear()
+            everywhere = asyncio.ensure_future(master.stored("everywhere", w=2))
+            await nodes.secondary("s1")
+            while not everywhere.done():
+                await master.stored("here", w=1)
+            await everywhere
+            assert len(rests_s) > 10
+            assert rests_s[1:] == [0.0] * len(rests_s[1:]), "the first frame does not know yet"
+
+    asyncio.run(story())

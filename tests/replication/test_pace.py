@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from replog.core.events import RequestId
 from replog.replication.pace import REST_S, Pace
 
 
-def rests(pace: Pace, *behind: int, appends_come: bool = True) -> list[bool]:
-    found = [pace.rest_s(behind=each, appends_come=appends_come) for each in behind]
+def rests(
+    pace: Pace, *behind: int, appends_come: bool = True, waiting: int | None = None
+) -> list[bool]:
+    longest = None if waiting is None else RequestId(waiting)
+    found = [
+        pace.rest_s(behind=each, appends_come=appends_come, waiting=longest) for each in behind
+    ]
     assert set(found) <= {0.0, REST_S}
     return [rest_s > 0 for rest_s in found]
 
@@ -28,6 +34,15 @@ def test_none_rests_that_only_makes_good_what_was_lost_meanwhile() -> None:
 
 def test_who_kept_up_once_is_never_held_back_again() -> None:
     assert rests(Pace(), 0, 0, 5, 4, 3, 0, 1) == [False] * 7
+
+
+def test_nothing_rests_that_somebody_may_be_waiting_for() -> None:
+    pace = Pace()
+    assert rests(pace, 100, waiting=1) == [True]
+    assert rests(pace, 90, waiting=2) == [True]
+    assert rests(pace, 80, 70, waiting=2) == [False] * 2
+    assert rests(pace, 60, waiting=3) == [True]
+    assert rests(pace, 50, 40, waiting=None) == [True] * 2
 
 
 def test_it_gets_there_where_appends_outrun_frames_that_rest() -> None:

@@ -91,6 +91,11 @@ class Clients:
         """Whether somebody waits for a time that is due to the hundredth of a second."""
         return bool(self._timed)
 
+    @property
+    def waiting_longest(self) -> RequestId | None:
+        """Who has waited longest for the outcome of an append, if somebody does."""
+        return next(iter(self._appends), None)
+
     # --- asking -------------------------------------------------------------------------
 
     def begin_append(

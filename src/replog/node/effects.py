@@ -299,6 +299,7 @@ class Performer:
         rest_s = link.pace.rest_s(
             behind=effect.through - head.last_id,
             appends_come=self._loop.time() - self._answered_at <= APPENDS_COME_S,
+            waiting=self.clients.waiting_longest,
         )
         size = link.send(message, rest_s=rest_s)
         self._handle(BatchesSent(effect.link, head, size, effect.committed_id, effect.after))

@@ -9,6 +9,8 @@ from __future__ import annotations
 from math import inf
 from typing import Final
 
+from replog.core.events import RequestId
+
 REST_S: Final = 0.004
 """Before each fragment of a frame: some 30 MB/s are left to who catches up."""
 
@@ -24,18 +26,23 @@ class Pace:
     follow has none of them, and whoever kept up once is never held back again.
     """
 
-    __slots__ = ("_least",)
+    __slots__ = ("_least", "_waiting")
 
     def __init__(self) -> None:
         self._least: float = inf
+        self._waiting: RequestId | None = None
 
-    def rest_s(self, *, behind: int, appends_come: bool) -> float:
+    def rest_s(self, *, behind: int, appends_come: bool, waiting: RequestId | None) -> float:
         """Return how long to rest before each fragment of a frame.
 
         Args:
             behind: entries that are left to be sent after it.
+            waiting: who has waited longest for an append. If it did so at the frame before, it
+                may well be this secondary that it waits for.
         """
+        is_awaited = waiting is not None and waiting == self._waiting
+        self._waiting = waiting
         if behind >= self._least:
             return 0.0
         self._least = behind
-        return REST_S if behind and appends_come else 0.0
+        return REST_S if behind and appends_come and not is_awaited else 0.0
