@@ -71,3 +71,13 @@ def test_what_is_kept_belongs_to_a_decoder_and_is_small() -> None:
     for path in CORPUS.glob("*.b64"):
         assert path.stem in {one.name for one in TARGETS}
         assert path.stat().st_size < 64 * 1024, f"{path.name}: minimise it"
+
+
+@pytest.mark.parametrize(
+    ("name", "data"), [("queries", b"%" * 65536), ("request-headers", b'\x00"' + b"o" * 65534)]
+)
+def test_inputs_that_took_more_memory_than_they_may_are_refused_unread(
+    name: str, data: bytes
+) -> None:
+    [target] = [target for target in TARGETS if target.name == name]
+    assert not try_one(target, data, measured=True)

@@ -23,6 +23,8 @@ CONCERN_SPELLINGS = ("w", "write_concern", "writeConcern")
 PARAMETERS = ("w", "timeout", "key", "expect", "write_concern", "writeConcern")
 
 KEY_HEADER = b"idempotency-key"
+_QUOTED_KEY_MAX = 2 * KEY_BYTES_MAX + 2
+"""A longer one is no key: it is not matched, which takes 160 bytes of memory a byte."""
 EXPECT_HEADER = b"if-match"
 
 TIMEOUT_S_MAX = 1e9
@@ -263,6 +265,10 @@ def _agreed_key(
 
 def _key_of_header(text: str) -> str:
     if text.startswith('"'):
+        if len(text) > _QUOTED_KEY_MAX:
+            raise _bad_header(
+                KEY_HEADER, f"is {len(text)} bytes with its quotes; a key may have {KEY_BYTES_MAX}."
+            )
         match = _QUOTED_KEY.fullmatch(text)
         if match is None:
             raise _bad_header(

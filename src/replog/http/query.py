@@ -26,6 +26,9 @@ _UNIX_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 NUMBER_MAX = 10**15 - 1
 """The largest id or count that a parameter may give."""
 
+QUERY_BYTES_MAX = 8 * 1024
+"""More than all parameters together can need. Reading a query takes up to 190 bytes a byte."""
+
 
 def parse_query(query: bytes, *, known: Collection[str]) -> dict[str, str]:
     """Return the parameters of `query` by name.
@@ -33,6 +36,10 @@ def parse_query(query: bytes, *, known: Collection[str]) -> dict[str, str]:
     Raises:
         ProblemError: bad-parameter, naming the one that is unknown or given twice.
     """
+    if len(query) > QUERY_BYTES_MAX:
+        raise refusal(
+            "bad-parameter", f"The query is {len(query)} bytes, and may have {QUERY_BYTES_MAX}."
+        )
     try:
         pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict")
     except ValueError as error:
