@@ -77,6 +77,20 @@ def test_what_a_library_of_python_raised_is_kept_without_where_that_is(
     assert f"{sys.base_prefix}/" not in broken
 
 
+def test_of_a_long_input_that_broke_a_promise_its_ends_are_kept(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(_: int, at: Path) -> dict[str, int]:
+        raise Violation(f"{at.name}: begin {'x' * 65536} end")
+
+    monkeypatch.setattr(run, "HARNESS_BY_NAME", {FAKE.name: dataclasses.replace(FAKE, run=broken)})
+    violation = run_case(FAKE.name, 0, tmp_path).violation
+    assert violation is not None
+    assert "begin xxx" in violation
+    assert "xxx end" in violation
+    assert len(violation) < 3000
+
+
 def test_what_held_on_other_code_counts_until_it_is_asked_for_anew(journal: Journal) -> None:
     journal.add(msgspec.structs.replace(journal.results[0], code="another"))
     assert journal.held() == {0, 2}

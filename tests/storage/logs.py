@@ -163,6 +163,10 @@ class Original:
         ]
         return b"".join(parts)
 
+    def content(self, batch: Placed) -> bytes:
+        """Return the bytes of a batch, a header line included."""
+        return self.files[batch.path][batch.span.start : batch.span.stop]
+
     def batch_at(self, path: str, offset: int) -> Placed:
         """Return the batch in which a byte stands."""
         return next(
@@ -174,7 +178,7 @@ class Original:
     def payload(self, after: Head, upto: EntryId | None) -> bytes:
         """Return the bytes of the batches behind `after`, header lines included."""
         found = [
-            self.files[batch.path][batch.span.start : batch.span.stop]
+            self.content(batch)
             for batch in self.batches
             if batch.before.position >= after.position
             and (upto is None or batch.span.last_id <= upto)

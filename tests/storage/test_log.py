@@ -264,9 +264,7 @@ def test_batches_are_read_from_any_end_through_any_id_in_any_size(is_cold: bool)
                 assert found is not None
                 head, payload = found
                 taken = original.heads.index(head) - at
-                assert payload == b"".join(
-                    original.files[b.path][b.span.start : b.span.stop] for b in possible[:taken]
-                )
+                assert payload == b"".join(map(original.content, possible[:taken]))
                 assert len({b.path for b in possible[:taken]}) == 1
                 assert taken == 1 or len(payload) <= size_max
                 if size_max == 100_000:

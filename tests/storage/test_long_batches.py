@@ -97,11 +97,7 @@ def test_batches_of_all_lengths_are_read_from_any_end_through_any_id_in_any_size
                     assert found is not None
                     head, payload = found
                     taken = original.heads.index(head) - at
-                    in_file = [
-                        original.files[b.path][b.span.start : b.span.stop]
-                        for b in possible
-                        if b.path == possible[0].path
-                    ]
+                    in_file = [original.content(b) for b in possible if b.path == possible[0].path]
                     assert payload == b"".join(in_file[:taken])
                     assert taken == 1 or len(payload) <= size_max
                     fitting = [

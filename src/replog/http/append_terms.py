@@ -23,8 +23,6 @@ CONCERN_SPELLINGS = ("w", "write_concern", "writeConcern")
 PARAMETERS = ("w", "timeout", "key", "expect", "write_concern", "writeConcern")
 
 KEY_HEADER = b"idempotency-key"
-_QUOTED_KEY_MAX = 2 * KEY_BYTES_MAX + 2
-"""A longer one is no key: it is not matched, which takes 160 bytes of memory a byte."""
 EXPECT_HEADER = b"if-match"
 
 TIMEOUT_S_MAX = 1e9
@@ -35,6 +33,8 @@ _NODES = "a whole number from 1 to the number of nodes"
 _WHOLE_NUMBER = re.compile(r"[1-9][0-9]{0,17}")
 _QUOTED_NUMBER = re.compile(rf'"({_WHOLE_NUMBER.pattern})"')
 _QUOTED_KEY = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
+_QUOTED_KEY_MAX = 2 * KEY_BYTES_MAX + 2
+"""A longer one is no key: it is not matched, which takes 160 bytes of memory a byte."""
 _ESCAPED = re.compile(r"\\(.)")
 _IF_MATCH = re.compile(r'"(0|[1-9][0-9]{0,14})"|(0|[1-9][0-9]{0,14})')
 

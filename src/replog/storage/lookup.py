@@ -193,9 +193,10 @@ class Opened:
         return data
 
     def verify(self, stop: int) -> None:
-        """Verify everything below the offset `stop`, as far as it is not yet. Raises: as `read`."""
+        """Verify what stands below the offset `stop` and is not yet. Raises: as `read`."""
         segment, log_id = self.segment, self.contents.log_id
         assert log_id is not None, segment.name
+        stop = min(stop, segment.stop.offset)
         while segment.verified.offset < stop:
             try:
                 stretch = segment.verify_next(self.file(), log_id=log_id, before=stop)
@@ -211,13 +212,13 @@ class Opened:
 
         What is read up to a batch end holds whole lines, and need not be copied to be cut.
         """
-        self.verify(min(stop, self.segment.stop.offset))
+        self.verify(stop)
         end = self.segment.index.last_end_within(stop)
         return end if end - start > (stop - start) // 2 else stop
 
     def last_known_end(self, stop: int, through: EntryId) -> int:
         """Return the last known batch end that is beyond neither `stop` nor the id `through`."""
-        self.verify(min(stop, self.segment.stop.offset))
+        self.verify(stop)
         end, index = self.segment.stop, self.segment.index
         if end.offset <= stop and end.head.last_id <= through:
             return end.offset
@@ -225,8 +226,8 @@ class Opened:
 
     def first_known_end(self, stop: int) -> int:
         """Return the first known batch end at or behind the offset `stop`, else `stop`."""
+        self.verify(stop)
         segment = self.segment
-        self.verify(min(stop, segment.stop.offset))
         end = segment.index.first_end_from(stop)
         if end is None and segment.verified == segment.stop:
             end = segment.stop.offset
