@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
+import threading
+import time
 from contextlib import ExitStack
+from itertools import pairwise
 
 import pytest
 
@@ -13,7 +15,7 @@ from replog.http.limits import Deadlines
 from replog.http.protocol import NodeProtocol
 from tests.http.raw import request_bytes
 from tests.http.served import Served
-from tests.support.waiting import wait_until
+from tests.support.waiting import DEADLINE_S, wait_until
 
 PATIENT = 3600.0
 
@@ -239,26 +241,33 @@ def test_headers_behind_a_body_have_their_bound(master: Served) -> None:
         assert connection.answer().status == 431
 
 
-def test_others_have_their_turn_between_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten thousand idle connections must not hold up an append for as long as they take."""
-    turns: list[int] = []
-    turn = 0
+def test_the_loop_rests_between_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten thousand idle connections must not hold up an append for as long as they take.
+
+    A loop that only gives way keeps the interpreter from the thread that syncs.
+    """
+    swept_at: list[float] = []
     sweep = NodeProtocol.sweep
 
     def note(self: NodeProtocol) -> None:
-        nonlocal turn
-        turns.append(turn)
-        asyncio.get_running_loop().call_soon(next_turn)
+        swept_at.append(time.monotonic())
         sweep(self)
 
-    def next_turn() -> None:
-        nonlocal turn
-        turn += 1
-
-    monkeypatch.setattr(server, "SWEPT_TOGETHER", 2)
+    monkeypatch.setattr(server, "SWEEP_AT_ONCE_S", 0.0)
+    monkeypatch.setattr(server, "SWEEP_REST_S", 0.01)
     monkeypatch.setattr(NodeProtocol, "sweep", note)
     with _served(headers_s=0.1) as served, ExitStack() as stack:
         idle = [stack.enter_context(served.connect()) for _ in range(7)]
         assert all(connection.is_closed() for connection in idle)
-    assert {turns.count(each) for each in turns} <= {1, 2}
-    assert len(turns) > 7
+    assert len(swept_at) > 7
+    assert min(later - sooner for sooner, later in pairwise(swept_at)) > 0.005
+
+
+def test_a_stop_does_not_wait_for_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
+    swept = threading.Event()
+    monkeypatch.setattr(server, "SWEEP_AT_ONCE_S", 0.0)
+    monkeypatch.setattr(server, "SWEEP_REST_S", PATIENT)
+    monkeypatch.setattr(NodeProtocol, "sweep", lambda _: swept.set())
+    with _served() as served, served.connect():
+        assert swept.wait(DEADLINE_S)
+        served.stop()
