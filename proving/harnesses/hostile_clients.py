@@ -5,19 +5,19 @@ SHELL.
 
 from __future__ import annotations
 
-import json
+import os
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from typing import Final, Self
+from typing import Final
 
 from proving.harness import Counts, Harness, Violation
+from proving.honest import CLIENTS, Appended
 from proving.needs import Need
 from tests.http.raw import Connection
 from tests.support import stories
@@ -26,13 +26,14 @@ from tests.support.waiting import wait_until
 
 MIB: Final = 1 << 20
 CLOSED_WITHIN_S: Final = 15.0
-CALM_S: Final = 6.0
+CALM_S: Final = 12.0
 """How long honest clients are measured before an attack."""
 
 ATTACK_S: Final = 8.0
 """How long an attack lasts at least; then it ends, or the node ends it."""
 
-HONEST: Final = 4
+LOOK_EVERY_S: Final = 0.5
+"""A node with 10,000 connections is not asked how many it has all the time."""
 
 BAD_SIGNS: Final = (
     "link to",
@@ -94,46 +95,49 @@ def _attack_of(case: int) -> tuple[Attack, int]:
     return attack, attack.count
 
 
-# --- honest clients -------------------------------------------------------------------------
+# --- programs -------------------------------------------------------------------------------
 
 
-class Honest:
-    """Clients that append, one after the other, at a steady pace, and note how long it took."""
+@contextmanager
+def _program(*command: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a module until its input ends; the first line that it prints is left to be read."""
+    with subprocess.Popen(
+        [sys.executable, "-m", *command],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        env={**clean_environment(), "PYTHONPATH": ".:src"},
+        cwd=Path(__file__).parents[2],
+    ) as process:
+        try:
+            yield process
+        finally:
+            assert process.stdin is not None
+            process.stdin.close()
+            process.wait(60)
 
-    def __init__(self, port: int) -> None:
-        self._port = port
-        self._ending = threading.Event()
-        self.took_s: list[float] = []
-        self.failed: list[str] = []
-        self._threads = [
-            threading.Thread(target=self._run, args=(number,)) for number in range(HONEST)
-        ]
 
-    def __enter__(self) -> Self:
-        for thread in self._threads:
-            thread.start()
-        return self
+@contextmanager
+def honest_clients(port: int) -> Iterator[Appended]:
+    """Append at `port` meanwhile; what came of it is known at the end."""
+    appended = Appended()
+    with _program("proving.honest", str(port)) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+        yield appended
+        told, _ = process.communicate(timeout=60)
+    appended.take(told)
 
-    def __exit__(self, *exception: object) -> None:
-        self._ending.set()
-        for thread in self._threads:
-            thread.join()
 
-    def _run(self, number: int) -> None:
-        with Connection(self._port) as connection:
-            made = 0
-            while not self._ending.wait(0.02):
-                made += 1
-                body = json.dumps({"message": f"honest {number} {made}"}).encode()
-                began = time.monotonic()
-                try:
-                    answer = connection.append(body)
-                except (OSError, EOFError) as error:
-                    self.failed.append(repr(error))
-                    return
-                self.took_s.append(time.monotonic() - began)
-                if answer.status != 200:
-                    self.failed.append(f"{answer.status} {answer.body!r}")
+@contextmanager
+def attacking(attack: Attack, port: int, count: int, seed: int) -> Iterator[None]:
+    """Attack the node at `port`; every connection stands once this is entered."""
+    command = ("proving.attacks", attack.kind, str(port), str(count), str(seed))
+    with _program(*command) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        if int(line or 0) != count:
+            raise Violation(f"the attacker opened {line!r} of {count} connections")
+        yield
 
 
 def p99_s(took_s: list[float]) -> float:
@@ -141,29 +145,6 @@ def p99_s(took_s: list[float]) -> float:
 
 
 # --- the cluster under attack ---------------------------------------------------------------
-
-
-@contextmanager
-def attacking(attack: Attack, port: int, count: int, seed: int) -> Iterator[None]:
-    """Attack the node at `port`; every connection stands once this is entered."""
-    command = [sys.executable, "-m", "proving.attacks", attack.kind, str(port), str(count)]
-    with subprocess.Popen(
-        [*command, str(seed)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**clean_environment(), "PYTHONPATH": ".:src"},
-        cwd=Path(__file__).parents[2],
-    ) as process:
-        assert process.stdin is not None
-        assert process.stdout is not None
-        line = process.stdout.readline()
-        if int(line or 0) != count:
-            raise Violation(f"the attacker opened {line!r} of {count} connections")
-        try:
-            yield
-        finally:
-            process.stdin.close()
-            process.wait(30)
 
 
 class Watched:
@@ -185,11 +166,11 @@ class Watched:
         return (health["epoch"], *((one["link"], one["health"], one["node_id"]) for one in each))
 
     def _open_files(self, node: str) -> int:
-        return len(list(Path(f"/proc/{self._cluster.node[node].pid}/fd").iterdir()))
+        return len(os.listdir(f"/proc/{self._cluster.node[node].pid}/fd"))
 
     def is_rid(self, node: str) -> bool:
         """Whether the node has no more connections than it had, but for those of the honest."""
-        return self._open_files(node) <= self._files[node] + HONEST + 6
+        return self._open_files(node) <= self._files[node] + CLIENTS + 6
 
     def suspected(self) -> int:
         """How often a node suspected another: on a machine that is busy it may, for a moment."""
@@ -233,9 +214,9 @@ def run(case: int, directory: Path) -> Counts:
         what = f"{count} {attack.kind} at {victim}, case {case}"
         calm_s: list[float] = []
         if is_timed:
-            with Honest(cluster.master.port) as honest:
+            with honest_clients(cluster.master.port) as calm:
                 time.sleep(CALM_S)
-            calm_s = honest.took_s
+            calm_s = calm.took_s
         watched = Watched(cluster)
         closed_s = _attack(cluster, watched, attack, count, victim=victim, seed=case, what=what)
         counts = _judge(watched, attack, closed_s, calm_s, what=what, is_timed=is_timed)
@@ -262,13 +243,14 @@ def _attack(
     what: str,
 ) -> _Attacked:
     port = cluster.node[victim].port
-    with Honest(cluster.master.port) as honest, attacking(attack, port, count, seed):
+    with honest_clients(cluster.master.port) as honest, attacking(attack, port, count, seed):
         began = time.monotonic()
         wait_until(
             lambda: watched.is_rid(victim),
             f"{victim} is rid of {what}",
             deadline_s=120,
             explain=cluster.explain,
+            look_every_s=LOOK_EVERY_S,
         )
         rid_s = time.monotonic() - began
         if seed not in SAMPLE:

@@ -18,10 +18,11 @@ def wait_until(
     *,
     deadline_s: float = DEADLINE_S,
     explain: Callable[[], str] = str,
+    look_every_s: float = 0.02,
 ) -> None:
     """Return when `condition` holds; raise AssertionError, with `explain()`, when it never does."""
     end = time.monotonic() + deadline_s
     while not condition():
         if time.monotonic() > end:
             raise AssertionError(f"not within {deadline_s:g} s: {what}\n{explain()}")
-        time.sleep(0.02)
+        time.sleep(look_every_s)

@@ -1,0 +1,87 @@
+"""Honest clients beside an attack: a program, so that nothing but the node holds them up.
+
+NETWORK. Run as `python -m proving.honest PORT`; it appends until its input ends. The first line
+that it prints says that it began; the second is JSON: `Appended`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+from tests.http.raw import Connection
+
+CLIENTS = 4
+REST_S = 0.02
+"""Between two appends of a client."""
+
+
+@dataclass
+class Appended:
+    """What came of appends.
+
+    Attributes:
+        took_s: how long each took.
+        failed: what was answered in place of 200.
+    """
+
+    took_s: list[float] = field(default_factory=list)
+    failed: list[str] = field(default_factory=list)
+
+    def tell(self) -> str:
+        return json.dumps({"took_s": self.took_s, "failed": self.failed})
+
+    def take(self, told: bytes) -> None:
+        """Take what another process told."""
+        values = json.loads(told)
+        self.took_s.extend(map(float, values["took_s"]))
+        self.failed.extend(map(str, values["failed"]))
+
+
+def append_until(ending: threading.Event, port: int) -> Appended:
+    """Append one after the other, at a steady pace, by `CLIENTS` clients."""
+    appended = Appended()
+    threads = [
+        threading.Thread(target=_append, args=(number, ending, port, appended))
+        for number in range(CLIENTS)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return appended
+
+
+def _append(number: int, ending: threading.Event, port: int, appended: Appended) -> None:
+    made = 0
+    try:
+        with Connection(port) as connection:
+            while not ending.wait(REST_S):
+                made += 1
+                body = json.dumps({"message": f"honest {number} {made}"}).encode()
+                began = time.monotonic()
+                answer = connection.append(body)
+                appended.took_s.append(time.monotonic() - began)
+                if answer.status != 200:
+                    appended.failed.append(f"{answer.status} {answer.body!r}")
+    except (OSError, EOFError) as error:
+        appended.failed.append(repr(error))
+
+
+def main() -> None:
+    ending = threading.Event()
+
+    def wait_for_the_end() -> None:
+        sys.stdin.buffer.read()
+        ending.set()
+
+    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    print("begun", flush=True)
+    print(append_until(ending, int(sys.argv[1])).tell(), flush=True)
+
+
+if __name__ == "__main__":
+    main()
