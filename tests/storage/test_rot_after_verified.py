@@ -13,6 +13,7 @@ from replog.storage import index
 from replog.storage.batch import encode_message
 from replog.storage.log import Log
 from tests.simulator.disk import SimFilesystem
+from tests.simulator.images import Inode
 from tests.storage.logs import (
     NOTHING,
     SEGMENTS,
@@ -146,3 +147,24 @@ def test_an_append_behind_which_the_log_is_damaged_is_not_said_to_be_another() -
     assert log.head.last_id == 1
     with pytest.raises(DamagedLogError, match="id 2 is at or behind a damaged range"):
         log.keys.confirm(keys=["key", None], messages=messages, candidates=[[EntryId(1)], []])
+
+
+def test_a_batch_that_became_zeros_is_missed_before_anything_is_shown() -> None:
+    """Simulator seed 55975, uncapped: a disk lost a write, and the page cache forgot it."""
+    original = small(is_closed=True)
+    for batch in original.batches:
+        if batch.span.entries_start == batch.span.entries_stop:
+            continue
+        disk, log = verified()
+        inode = disk.find(batch.path)
+        assert isinstance(inode, Inode)
+        for image in (inode.cached, inode.durable):
+            image[batch.span.entries_start : batch.span.stop] = bytes(
+                batch.span.stop - batch.span.entries_start
+            )
+        reader = log.reader(EntryId(1), log.head.last_id)
+        shown: list[bytes] = []
+        with pytest.raises(DamagedLogError):
+            shown.extend(iter(reader.next_chunk, None))
+        assert original.lines(original.head.last_id).startswith(b"".join(shown))
+        assert log.damage[0].before == batch.before

@@ -84,6 +84,13 @@ class SparseIndex:
         at = bisect_left(self._offsets, offset)
         return self._offsets[at] if at < len(self._offsets) else None
 
+    def id_at(self, offset: int) -> EntryId | None:
+        """Return the last id before the point at `offset`; None where there is none."""
+        at = bisect_left(self._offsets, offset)
+        if at >= len(self._ids) or self._offsets[at] != offset:
+            return None
+        return EntryId(self._ids[at])
+
     def ends_within(self, stop: int) -> Sequence[int]:
         """Return the offsets of the points that are not beyond `stop`; the first is 0."""
         return self._offsets[: bisect_right(self._offsets, stop)]

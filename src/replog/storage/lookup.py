@@ -233,6 +233,11 @@ class Opened:
             end = segment.stop.offset
         return stop if end is None else end
 
+    def id_at_end(self, offset: int) -> EntryId | None:
+        """Return the last id before the batch end at `offset`; None where none is known there."""
+        stop = self.segment.stop
+        return stop.head.last_id if stop.offset == offset else self.segment.index.id_at(offset)
+
     def file(self) -> File:
         if self._file is None:
             try:
