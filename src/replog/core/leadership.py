@@ -6,7 +6,14 @@ PURE.
 from __future__ import annotations
 
 from replog.core.admission import DISK_FULL_PAUSE, foreign_detail, superseded_detail
-from replog.core.adoption import Adoption, announce, choose_donor, extending, reach
+from replog.core.adoption import (
+    Adoption,
+    announce,
+    begin_adoption,
+    choose_donor,
+    extending,
+    reach,
+)
 from replog.core.damage import damage_line, with_found
 from replog.core.effects import (
     Effect,
@@ -190,20 +197,26 @@ class Leadership:
             if peer.state in {LinkState.PROVING, LinkState.CUTTING} and not is_late:
                 return True
         # Damage at open: a refused connection is no answer here (R8).
-        has_all = all(peer.has_spoken for peer in self._replicas.peers)
-        return self.reign.must_hear_all and not has_all
+        return self.reign.must_hear_all and not self._have_all_spoken()
+
+    def _have_all_spoken(self) -> bool:
+        return all(peer.has_spoken for peer in self._replicas.peers)
 
     def _take(self, damage: Damage | None, out: list[Effect]) -> bool:
         """Ask a donor for what is missing; True while that goes on."""
         facts = self._facts
         if self._adoption is not None or facts.now < self._take_again_at:
             return True
-        donor = choose_donor(self._replicas.peers, damage, own=facts.durable, now=facts.now)
+        donor = choose_donor(
+            self._replicas.peers,
+            damage,
+            own=facts.durable,
+            now=facts.now,
+            has_heard_all=not self.reign.must_hear_all or self._have_all_spoken(),
+        )
         if donor is None:
             return False
-        assert donor.link is not None
-        after = self._facts.durable if damage is None else damage.before
-        self._adoption = Adoption(donor, donor.link, damage, after)
+        self._adoption = begin_adoption(donor, damage, own=facts.durable)
         out.append(announce(self._adoption))
         self._adoption.ask(out)
         return True
@@ -225,6 +238,8 @@ class Leadership:
         if not adoption.end_window(end):
             self._give_up(adoption)
             self._replicas.drop(peer, f"it no longer holds {adoption.after}", out)
+        elif adoption.leads_elsewhere:
+            self.repair_failed(f"{peer.url} holds {adoption.after} in its place", out)
         elif adoption.is_whole or (adoption.damage is None and adoption.arrived):
             if adoption.damage is None:
                 self._facts.is_persisting = True

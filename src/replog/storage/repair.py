@@ -136,7 +136,7 @@ def _passes_mark(parts: Sequence[_Part], before: Head, marks: Marks) -> bool:
     end = parts[-1].stop.head
     if mark is None or mark.head.position <= before.position:
         return True
-    if end.position < mark.head.position:
+    if end.last_id < mark.head.last_id:
         return True  # some of the range: the rest of it stays damaged
     for part in parts:
         scan = scan_run(
