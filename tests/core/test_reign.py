@@ -176,13 +176,15 @@ def test_a_take_over_opens_above_the_other_reign_also_while_its_epoch_is_being_s
 
 def test_after_damage_at_open_a_refused_connection_is_no_answer() -> None:
     world = dormant(2, damaged=True)
-    world.hold(1, LOG[:2])
+    world.hold(1, LOG[:2], note=2)
     world.hold(2, LOG[:2])
     world.restart(1)
     world.restart(2)
     world.unreachable = {2}
     world.run(400)
-    assert not world.nodes[0].disk.damage, "repaired from the one that is there"
+    assert not world.nodes[0].disk.damage, (
+        "repaired from the one that is there, which knows it to be committed"
+    )
     outcome = world.outcome(world.append("x"))
     assert refusal(outcome) is RefusalReason.DAMAGED
     assert isinstance(outcome, Refused)
