@@ -206,7 +206,7 @@ def run(case: int, directory: Path) -> Counts:
     with ProcessCluster(directory) as cluster:
         cluster.start_all()
         stories.wait_linked(cluster)
-        if attack.kind == "stopped-readers":
+        if attack.kind in {"stopped-readers", "stopped-followers"}:
             _fill(cluster)
         victim = MASTER if random.random() < 0.7 else random.choice(cluster.nodes[1:])
         if attack.kind == "strangers":

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import pytest
+import uvloop
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from replog.http.answer import break_off
+from replog.http.cycle import UNCOPIED_BYTES
 from replog.http.server import serve
 from tests.http.fake_node import FakeNode
 from tests.http.raw import Connection
@@ -49,7 +52,7 @@ def _serving(app: ASGIApp) -> Iterator[Connection]:
 
         await serve(app, FakeNode(), port=0, stop=event, on_listening=note)
 
-    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread = threading.Thread(target=lambda: uvloop.run(run()))
     thread.start()
     assert ready.wait(DEADLINE_S)
     try:
@@ -79,6 +82,46 @@ def test_an_answer_without_a_length_is_chunked() -> None:
         answer = connection.request("GET", "/")
         assert answer.headers["transfer-encoding"] == "chunked"
         assert answer.body == b"body"
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_chunks_of_any_length_come_as_they_were_sent(method: str) -> None:
+    sizes = (1, UNCOPIED_BYTES - 1, UNCOPIED_BYTES, 5 * UNCOPIED_BYTES)
+    bodies = [bytes([number]) * size for number, size in enumerate(sizes)]
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope, receive
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        for body in (*bodies, bodies[-1]):
+            await send({"type": "http.response.body", "body": body, "more_body": True})
+        await send({"type": "http.response.body", "body": bodies[-1]})
+
+    with _serving(app) as connection:
+        for _ in range(2):
+            answer = connection.request(method, "/")
+            wanted = b"".join((*bodies, bodies[-1], bodies[-1]))
+            assert answer.body == (wanted if method == "GET" else b"")
+
+
+def test_stuck_clients_share_what_they_do_not_take() -> None:
+    body = bytes(16 * 1024 * 1024)
+    held: list[int] = []
+    is_sent = threading.Event()
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        del scope
+        before = sys.getrefcount(body)
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": body, "more_body": True})
+        held.append(sys.getrefcount(body) - before)
+        is_sent.set()
+        await receive()
+        await receive()
+
+    with _serving(app) as connection:
+        connection.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+        assert is_sent.wait(DEADLINE_S)
+    assert held == [1], "the transport holds the very bytes"
 
 
 @pytest.mark.parametrize(

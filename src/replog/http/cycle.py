@@ -13,11 +13,16 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, RequestResponseCy
 from replog.http.answer import BREAK_OFF
 
 if TYPE_CHECKING:
-    from uvicorn._types import ASGISendEvent, HTTPResponseStartEvent
+    from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
 
 
 def _is_sized(start: HTTPResponseStartEvent) -> bool:
     return any(name.lower() == b"content-length" for name, _ in start.get("headers", ()))
+
+
+UNCOPIED_BYTES = 16 * 1024
+"""A chunk from here on goes to the transport as it is, between its size and its end: thousands
+of stuck followers hold one and the same stretch then, and a long read is copied once less."""
 
 
 class NodeCycle(RequestResponseCycle):
@@ -53,10 +58,29 @@ class NodeCycle(RequestResponseCycle):
             await super().send(start)
         if self._ends_by_close and message["type"] == "http.response.body":
             self.expected_content_length = len(message.get("body", b""))
-        await super().send(message)
+        if message["type"] == "http.response.body" and self._is_long_chunk(message):
+            await self._send_uncopied(message["body"])
+        else:
+            await super().send(message)
+
+    def _is_long_chunk(self, message: HTTPResponseBodyEvent) -> bool:
+        """Whether it is a long one of which more come, behind a head that has been sent."""
+        is_under_way = self.response_started and not self.response_complete
+        is_chunk = self.chunked_encoding is True and self._has_body() and is_under_way
+        is_long = len(message.get("body", b"")) >= UNCOPIED_BYTES
+        return is_chunk and is_long and message.get("more_body", False)
+
+    async def _send_uncopied(self, chunk: bytes) -> None:
+        if self.flow.write_paused and not self.disconnected:
+            await self.flow.drain()
+        if not self.disconnected:
+            self.transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))
+
+    def _has_body(self) -> bool:
+        return self.scope["method"] != "HEAD"
 
     def _is_ordinary(self) -> bool:
-        return self.keep_alive and self.scope["method"] != "HEAD"
+        return self.keep_alive and self._has_body()
 
     def _head(self, start: HTTPResponseStartEvent, size: int) -> bytes | None:
         """Return the head of a whole answer; None where it is not one that may go on."""
