@@ -106,6 +106,8 @@ class EntryReader:
             stop = data.rfind(b"\n") + 1
             if stop:
                 return data[:stop]
+            if start + size >= opened.segment.stop.offset:
+                raise opened.rotten()  # the last line ends there, or did
             size *= 2
 
     def _checked(self, opened: Opened, lines: bytes) -> bytes:
