@@ -117,6 +117,25 @@ def test_acks_of_a_stored_entry_can_be_awaited_later() -> None:
     assert world.outcome(waits) == Stored(EntryId(1), EntryId(1), 3, 3)
 
 
+def test_acks_of_an_entry_behind_damage_are_refused_for_the_damage() -> None:
+    """Simulator seed 95288: it may be there, and even repaired already."""
+    world = serving_world()
+    for text in ("x", "y", "z"):
+        world.append(text)
+        world.settle()
+    bad = world.nodes[0].disk.rot(2, 2)
+    world.step(0, ev.DamageFound(bad))
+    for entry_id in (2, 3, 4):
+        refused = world.outcome(await_acks(world, entry_id))
+        assert isinstance(refused, Refused)
+        assert refused.reason is RefusalReason.DAMAGED
+        assert refused.detail.startswith(
+            "damage in segment 1.ndjson at byte 99, entry 2 to entry 2"
+        )
+    below = world.outcome(await_acks(world, 1, w=1))
+    assert isinstance(below, Stored)
+
+
 @pytest.mark.parametrize("entry_id", [0, 2])
 def test_acks_of_an_entry_that_is_not_there_are_refused(entry_id: int) -> None:
     world = serving_world()
@@ -125,6 +144,7 @@ def test_acks_of_an_entry_that_is_not_there_are_refused(entry_id: int) -> None:
     refused = world.outcome(await_acks(world, entry_id))
     assert isinstance(refused, Refused)
     assert refused.reason is RefusalReason.UNKNOWN_ID
+    assert refused.detail.endswith(f"entry {entry_id} is not in the log, which ends at 1")
     concern = world.outcome(await_acks(world, 1, w=4))
     assert isinstance(concern, Refused)
     assert concern.reason is RefusalReason.BAD_WRITE_CONCERN

@@ -16,7 +16,11 @@ BATCH = b'[{"message":"a"},{"message":"b"}]'
 
 REASONS: dict[str, set[RefusalReason]] = {
     "/logs": set(RefusalReason) - {RefusalReason.UNKNOWN_ID},
-    "/logs/{id}/acks": {RefusalReason.UNKNOWN_ID, RefusalReason.BAD_WRITE_CONCERN},
+    "/logs/{id}/acks": {
+        RefusalReason.UNKNOWN_ID,
+        RefusalReason.BAD_WRITE_CONCERN,
+        RefusalReason.DAMAGED,
+    },
 }
 """Why a node may refuse what comes by these paths."""
 

@@ -26,6 +26,7 @@ from replog.core.events import (
     RequestAbandoned,
     RequestId,
 )
+from replog.core.master import Master
 from replog.core.write_concern import WriteConcern
 from tests.simulator.clock import UNITS_PER_TICK
 from tests.simulator.invariants import required_copies
@@ -281,7 +282,14 @@ class Clients:
         else:
             world.count(f"receipt: {type(outcome).__name__}")
         excused = world.excused(node, receipt.id)
-        world.judge.receipt_answered(receipt, outcome, master=node.name, excused=excused)
+        assert isinstance(node.core, Master), "a secondary gives no receipts"
+        world.judge.receipt_answered(
+            receipt,
+            outcome,
+            master=node.name,
+            excused=excused,
+            is_damaged=bool(node.core.facts.damage),
+        )
         if isinstance(outcome, Pending):
             holders = world.judge.holders_of(receipt.id)
             self._check_pending(node, receipt, outcome, excused, holders)

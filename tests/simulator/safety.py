@@ -106,7 +106,13 @@ class SafetyJudge(Judge):
         append.outcome = outcome
 
     def receipt_answered(
-        self, receipt: Receipt, outcome: AppendOutcome, *, master: str, excused: set[str]
+        self,
+        receipt: Receipt,
+        outcome: AppendOutcome,
+        *,
+        master: str,
+        excused: set[str],
+        is_damaged: bool,
     ) -> None: ...
     def pending_answered(
         self, outcome: Pending, urls: dict[str, str], holders: set[str]

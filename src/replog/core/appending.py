@@ -27,7 +27,7 @@ from replog.core.events import (
 )
 from replog.core.facts import MasterFacts
 from replog.core.keys import KeyWindow, first_found
-from replog.core.refusals import moved_on, reused, unread, unserved
+from replog.core.refusals import moved_on, reused, unknown_id, unread, unserved
 from replog.core.reign import Phase, Reign
 from replog.core.replicas import Replicas
 from replog.core.waiters import QueuedAppend, WaitingAppend
@@ -91,8 +91,7 @@ class Appending:
         """Let a client wait until a stored entry is on as many nodes as it wants (P2)."""
         refused = None
         if not 1 <= event.id <= self._facts.good_id:
-            detail = f"entry {event.id} is not in the log, which ends at {self._facts.good_id}"
-            refused = Refused(RefusalReason.UNKNOWN_ID, detail)
+            refused = unknown_id(event.id, self._facts.good_id, self._facts.damage)
         copies = self._copies(event.request, event.concern, refused, out)
         if copies is None:
             return

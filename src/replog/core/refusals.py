@@ -1,12 +1,16 @@
-"""What an append is told that is refused for what it asks: nothing of it was stored.
+"""What is told who is refused for what it asks: nothing of it was stored.
 
 PURE.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+from replog.core.damage import damage_line
 from replog.core.effects import RefusalReason, Refused
 from replog.core.entry import EntryId
+from replog.core.messages import Damage
 from replog.core.waiters import QueuedAppend
 
 
@@ -17,6 +21,15 @@ def moved_on(queued: QueuedAppend, last_id: EntryId) -> Refused:
         f"nothing was stored"
     )
     return Refused(RefusalReason.PRECONDITION_FAILED, detail, last_id=last_id)
+
+
+def unknown_id(id: EntryId, last_id: EntryId, damage: Sequence[Damage]) -> Refused:
+    """Return that an entry is not there, or that damage hides whether it is."""
+    if damage and id > last_id:
+        hidden = f"until that is repaired nobody knows whether there is an entry {id}"
+        return Refused(RefusalReason.DAMAGED, f"{damage_line(damage[0])}; {hidden}")
+    detail = f"entry {id} is not in the log, which ends at {last_id}"
+    return Refused(RefusalReason.UNKNOWN_ID, detail)
 
 
 def unread(problem: str) -> Refused:

@@ -126,7 +126,7 @@ APPEND: dict[str, object] = {
 
 # --- receipts ------------------------------------------------------------------------------
 
-_ACKS_PROBLEMS = ("bad-write-concern", "unknown-id", "ask-the-master", "overloaded")
+_ACKS_PROBLEMS = ("bad-write-concern", "unknown-id", "ask-the-master", "overloaded", "damaged")
 
 _ACKS_PARAMETERS = [
     parameter(
