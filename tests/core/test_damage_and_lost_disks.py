@@ -9,6 +9,7 @@ import pytest
 from replog.core.admission import damaged_detail
 from replog.core.effects import (
     AnswerAppend,
+    CloseLink,
     CutLog,
     Effect,
     LookUp,
@@ -193,6 +194,14 @@ def test_damage_found_below_a_cut_that_is_under_way_is_reported_and_mended_first
     assert sent(secondary.step(CutRefused())) == [report]
     effects = secondary.step(Received(LINK, StreamStart(head(4))))
     assert sent(effects) == [Fetch(head(4), EntryId(6))]
+
+
+def test_a_stream_that_begins_twice_ends_its_link() -> None:
+    """Simulator seed 112661: a report came twice, and its master went by the older one."""
+    secondary = a_welcomed_secondary()
+    assert not secondary.step(Received(LINK, StreamStart(head(24))))
+    effects = secondary.step(Received(LINK, StreamStart(head(24))))
+    assert CloseLink(LINK, "the stream began twice") in effects
 
 
 def test_a_secondary_moves_nothing_away_before_its_master_has_proven_the_rest() -> None:

@@ -199,7 +199,13 @@ class Joining:
     def stream_started(self, link: LinkId, after: Head, out: list[Effect]) -> None:
         """The whole log is proven common with the master's (R7)."""
         facts = self._facts
-        if link != facts.link or facts.phase is not LinkPhase.PROVING:
+        if link != facts.link:
+            return
+        if facts.phase in {LinkPhase.STREAMING, LinkPhase.REPAIRING}:
+            # It goes by a report that is not the last one, and may wait for what is mended.
+            self.close(link, "the stream began twice", out)
+            return
+        if facts.phase is not LinkPhase.PROVING:
             return
         if after != facts.good_head:
             self.close(link, f"a stream after {after} does not fit {facts.good_head}", out)
