@@ -60,7 +60,7 @@ ROWS = (
     Row(
         growth.ROW,
         "As the log grows",
-        "Two clusters of three, which run all the time, by turns.",
+        growth.SETTINGS,
         growth.measure,
     ),
 )
