@@ -38,9 +38,14 @@ def foreign_detail(reign: Reign) -> str:
 
 def damaged_detail(damage: Damage, others: Sequence[str]) -> str:
     """Return what is damaged, and the ways out (R8, R13)."""
+    all_others = ", ".join(others)
+    once = (
+        f"once all of {all_others} have said what they hold"
+        if damage.last_id is None
+        else f"from the first of {all_others} that holds it"
+    )
     way = (
-        f"it is repaired by itself from the first of {', '.join(others)} that holds it: start "
-        f"them, or if they are gone for good"
+        f"it is repaired by itself {once}: start them, or if they are gone for good"
         if others
         else "no other node is configured that could hold it: put a backup in its place, or"
     )
