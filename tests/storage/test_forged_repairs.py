@@ -223,3 +223,22 @@ def test_batches_of_other_ids_in_as_many_bytes_do_not_answer_where_a_batch_ends(
     with pytest.raises(DamagedLogError):
         log.around(EntryId(2))
     assert log.damage[0].first_id == 3
+
+
+def test_an_end_of_an_older_epoch_does_not_take_the_place_of_the_marked_one() -> None:
+    """It has as many entries; one that has fewer is some of the range, and taken."""
+    forger = Forger()
+    first = forger.batch(opens=True)
+    stale = Forger(forger.hash, forger.last_id, text="stale")
+    forger.epoch = 2
+    marked = forger.batch()
+    whole = disk_with({path_of(1): first + marked})
+    open_log(whole).close()
+    marks = whole.open(MARKS, writable=False).read_at(0, whole.size(MARKS))
+    disk = disk_with({MARKS: marks, path_of(1): first})
+    log = open_log(disk)
+    [damage] = log.damage
+    assert (damage.last_id, damage.claimed_id) == (None, 2)
+    refused(log, damage, stale.batch(), "it does not hold the batch of the durable mark", disk)
+    log.repair(damage, marked)
+    assert not log.damage
