@@ -35,7 +35,7 @@ class Harness:
             number decides everything that can be decided. Raises: AssertionError (Violation).
         sample: cases that `make test` runs.
         needs: without these no case can run.
-        is_parallel: cases need one core and nothing else, and may run side by side.
+        is_parallel: cases need some core, time nothing, and may run side by side.
         starts_processes: `make test` counts its sample among those of processes.
     """
 

@@ -202,5 +202,6 @@ HARNESSES = (
         run=run_soak,
         sample=(),  # tests/proving/test_soak.py runs some seconds
         needs=(PROC,),
+        is_parallel=True,
     ),
 )
