@@ -10,7 +10,7 @@ import pytest
 from replog.core import effects as do
 from replog.core import events as ev
 from replog.core.effects import RefusalReason, Refused, Stored
-from replog.core.entry import EntryId, Epoch, LogId, NodeId, ReignId, Tick
+from replog.core.entry import GENESIS, EntryId, Epoch, LogId, NodeId, ReignId, Tick
 from replog.core.events import LinkId, SecondaryIndex
 from replog.core.messages import (
     Hello,
@@ -21,7 +21,7 @@ from replog.core.messages import (
 from replog.core.progress import LinkState
 from replog.core.reign import Phase
 from tests.core.desk import sent
-from tests.core.disk import Disk
+from tests.core.disk import Disk, chain
 from tests.core.greetings import LOG, dormant, greet, hello, refusal
 from tests.core.parts import new_master, new_secondary
 from tests.core.world import World, serving_world
@@ -34,6 +34,20 @@ def test_a_new_epoch_is_above_every_epoch_stored_or_heard() -> None:
     greet(world, 0, hello(epoch=6))
     world.step(0, ev.DialFailed(SecondaryIndex(1), "refused"))
     assert list(world.nodes[0].jobs) == [do.StoreEpoch(Epoch(7), NodeId("m"))]
+
+
+def test_a_new_epoch_is_above_those_of_the_log_whatever_is_stored() -> None:
+    """Simulator seed 164603, uncapped: a disk lied about the sync of the epoch."""
+    world = World(1)
+    world.hold(0, chain(GENESIS, 3, "a"), epoch=1)
+    world.hold(1, [], epoch=1)
+    world.begin()
+    world.dial_all()
+    world.settle()
+    assert world.master.reign.epoch == 4
+    request = world.append("x", w=2)
+    world.settle()
+    assert world.outcome(request) == Stored(EntryId(2), EntryId(2), 2, 2)
 
 
 def test_a_master_begins_while_a_secondary_is_down() -> None:

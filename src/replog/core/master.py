@@ -135,7 +135,7 @@ class Master:
         self.reign = Reign(
             node_id=node_id,
             reign_id=reign_id,
-            epoch=epoch,
+            epoch=max(epoch, head.epoch),  # a disk may have lost the word and kept the batches
             owner=epoch_owner,
             started=now,
             secondaries=len(secondaries),
