@@ -18,6 +18,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from random import Random
 
+from proving.program import when_input_ends
+
 READ_WHOLE = b"GET /logs HTTP/1.1\r\nHost: x\r\n\r\n"
 FOLLOW = b"GET /logs/stream?from=1 HTTP/1.1\r\nHost: x\r\n\r\n"
 POST = b"POST /logs HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
@@ -189,14 +191,7 @@ def main() -> None:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     kind, port, count, seed = sys.argv[1:]
-    ending = threading.Event()
-
-    def wait_for_the_end() -> None:
-        sys.stdin.buffer.read()
-        ending.set()
-
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
-    attack(kind, int(port), int(count), int(seed), ending)
+    attack(kind, int(port), int(count), int(seed), when_input_ends())
 
 
 if __name__ == "__main__":

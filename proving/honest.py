@@ -12,6 +12,7 @@ import threading
 import time
 from dataclasses import dataclass, field
 
+from proving.program import when_input_ends
 from tests.http.raw import Connection
 
 CLIENTS = 4
@@ -72,13 +73,7 @@ def _append(number: int, ending: threading.Event, port: int, appended: Appended)
 
 
 def main() -> None:
-    ending = threading.Event()
-
-    def wait_for_the_end() -> None:
-        sys.stdin.buffer.read()
-        ending.set()
-
-    threading.Thread(target=wait_for_the_end, daemon=True).start()
+    ending = when_input_ends()
     print("begun", flush=True)
     print(append_until(ending, int(sys.argv[1])).tell(), flush=True)
 

@@ -13,6 +13,7 @@ from replog.core.effects import (
     AppendOutcome,
     Pending,
     Persist,
+    RefusalReason,
     Refused,
     Stored,
 )
@@ -281,15 +282,12 @@ class Clients:
             world.count(f"receipt: {outcome.reason}")
         else:
             world.count(f"receipt: {type(outcome).__name__}")
-        excused = world.excused(node, receipt.id)
         assert isinstance(node.core, Master), "a secondary gives no receipts"
-        world.judge.receipt_answered(
-            receipt,
-            outcome,
-            master=node.name,
-            excused=excused,
-            is_damaged=bool(node.core.facts.damage),
-        )
+        is_refused = isinstance(outcome, Refused) and outcome.reason is RefusalReason.DAMAGED
+        if is_refused and node.core.facts.damage:
+            return  # it does not know what is there
+        excused = world.excused(node, receipt.id)
+        world.judge.receipt_answered(receipt, outcome, master=node.name, excused=excused)
         if isinstance(outcome, Pending):
             holders = world.judge.holders_of(receipt.id)
             self._check_pending(node, receipt, outcome, excused, holders)

@@ -288,13 +288,7 @@ class Judge:
             broken("R10", f"{append.concern} was refused")
 
     def receipt_answered(
-        self,
-        receipt: Receipt,
-        outcome: AppendOutcome,
-        *,
-        master: str,
-        excused: set[str],
-        is_damaged: bool,
+        self, receipt: Receipt, outcome: AppendOutcome, *, master: str, excused: set[str]
     ) -> None:
         """Somebody asked on how many nodes an entry is, and was told."""
         if isinstance(outcome, Refused):
@@ -302,11 +296,9 @@ class Judge:
             self.check_disk(master)
             is_there = 1 <= receipt.id <= record.kept and not record.is_rotten
             is_bad = receipt.required is None
-            is_right = {
-                RefusalReason.UNKNOWN_ID: not is_there,
-                RefusalReason.DAMAGED: is_damaged,
-                RefusalReason.BAD_WRITE_CONCERN: is_bad,
-            }.get(outcome.reason, False)
+            is_right = (outcome.reason is RefusalReason.UNKNOWN_ID and not is_there) or (
+                outcome.reason is RefusalReason.BAD_WRITE_CONCERN and is_bad
+            )
             if not is_right:
                 broken("P2", f"{receipt} was told {outcome}; kept is {record.kept}")
             return

@@ -106,13 +106,7 @@ class SafetyJudge(Judge):
         append.outcome = outcome
 
     def receipt_answered(
-        self,
-        receipt: Receipt,
-        outcome: AppendOutcome,
-        *,
-        master: str,
-        excused: set[str],
-        is_damaged: bool,
+        self, receipt: Receipt, outcome: AppendOutcome, *, master: str, excused: set[str]
     ) -> None: ...
     def pending_answered(
         self, outcome: Pending, urls: dict[str, str], holders: set[str]

@@ -1,4 +1,4 @@
-"""What is told who is refused for what it asks: nothing of it was stored.
+"""What appends and receipts are told that are refused for what they ask.
 
 PURE.
 """

@@ -32,7 +32,8 @@ class Reign:
     """One master's claim to order the log.
 
     Attributes:
-        epoch, owner: the highest epoch stored in this directory, and whose it is.
+        epoch: the highest one stored in this directory, or of its log where that is above.
+        owner: whose the stored one is.
         is_fresh: the directory held no log when the node started.
         must_hear_all: damage was found at this start or an earlier one, not every secondary
             was heard since, and loss is not accepted (R8).

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
     from uvicorn._types import ASGISendEvent, HTTPResponseBodyEvent, HTTPResponseStartEvent
 
 
-def _is_sized(start: HTTPResponseStartEvent) -> bool:
-    return any(name.lower() == b"content-length" for name, _ in start.get("headers", ()))
-
-
 UNCOPIED_BYTES = 16 * 1024
 """A chunk from here on goes to the transport as it is, between its size and its end: thousands
 of stuck followers hold one and the same stretch then, and a long read is copied once less."""
+
+
+def _is_sized(start: HTTPResponseStartEvent) -> bool:
+    return any(name.lower() == b"content-length" for name, _ in start.get("headers", ()))
 
 
 class NodeCycle(RequestResponseCycle):
