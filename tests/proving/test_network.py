@@ -6,6 +6,7 @@ NETWORK.
 from __future__ import annotations
 
 import socket
+import struct
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ SILENT_S = 0.2
 def network() -> Iterator[Network]:
     with Network() as network:
         yield network
+    assert open_ends(network) == 0
 
 
 @pytest.fixture
@@ -46,6 +48,17 @@ def echo() -> Iterator[int]:
         yield server.getsockname()[1]
         server.shutdown(socket.SHUT_RDWR)
         thread.join()
+
+
+def open_ends(network: Network) -> int:
+    """Return how many transports nobody closed."""
+    ends = [
+        transport
+        for proxy in network.proxies
+        for passage in proxy.passages
+        for transport in (passage.onward.source, passage.back.source)
+    ]
+    return sum(transport is not None and not transport.is_closing() for transport in ends)
 
 
 def connect(proxy: Proxy) -> socket.socket:
@@ -211,3 +224,42 @@ def test_what_nobody_takes_is_not_kept_without_end(network: Network, echo: int) 
             connection.sendall(bytes(64 << 20))
         wait_until(lambda: proxy.passages[-1].onward.held > 1 << 20, "it holds something")
         assert proxy.passages[-1].onward.held < 8 << 20
+
+
+def test_an_end_that_was_told_nothing_is_closed_with_the_network() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server, Network() as network:
+        proxy = network.proxy(server.getsockname()[1])
+        with closing(connect(proxy)) as connection:
+            connection.sendall(b"x")
+            accepted, _ = server.accept()
+            with closing(accepted):
+                assert accepted.recv(1) == b"x"
+                proxy.lose()
+                connection.shutdown(socket.SHUT_WR)
+                (passage,) = proxy.passages
+                wait_until(lambda: passage.onward.has_ended, "the dialler has said all")
+                accepted.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            wait_until(lambda: passage.back.has_ended, "the listener is gone")
+    assert open_ends(network) == 0
+
+
+def test_what_both_ends_have_ended_is_closed_before_the_network(network: Network) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        proxy = network.proxy(server.getsockname()[1])
+        with closing(connect(proxy)) as connection:
+            connection.sendall(b"x")
+            accepted, _ = server.accept()
+            with closing(accepted):
+                connection.shutdown(socket.SHUT_WR)
+                accepted.shutdown(socket.SHUT_WR)
+                wait_until(lambda: open_ends(network) == 0, "both ends are closed")
+
+
+def test_a_network_that_ends_while_it_dials_leaves_nothing_open() -> None:
+    for _ in range(50):
+        with socket.create_server(("127.0.0.1", 0)) as server, Network() as network:
+            proxy = network.proxy(server.getsockname()[1])
+            with closing(connect(proxy)) as connection:
+                connection.sendall(b"x")
+                wait_until(lambda proxy=proxy: proxy.passages, "it dials")
+        assert open_ends(network) == 0

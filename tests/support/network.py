@@ -30,7 +30,10 @@ class Passage:
         self.onward = Stream(proxy.onward)
         self.back = Stream(proxy.back)
         self.onward.is_held = proxy.holds_new
+        self.onward.opposite, self.back.opposite = self.back, self.onward
         self._dialling: asyncio.Task[None] | None = None
+        self._is_cut = False
+        self._open = 0
 
     def hold(self) -> None:
         """Keep what the dialler sends from now on, and show the listener nothing of its end."""
@@ -73,16 +76,25 @@ class Passage:
         except OSError:
             self.cut()
 
+    def opened(self, transport: asyncio.Transport) -> bool:
+        """One end is connected: return whether it may stay so, it is reset if not."""
+        self._open += 1
+        if self._is_cut:
+            reset(transport)
+        return not self._is_cut
+
     def cut(self) -> None:
-        """Reset both ends."""
+        """Reset both ends, now or as soon as they are connected."""
+        self._is_cut = True
         for end in (self.onward.source, self.back.source):
             if end is not None:
                 reset(end)
         self._proxy.passages_open.discard(self)
 
     def left(self) -> None:
-        """One end is gone: forget the connection once nothing is left to be told."""
-        if self.onward.has_ended and self.back.has_ended:
+        """One end is gone: forget the connection once both are."""
+        self._open -= 1
+        if self._open == 0 and self.back.source is not None:
             self._proxy.passages_open.discard(self)
 
 
@@ -98,7 +110,8 @@ class _End(asyncio.Protocol):
         assert isinstance(transport, asyncio.Transport)
         self._stream.source = transport
         self._other.sink = transport
-        self._passage.flush()
+        if self._passage.opened(transport):
+            self._passage.flush()
 
     def data_received(self, data: bytes) -> None:
         self._stream.take(data)
@@ -128,11 +141,11 @@ class _Dialler(_End):
         assert isinstance(transport, asyncio.Transport)
         self._proxy.connections += 1
         if self._proxy.refuses_new:
-            reset(transport)
-            return
-        self._passage.onward.is_dead = self._proxy.onward.is_lost  # its first packet was
-        self._proxy.passages.append(self._passage)
-        self._proxy.passages_open.add(self._passage)
+            self._passage.cut()
+        else:
+            self._passage.onward.is_dead = self._proxy.onward.is_lost  # its first packet was
+            self._proxy.passages.append(self._passage)
+            self._proxy.passages_open.add(self._passage)
         super().connection_made(transport)
 
 
@@ -243,6 +256,7 @@ class Proxy:
     async def close(self) -> None:
         assert self._server is not None
         self._server.close()
+        self.refuses_new = True  # what was accepted this moment
         self._cut()
 
 

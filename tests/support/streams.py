@@ -73,6 +73,7 @@ class Stream:
         self.is_dead = False
         self.source: asyncio.Transport | None = None
         self.sink: asyncio.Transport | None = None
+        self.opposite: Stream | None = None
         self.has_ended = False
         self.was_reset = False
         self.is_over = False
@@ -142,6 +143,14 @@ class Stream:
             elif not self.sink.is_closing():
                 with contextlib.suppress(OSError):  # reset by the other end this moment
                     self.sink.write_eof()
+            self._close_if_both_are_over()
+
+    def _close_if_both_are_over(self) -> None:
+        """Asyncio keeps a connection open that has ended in both directions."""
+        if self.opposite is not None and self.opposite.is_over:
+            for end in (self.source, self.sink):
+                if end is not None:
+                    end.close()
 
 
 def reset(transport: asyncio.Transport) -> None:
