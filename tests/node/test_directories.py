@@ -7,16 +7,22 @@ import errno
 import os
 import shutil
 from pathlib import Path
+from random import Random
 
 import pytest
 
 from replog.core.effects import RefusalReason, Refused
+from replog.core.entry import Epoch, NodeId
 from replog.core.errors import (
     ConfigurationError,
     DirectoryLockedError,
     StorageError,
+    SyncFailedError,
 )
+from replog.node.directory import open_directory
 from replog.node.restore import RestoreError, RestoreProgress, restore
+from replog.node.views import Role
+from tests.simulator.disk import SimFilesystem
 from tests.support.faulty_disk import FaultyFilesystem
 from tests.support.nodes import Nodes, until
 
@@ -50,6 +56,28 @@ def test_a_secondarys_directory_becomes_a_masters_only_by_take_over(tmp_path: Pa
             await new.stored("three")
 
     asyncio.run(story())
+
+
+def test_an_epoch_whose_sync_failed_is_kept_by_the_next_start() -> None:
+    """What a start reads may be in the page cache alone, and must not be forgotten again."""
+    disk = SimFilesystem(Random(0))
+    directory = open_directory(disk, "data", role=Role.SECONDARY, take_over=False)
+    store_file = disk.rename
+
+    def rename(source: str, target: str) -> None:
+        store_file(source, target)
+        disk.syncs_to_fail = 1
+
+    disk.rename = rename  # type: ignore[method-assign]
+    with pytest.raises(SyncFailedError):
+        directory.store(epoch=Epoch(7), epoch_owner=NodeId("m"))
+    disk.rename = store_file  # type: ignore[method-assign]
+    for _ in range(2):
+        disk.end_process()
+        directory = open_directory(disk, "data", role=Role.SECONDARY, take_over=False)
+        assert directory.state.epoch == 7
+        disk.keeps_unsynced = 0.0
+        disk.lose_power()
 
 
 @pytest.mark.parametrize("error", [errno.EIO, errno.ENOSPC])

@@ -11,6 +11,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing, suppress
+from functools import partial
 
 import pytest
 
@@ -261,5 +262,5 @@ def test_a_network_that_ends_while_it_dials_leaves_nothing_open() -> None:
             proxy = network.proxy(server.getsockname()[1])
             with closing(connect(proxy)) as connection:
                 connection.sendall(b"x")
-                wait_until(lambda proxy=proxy: proxy.passages, "it dials")
+                wait_until(partial(bool, proxy.passages), "it dials")
         assert open_ends(network) == 0

@@ -7,16 +7,21 @@ and what is there must be a part of what was written.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from functools import cache
+from functools import cache, partial
 from itertools import count
 from random import Random
 
 import pytest
 
 from replog.core.entry import GENESIS, EntryId, Head
+from replog.core.errors import StorageError
+from replog.storage.filesystem import Filesystem
 from replog.storage.log import Log
+from replog.storage.marks import DurableMark, Marks
 from tests.simulator.disk import NodeDied, SimFilesystem
+from tests.storage.faults import Call, Chooser, FaultyFilesystem
 from tests.storage.logs import (
+    DIRECTORY,
     QUARANTINE,
     Original,
     append,
@@ -305,3 +310,66 @@ def test_what_an_open_cut_stays_cut_when_the_power_fails_right_after() -> None:
         assert len(open_log(disk).cuts) == 1
         disk.lose_power()
         assert open_log(disk).cuts == ()
+
+
+def at_sync(number: int, act: Callable[[], object]) -> Chooser:
+    """Return what does `act` before the `number`-th sync, from 1, of a file or a directory."""
+    left = number
+
+    def choose(call: Call) -> int:
+        nonlocal left
+        left -= call.name in ("sync", "sync_directory")
+        if left == 0:
+            left = -1
+            act()
+        return 0
+
+    return choose
+
+
+def write_the_rest(disk: Filesystem) -> None:
+    log = open_log(disk)
+    append(log, "more")
+    log.sync()
+    log.note_durable()
+
+
+def cut_at_a_seal(disk: Filesystem) -> None:
+    open_log(disk, is_master=False).cut(original().heads[3])
+
+
+def cut_in_a_segment(disk: Filesystem) -> None:
+    open_log(disk, is_master=False).cut(original().heads[6])
+
+
+def mark_in(disk: SimFilesystem) -> DurableMark | None:
+    return Marks.open(disk, f"{DIRECTORY}/marks").durable
+
+
+@pytest.mark.parametrize("run", [write_the_rest, cut_at_a_seal, cut_in_a_segment])
+@pytest.mark.parametrize("is_torn", [False, True], ids=["whole", "torn"])
+def test_what_a_start_reads_after_a_failed_sync_survives_a_power_loss(
+    run: Callable[[Filesystem], object], is_torn: bool
+) -> None:
+    """What a process leaves behind that ends because of it is in the page cache, perhaps alone."""
+    files = dict(original().files)
+    if is_torn:
+        files[original().segments[-1]] = files[original().segments[-1]][:-30]
+    for number in count(1):
+        disk = disk_with(files)
+        disk.keeps_unsynced = 0.0
+        faulty = FaultyFilesystem(disk)
+        faulty.choose = at_sync(number, partial(setattr, disk, "syncs_to_fail", 1))
+        try:
+            run(faulty)
+        except StorageError:
+            killed(disk)
+        else:
+            break
+        head = open_log(disk, is_master=run is write_the_rest).head
+        seen = files_of(disk), mark_in(disk)
+        disk.keeps_unsynced = 0.0
+        disk.lose_power()
+        assert (files_of(disk), mark_in(disk)) == seen, number
+        assert open_log(disk, is_master=run is write_the_rest).head == head
+    assert number > 3

@@ -124,6 +124,20 @@ class Marks:
             commit_sequence=commit_sequence,
         )
 
+    def write_again(self) -> None:
+        """Make the durable mark that was read durable, without a change to a byte of it.
+
+        That it can be read proves nothing (rule 3 of Opening): the process that wrote it may
+        have ended because its sync failed, and the line be in the page cache alone.
+
+        Raises:
+            OSError: as in `File.sync`: never retried.
+        """
+        if self.durable is not None:
+            offset = _DURABLE_BLOCKS[self._durable_sequence % 2] * BLOCK_BYTES
+            self._file.write_at(offset, self._file.read_at(offset, BLOCK_BYTES))
+            self._file.sync()
+
     def note_durable(self, mark: DurableMark) -> None:
         """Write `mark` over the older of the two and sync it, commit notes included.
 

@@ -58,6 +58,7 @@ def open_marks(
             return Marks.create(filesystem, layout.marks), ()
         replace_file(filesystem, layout.marks, bytes(MARKS_BYTES))
     marks = Marks.open(filesystem, layout.marks)
+    marks.write_again()
     if marks.durable is not None:
         return marks, ()
     reason = (
@@ -270,17 +271,20 @@ def _write_again(
     """Rule 3: make good bytes behind the mark durable, by writing them once more.
 
     That they can be read proves nothing: it is the page cache that answers, and a failed
-    fdatasync before this start may have left its pages clean and unwritten.
+    fdatasync before this start may have left its pages clean and unwritten. Likewise the
+    file's length: a cut may be known to the page cache alone, and what it took come back.
     """
     if not segments:
         return
     last = segments[-1]
     mark = marks.durable or NO_MARK
     offset = mark.end_offset if mark.segment_first_id == last.first_id else 0
-    if mark.head == last.stop.head or offset >= last.stop.offset:
-        return
-    file = filesystem.open(layout.segment(last.name), writable=True)
+    if mark.head == last.stop.head:
+        offset = last.stop.offset
+    path = layout.segment(last.name)
+    file = filesystem.open(path, writable=True)
     try:
+        file.truncate(filesystem.size(path))
         _write_over_itself(file, offset, last.stop.offset)
         sync_file(file)
     finally:
