@@ -167,7 +167,7 @@ def test_a_damaged_secondary_reports_and_proves_the_end_below_its_damage() -> No
     secondary = a_welcomed_secondary()
     rotted = damage(13, 17)
     effects = secondary.step(DamageFound(rotted))
-    assert sent(effects) == [Report(head(12), EntryId(12), (rotted,))]
+    assert sent(effects) == [Report(head(12), EntryId(12), (rotted,), number=1)]
     effects = secondary.step(Received(LINK, StreamStart(head(12))))
     assert sent(effects) == [Fetch(head(12), EntryId(17))]
 
@@ -175,11 +175,12 @@ def test_a_damaged_secondary_reports_and_proves_the_end_below_its_damage() -> No
 def test_a_secondary_whose_end_is_damaged_moves_it_away_and_is_streamed_to() -> None:
     secondary = a_welcomed_secondary()
     rotted = Damage(head(12), None, "1.ndjson", 99, "a bit flipped", EntryId(24))
-    assert sent(secondary.step(DamageFound(rotted))) == [Report(head(12), EntryId(12), (rotted,))]
+    report = Report(head(12), EntryId(12), (rotted,), number=1)
+    assert sent(secondary.step(DamageFound(rotted))) == [report]
     effects = secondary.step(Received(LINK, StreamStart(head(12))))
     assert CutLog(head(12)) in effects
     assert not sent(effects)
-    assert sent(secondary.step(CutDone(head(12)))) == [Report(head(12), EntryId(12))]
+    assert sent(secondary.step(CutDone(head(12)))) == [Report(head(12), EntryId(12), number=2)]
 
 
 def test_damage_found_below_a_cut_that_is_under_way_is_reported_and_mended_first() -> None:
@@ -190,7 +191,7 @@ def test_damage_found_below_a_cut_that_is_under_way_is_reported_and_mended_first
     assert CutLog(head(12)) in secondary.step(Received(LINK, StreamStart(head(12))))
     below = damage(5, 6)
     assert not sent(secondary.step(DamageFound(below))), "not before the disk has answered"
-    report = Report(head(4), EntryId(4), (below, end))
+    report = Report(head(4), EntryId(4), (below, end), number=2)
     assert sent(secondary.step(CutRefused())) == [report]
     effects = secondary.step(Received(LINK, StreamStart(head(4))))
     assert sent(effects) == [Fetch(head(4), EntryId(6))]
@@ -218,6 +219,29 @@ def a_streaming_master(last_id: int) -> Master:
     master.step(Received(LINK, hello(LOG, epoch=1, owner="m")))
     master.step(EpochStored(Epoch(2)))
     return master
+
+
+def test_a_report_that_comes_again_behind_a_later_one_says_nothing() -> None:
+    """Simulator seed 261922: a master waited for a repair that was done before."""
+    master = a_streaming_master(10)
+    end = Damage(head(4), None, "1.ndjson", 99, "a bit flipped", EntryId(10))
+    master.step(Received(LINK, Report(head(4), EntryId(4), (end,))))
+    master.step(Received(LINK, Report(head(4), EntryId(4), number=1)))
+    assert not master.step(Received(LINK, Report(head(4), EntryId(4), (end,))))
+    (asked,) = asked_to_send(master.step(LookedUp(LINK, (head(4),), (True,))))
+    assert (asked.after, asked.through) == (head(4), EntryId(10))
+
+
+def test_a_new_link_counts_its_reports_anew() -> None:
+    secondary = a_welcomed_secondary()
+    secondary.step(DamageFound(damage(13, 17)))
+    secondary.step(LinkOpened(LinkId(8)))
+    welcome = Welcome(LOG, NodeId("m"), Epoch(1), "http://m", ())
+    (report,) = sent(secondary.step(Received(LinkId(8), welcome)))
+    assert isinstance(report, Report)
+    assert report.number == 0
+    (again,) = sent(secondary.step(Received(LinkId(8), welcome)))
+    assert again == Report(report.head, report.committed_id, report.damage, number=1)
 
 
 def asked_to_send(effects: list[Effect]) -> list[SendBatches]:

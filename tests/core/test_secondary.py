@@ -180,7 +180,7 @@ def test_a_cut_is_done_before_the_next_report() -> None:
     desk.step(ev.LinkOpened(LINK))
     desk.receive(WELCOME)
     assert desk.receive(Cut(LOG[0].head)) == [do.CutLog(LOG[0].head)]
-    assert sent(desk.step(ev.CutDone(LOG[0].head))) == [Report(LOG[0].head, EntryId(0))]
+    assert sent(desk.step(ev.CutDone(LOG[0].head))) == [Report(LOG[0].head, EntryId(0), number=1)]
 
 
 @pytest.mark.parametrize("to", [LOG[0].head, LOG[2].head])

@@ -55,7 +55,7 @@ def test_exactly_the_damaged_range_is_asked_for_and_handed_to_the_disk() -> None
     effects = desk.receive(frame([LOG[2]]), FetchEnd(LOG[2].head, found=True))
     assert effects == [do.Repair(damage(2, 3), (frame([LOG[1]]), frame([LOG[2]])))]
     effects = desk.step(ev.DamageRepaired(damage(2, 3), LOG[3].head))
-    assert sent(effects) == [Report(LOG[3].head, EntryId(0))]
+    assert sent(effects) == [Report(LOG[3].head, EntryId(0), number=1)]
 
 
 def test_ranges_that_turn_out_to_be_one_are_asked_for_as_one() -> None:
@@ -64,11 +64,11 @@ def test_ranges_that_turn_out_to_be_one_are_asked_for_as_one() -> None:
     desk.receive(frame([LOG[1]]), FetchEnd(LOG[1].head, found=True))
     failed = ev.RepairFailed(damage(2, 2), "it does not close the chain")
     effects = desk.step(ev.DamageFound(damage(2, 3)), failed)
-    assert sent(effects) == [Report(LOG[0].head, EntryId(0), (damage(2, 3),))]
+    assert sent(effects) == [Report(LOG[0].head, EntryId(0), (damage(2, 3),), number=1)]
     assert sent(desk.receive(StreamStart(LOG[0].head))) == [Fetch(LOG[0].head, EntryId(3))]
     desk.receive(frame([LOG[1], LOG[2]]), FetchEnd(LOG[2].head, found=True))
     effects = desk.step(ev.DamageRepaired(damage(2, 3), LOG[3].head))
-    assert sent(effects) == [Report(LOG[3].head, EntryId(0))]
+    assert sent(effects) == [Report(LOG[3].head, EntryId(0), number=2)]
 
 
 @pytest.mark.parametrize(

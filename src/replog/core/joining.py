@@ -45,6 +45,8 @@ class Joining:
         """Until when each of them may say nothing."""
         self._is_epoch_stored = True
         self._is_cutting = False
+        self._reports = 0
+        """How many were sent on the master's present link."""
         self._said: set[str] = set()
 
     def is_open(self, link: LinkId) -> bool:
@@ -126,6 +128,8 @@ class Joining:
             # R2: an earlier link is closed before the head is told.
             self.close(facts.link, "a newer link took its place", out)
         self._greeting.pop(link, None)
+        if facts.link != link:
+            self._reports = 0
         facts.link = link
         facts.master_url = welcome.url
         self._health.contact(facts.now)
@@ -191,7 +195,8 @@ class Joining:
         facts.intake.restart(facts.durable)
         head = facts.good_head
         committed = EntryId(min(facts.known_committed, head.last_id))
-        report = Report(head, committed, tuple(facts.mending.damage))
+        report = Report(head, committed, tuple(facts.mending.damage), self._reports)
+        self._reports += 1
         out.append(Send(facts.link, report))
 
     # --- what the proof led to ----------------------------------------------------------

@@ -110,11 +110,17 @@ class Welcome(msgspec.Struct, frozen=True, gc=False):
 
 
 class Report(msgspec.Struct, frozen=True, gc=False):
-    """The secondary's durable log, told after the link's epoch is stored durably (R8)."""
+    """The secondary's durable log, told after the link's epoch is stored durably (R8).
+
+    Attributes:
+        number: how many reports it sent before on this link. One that comes again behind a
+            later one says nothing any more, and no answer to it must be taken for one to that.
+    """
 
     head: Head
     committed_id: EntryId
     damage: tuple[Damage, ...] = ()
+    number: int = 0
 
 
 class Probe(msgspec.Struct, frozen=True, gc=False):

@@ -147,6 +147,8 @@ class Replicas:
     def reported(self, peer: Peer, report: Report, out: list[Effect]) -> None:
         """Look the secondary's head up in the own chain (R3)."""
         assert peer.link is not None
+        if peer.report is not None and report.number < peer.report.number:
+            return
         peer.restart_proof()
         peer.report = report
         peer.searched_at = self._facts.durable

@@ -83,6 +83,7 @@ class _ReportForm(_Form, frozen=True, tag="report"):
     head: _HeadForm
     committed_id: _Count
     damage: tuple[_DamageForm, ...] = ()
+    number: _Count = 0
 
 
 class _ProbeForm(_Form, frozen=True, tag="probe"):
@@ -260,11 +261,12 @@ def _control_form(message: Message) -> _Form:
             return _HelloForm(format_, node_id, log_id, epoch, epoch_owner, delay_s, members)
         case Welcome(log_id, node_id, epoch, url, members, reign):
             return _WelcomeForm(log_id, node_id, epoch, url, members, reign)
-        case Report(head, committed_id, damage):
+        case Report(head, committed_id, damage, number):
             return _ReportForm(
                 head=_head_form(head),
                 committed_id=committed_id,
                 damage=tuple(_damage_form(one) for one in damage),
+                number=number,
             )
         case Probe(id_):
             return _ProbeForm(id=id_)
@@ -337,6 +339,7 @@ def _joining_message(form: _JoiningForm) -> Message:
                 head=_head(form.head),
                 committed_id=EntryId(form.committed_id),
                 damage=tuple(_damage(one) for one in form.damage),
+                number=form.number,
             )
         case _ProbeForm():
             return Probe(EntryId(form.id))
