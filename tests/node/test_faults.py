@@ -14,13 +14,14 @@ import pytest
 
 from replog.core.effects import AppendOutcome, Effect, Pending, RefusalReason, Refused, Stored
 from replog.core.entry import EntryId
-from replog.core.errors import DamagedLogError
+from replog.core.errors import DamagedLogError, SyncFailedError
 from replog.core.events import AppendRequested, Event
 from replog.core.master import Master
 from replog.node.clients import NodeFailedError
 from replog.node.serving import ReadInterruptedError
 from replog.node.views import Freshness
 from replog.storage.batch import encode_message
+from replog.storage.log import Log
 from tests.support.faulty_disk import FaultyFilesystem
 from tests.support.nodes import Nodes, RunningNode, until
 from tests.support.waiting import DEADLINE_S
@@ -71,6 +72,31 @@ def test_a_failed_sync_is_answered_honestly_said_once_and_never_retried(
             await again.stored("after")
             ids = await again.ids()
             assert ids == list(range(1, len(ids) + 1))
+
+    asyncio.run(story())
+
+
+def test_what_cannot_be_noted_as_committed_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """R7: after the next start it might not be shown any more (simulator seed 299514)."""
+    note = Log.note_commit
+
+    def refuse(log: Log, committed_id: EntryId) -> None:
+        if committed_id >= 2:
+            raise SyncFailedError("planted by the test")
+        note(log, committed_id)
+
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            master = await nodes.master("s1")
+            await master.stored("one", w=1)
+            monkeypatch.setattr(Log, "note_commit", refuse)
+            assert (await master.stored("two", w=1)).first_id == 2, "it is durable"
+            assert master.node.fatal.is_set()
+            assert master.node.feed.shown_id == 1
+            with pytest.raises(NodeFailedError):
+                await asyncio.wait_for(master.node.read_point(), DEADLINE_S)
 
     asyncio.run(story())
 

@@ -237,6 +237,7 @@ class Faults:
         old.role, new.role = Role.SECONDARY, Role.MASTER  # from their next start on
         new.secondaries = tuple(node for node in world.nodes if node is not new)
         world.master = new
+        world.contested_since = world.clock.now
         new.takes_over = True
         world.start(new)
         world.run_for(world.random.randint(0, seconds(6.0)))

@@ -5,7 +5,7 @@ PURE. Time is that of the simulated world: no clock of a node is believed.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass, field
 
 from replog.core.effects import AnswerRead
@@ -29,6 +29,15 @@ class FreshJudge:
     def committed(self, committed_id: int, *, now: int) -> None:
         self._times.append(now)
         self._ids.append(committed_id)
+
+    def contest_ended(self, *, since: int, now: int) -> None:
+        """Two masters ran from `since` to `now`, and one knew nothing of the other's commits.
+
+        Who followed it was level with its master all the same, and says so afterwards: what
+        was committed meanwhile is known to be so from now on.
+        """
+        first = bisect_left(self._times, since)
+        self._times[first:] = [now] * (len(self._times) - first)
 
     def committed_at(self, now: int, *, ticks_ago: int) -> int:
         """Return what was committed so long ago, and a tick: a node knows no part of one."""

@@ -36,8 +36,8 @@ from replog.core.effects import (
     StoreMembers,
     VerifySent,
 )
-from replog.core.entry import LogId, NodeId, ReignId, Tick
-from replog.core.errors import FormatError, ReplogError
+from replog.core.entry import EntryId, LogId, NodeId, ReignId, Tick
+from replog.core.errors import FormatError, ReplogError, SyncFailedError
 from replog.core.events import (
     DialFailed,
     Event,
@@ -67,6 +67,7 @@ from replog.node.inbound import BatchVerifier
 from replog.node.views import Role
 from replog.replication import wire
 from replog.storage.batch import BadBatch
+from replog.storage.log import Log
 from tests.simulator.clock import UNITS_PER_TICK, seconds
 from tests.simulator.disk import NodeDied, SimFilesystem
 from tests.simulator.links import LinkSeen
@@ -89,6 +90,7 @@ class SimNode:
         disk_changed_at: when the disk was last wiped or rotted.
         takes_over: its operator starts it with --take-over until its reign is stored.
         is_ending: its process was told to stop, or its disk failed.
+        may_show: no commit note of its process failed.
         sync_hook: where set, says how long the next sync takes, and may do more.
     """
 
@@ -118,6 +120,7 @@ class SimNode:
         self.dies_of_power = False
         self.takes_over = False
         self.is_ending = False
+        self.may_show = True
         self.sync_hook: Callable[[], int] | None = None
 
     # --- life ---------------------------------------------------------------------------
@@ -131,6 +134,7 @@ class SimNode:
         self._phase = None
         self.links = {}
         self.is_ending = False
+        self.may_show = True
         self._guarded(lambda: self._open(accept_loss=accept_loss))
 
     def _open(self, *, accept_loss: bool) -> None:
@@ -213,12 +217,7 @@ class SimNode:
 
         def call() -> None:
             if self.process == process and process is not None:
-                try:
-                    callback()
-                except NodeDied:
-                    self.world.died(self)
-                except (ReplogError, OSError) as error:
-                    self.world.gave_up(self, str(error))
+                self._guarded(callback)
 
         self.world.clock.after(delay, call)
 
@@ -245,9 +244,7 @@ class SimNode:
             self.links[event.link].acknowledged = None
         elif isinstance(event, StopRequested | PersistFailed):
             self.is_ending = True
-        effects = core.step(event)
-        self._perform_all(event, effects)
-        self.world.stepped(self, event, effects)
+        self._step(core, event)
 
     def note_phase(self) -> None:
         """Count a rejoin that ended before it came to a stream."""
@@ -261,16 +258,27 @@ class SimNode:
         now = self.now
         if now > self._ticked:
             self._ticked = now
-            event = Ticked(now)
-            effects = core.step(event)
-            self._perform_all(event, effects)
-            self.world.stepped(self, event, effects)
+            self._step(core, Ticked(now))
+
+    def _step(self, core: Master | Secondary, event: Event) -> None:
+        effects = core.step(event)
+        self._perform_all(event, effects)
+        self.world.stepped(self, event, effects)
 
     def _perform_all(self, event: Event | None, effects: list[Effect]) -> None:
         if self.world.trace is not None:
             self.world.trace_step(self, event, effects)
         for effect in effects:
             self._perform(effect)
+
+    def _note_commit(self, log: Log, committed_id: EntryId) -> None:
+        """As the node does: what cannot be noted is not shown (R7), and the process ends."""
+        try:
+            log.note_commit(committed_id)
+        except SyncFailedError as error:
+            self.may_show = False
+            self.is_ending = True
+            self.after(0, partial(self.world.gave_up, self, str(error)))
 
     def _tick(self) -> None:
         if self.core is not None:
@@ -286,10 +294,7 @@ class SimNode:
 
     def _dial(self, index: SecondaryIndex, *, first: bool = False) -> None:
         wait = 0 if first else self.world.random.randint(seconds(0.1), seconds(2.0))
-        self.after(
-            wait,
-            lambda: self.world.network.dial(self, self.secondaries[index], index),
-        )
+        self.after(wait, lambda: self.world.network.dial(self, self.secondaries[index], index))
 
     def link_opened(self, end: End, secondary: SecondaryIndex | None) -> LinkId:
         self._next_link += 1
@@ -352,10 +357,10 @@ class SimNode:
                 self.send(link, message)
             case AnswerAppend(request, outcome):
                 self.world.append_answered(self, request, outcome)
-            case AnswerRead():
+            case AnswerRead() if self.may_show:
                 self.world.read_answered(self, effect)
             case NoteCommit(committed_id):
-                self.directory.log.note_commit(committed_id)
+                self._note_commit(self.directory.log, committed_id)
             case Show(committed_id):
                 self.world.shows(self, committed_id)
             case Persist() | PersistBatches() | CutLog() | Repair():
@@ -366,11 +371,12 @@ class SimNode:
                 self.writer.perform(effect)
             case CloseLink(link, reason):
                 self.close_link(link, reason)
-            case Say():
+            case Say() | AnswerRead():
                 pass
-            case LookUp() | AnswerProbe() | AnswerFetch() | SendBatches():
-                self.after(self.world.read_time(), partial(self.reader.read, effect))
-            case LoadKeys() | ConfirmKeys() | VerifySent():
+            case (
+                LookUp() | AnswerProbe() | AnswerFetch() | SendBatches()
+                | LoadKeys() | ConfirmKeys() | VerifySent()
+            ):  # fmt: skip
                 self.after(self.world.read_time(), partial(self.reader.read, effect))
 
     def close_link(self, link: LinkId, reason: str) -> None:

@@ -55,6 +55,7 @@ class World:
 
     Attributes:
         counts: how often each thing happened, for the run's sometimes-assertions.
+        contested_since: when a reign was last handed over: its old master may run on.
         is_calm: no fault any more: what is left must come right by itself (P9).
         tick: bounds between two ticks of a core, now.
     """
@@ -64,6 +65,7 @@ class World:
         self.profile = profile
         self.trace = trace
         self.clock = Clock()
+        self.contested_since = 0
         self.judge = Judge() if profile.is_capped else SafetyJudge()
         self.judge.keys.window = profile.key_window
         self.judge.fresh.drift = profile.drift
@@ -221,6 +223,8 @@ class World:
         if node.process is None:
             return
         self.note(node, "loses power" if lost_power else "is killed")
+        if isinstance(node.core, Master) and node is not self.master:
+            self.judge.fresh.contest_ended(since=self.contested_since, now=self.clock.now)
         self.count("power lost" if lost_power else "killed")
         node.stopped()
         self.network.process_ended(node, silently=lost_power and self.random.random() < 0.5)
@@ -266,6 +270,8 @@ class World:
 
     def shows(self, node: SimNode, committed_id: int) -> None:
         assert node.directory is not None
+        if not node.may_show:  # committed it is all the same
+            committed_id = min(committed_id, self.judge.nodes[node.name].shown)
         if isinstance(node.core, Master):
             head = node.core.facts.durable.hash
             self.judge.master_shows(node.name, committed_id, head, self.clock.now)

@@ -166,16 +166,9 @@ def test_good_bytes_behind_the_mark_are_written_again_and_synced_before_they_cou
     log = open_log(filesystem)
     assert log.durable.last_id == 2
     said = filesystem.said()
-    again = [
-        "write marks",  # the one that was read
-        "sync marks",
-        "sync_directory segments",
-        f"truncate {FIRST}",
-        f"write {FIRST}",
-        f"sync {FIRST}",
-        "write marks",
-        "sync marks",
-    ]
+    of_marks = ["write marks", "sync marks"]
+    of_segment = [f"{call} {FIRST}" for call in ("truncate", "write", "sync")]
+    again = [*of_marks, "sync_directory segments", *of_segment, *of_marks]
     assert [call for call in said if call in again] == again
     inode = dict(disk.cached_files(SEGMENTS))[FIRST]
     assert inode.rewrites == 1  # from the mark on, no more

@@ -80,7 +80,7 @@ class App:
                 await self.fastapi({**scope, "method": "GET"}, receive, send_and_note)
             else:
                 await self.fastapi(scope, receive, send_and_note)
-        except NodeFailedError:  # the node has logged the defect, once for all who wait
+        except NodeFailedError:  # the node has logged why, once for all who wait
             if not started:
                 await send_problem(scope, receive, send, internal_error())
         except Exception:

@@ -62,7 +62,7 @@ class Begin(Protocol):
 
 
 class NodeFailedError(ReplogError):
-    """The node ends over a defect, and nobody knows any more what became of the request."""
+    """The node ends over a defect, or its disk, and does not know what to answer."""
 
 
 class Clients:
@@ -276,6 +276,12 @@ class Clients:
             waiting.set_result(
                 ReadPoint(answer.committed_id, answer.has_master, answer.is_met, lag_s)
             )
+
+    def fail_read(self, request: RequestId, reason: str) -> None:
+        """The node ends, and must not show any more what this read is to show."""
+        waiting = self._reads.pop(request, None)
+        if waiting is not None and not waiting.done():
+            waiting.set_exception(NodeFailedError(reason))
 
     def give_up(self, reason: str) -> None:
         """The core is gone, and its answers with it: who waits gets a `NodeFailedError`.

@@ -103,6 +103,7 @@ class Performer:
         self.clients = clients
         self.feed = Feed()
         self.is_quiet = False
+        self._may_show = True
         self._answered_at = -APPENDS_COME_S
         """When an append was answered last, by the loop's clock."""
 
@@ -122,9 +123,13 @@ class Performer:
                 # must not wait for the fdatasync that the writer is in (decision 0031).
                 self._note_commit(committed_id)
             case Show(committed_id):
-                self.feed.show(committed_id)
+                if self._may_show:
+                    self.feed.show(committed_id)
             case AnswerRead():
-                self.clients.answer_read(effect)
+                if self._may_show or effect.committed_id <= self.feed.shown_id:
+                    self.clients.answer_read(effect)
+                else:
+                    self.clients.fail_read(effect.request, "what it asks for was not noted")
             case Persist() | PersistBatches():
                 self._writer.submit(effect)
             case StoreEpoch() | StoreLogId() | StoreMembers() | StoreLossSettled():
@@ -163,6 +168,7 @@ class Performer:
         try:
             self._disk_log.note_commit(committed_id)
         except (ReplogError, OSError) as error:
+            self._may_show = False  # R7: after the next start it might not be shown any more
             self._failed(str(error))
 
     # --- what is read from the log ------------------------------------------------------

@@ -88,7 +88,6 @@ class Log:
         """
         layout = Layout(directory)
         try:
-            # Rule 3 for the names beside it too: this syncs the directory above, there or not.
             filesystem.make_directory(layout.segments)
             remove_repair_leftovers(filesystem, layout)
             marks, notices = open_marks(filesystem, layout, holds_log=log_id is not None)

@@ -109,7 +109,8 @@ def recover(
         FormatError: a batch says that this version must not read it.
     """
     # Rule 3 for names: a repair or a cut may have died between its rename or removal and
-    # the directory's sync, and the names seen here may be the page cache's alone.
+    # the directory's sync, and the names seen here may be the page cache's alone. Those of
+    # the data directory were synced when this one was made, whether it was there or not.
     sync_names(filesystem, layout.segments)
     found = survey(filesystem, layout, log_id=log_id, mark=marks.durable, suspects=suspects)
     bad_end = _remainder(found, marks) if not is_master else None
