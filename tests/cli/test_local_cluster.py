@@ -181,7 +181,7 @@ def test_fresh_deletes_the_directories_of_nodes_and_nothing_else(tmp_path: Path)
     (tmp_path / "secondary-2").mkdir()
     (tmp_path / "secondary-2" / "thesis.txt").touch()
     (tmp_path / "master-plan.txt").touch()
-    remove_data(str(tmp_path))
+    assert remove_data(str(tmp_path)) == 3
     left = sorted(path.name for path in tmp_path.iterdir())
     assert left == ["7", "master-plan.txt", "photos", "secondary-2", "secondary-x"]
 
@@ -200,7 +200,7 @@ def test_fresh_deletes_nothing_while_a_node_runs_on_it(tmp_path: Path) -> None:
 
 
 def test_fresh_without_an_earlier_run_is_no_error(tmp_path: Path) -> None:
-    remove_data(str(tmp_path / "none"))
+    assert remove_data(str(tmp_path / "none")) == 0
 
 
 def ready(node: ScriptedNode) -> str:

@@ -18,7 +18,7 @@ from replog.cli.waiting import THREAD_NAME, explained
 from tests.cli.scripted_node import Answer, ScriptedNode, scripted_node
 from tests.support.waiting import wait_until
 
-END = ". What the master has stored gets there by itself; Ctrl-C ends the waiting alone.\n"
+END = ". What the master has stored gets there by itself; Ctrl-C only ends the waiting.\n"
 MANY = 100_000
 
 

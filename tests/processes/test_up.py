@@ -202,6 +202,7 @@ def test_data_is_kept_between_runs_unless_fresh_and_a_delay_is_that_of_its_secon
         end(running, signal.SIGINT)
     with up(tmp_path, "--fresh") as running:
         assert call("GET", f"{running.urls[0]}/logs").text == "[]"
+        assert "deleted the data of 3 nodes in replog-data\n" in running.said()
 
 
 def test_a_node_that_dies_is_said_and_the_line_that_is_printed_starts_it_again(

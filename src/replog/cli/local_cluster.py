@@ -129,8 +129,11 @@ def listen(nodes: Sequence[PlannedNode]) -> dict[str, socket.socket]:
     return listeners
 
 
-def remove_data(data_dir: str) -> None:
+def remove_data(data_dir: str) -> int:
     """Delete the nodes' directories of earlier runs, and nothing that is not one.
+
+    Returns:
+        how many there were.
 
     Raises:
         DirectoryLockedError: a node that runs has one of them open; nothing was deleted.
@@ -150,6 +153,7 @@ def remove_data(data_dir: str) -> None:
                 f"--fresh: {error.filename} cannot be deleted: {error.strerror}",
                 ExitCode.ENVIRONMENT,
             )
+    return len(found)
 
 
 class LocalCluster:
@@ -168,8 +172,8 @@ class LocalCluster:
     def run(self) -> int:
         """Return the exit code: 0 after Ctrl-C or SIGTERM."""
         self._listeners = listen(self._nodes)
-        if self._is_fresh:
-            remove_data(self._data_dir)
+        if self._is_fresh and (nodes := remove_data(self._data_dir)):
+            print(f"deleted the data of {nodes} nodes in {self._data_dir}", flush=True)
         return asyncio.run(self._run())
 
     async def _run(self) -> int:

@@ -88,7 +88,7 @@ def _picture(health: Members, goal: int) -> _Picture | None:
     return _Picture(
         tuple(f"{row.get('url')} {state_of(row)}" for row in missing),
         f"waiting: not yet on {listed(missing)}. What the master has stored gets there by "
-        "itself; Ctrl-C ends the waiting alone.",
+        "itself; Ctrl-C only ends the waiting.",
     )
 
 
