@@ -14,6 +14,7 @@ from replog.core.entry import GENESIS, EntryId, Epoch, Tick
 from replog.core.events import LinkId, RequestId
 from replog.core.messages import (
     Batches,
+    CommitNews,
     Damage,
     Fetch,
     FetchEnd,
@@ -69,6 +70,23 @@ def test_ranges_that_turn_out_to_be_one_are_asked_for_as_one() -> None:
     desk.receive(frame([LOG[1], LOG[2]]), FetchEnd(LOG[2].head, found=True))
     effects = desk.step(ev.DamageRepaired(damage(2, 3), LOG[3].head))
     assert sent(effects) == [Report(LOG[3].head, EntryId(0), number=2)]
+
+
+def test_what_was_shown_and_lost_from_the_end_is_shown_when_it_is_here_again() -> None:
+    """Simulator seed 674071: readers were told of an entry, and the feed was not."""
+    desk = Desk()
+    desk.stream()
+    desk.store(LOG[0], LOG[1], committed=2)
+    desk.receive(CommitNews(Epoch(1), EntryId(2)))
+    assert desk.core.visible == 2
+    desk.step(ev.DamageFound(damage(2, None)))
+    desk.receive(StreamStart(LOG[0].head))
+    desk.step(ev.CutDone(LOG[0].head))
+    assert desk.core.visible == 1, "the log ends there"
+    desk.receive(StreamStart(LOG[0].head), CommitNews(Epoch(1), EntryId(2)))
+    effects = desk.store(LOG[1], committed=2)
+    assert do.Show(EntryId(2)) in effects
+    assert desk.core.visible == 2
 
 
 @pytest.mark.parametrize(

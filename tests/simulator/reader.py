@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -66,6 +67,19 @@ def scan_once(data: bytes, *, prev: bytes, last_id: int) -> tuple[FoundBatch, ..
         found.append(FoundBatch(first, last, epoch, prev, own_hash, messages, match.end(), keys))
         prev, last_id, start = own_hash, last, match.end()
     return tuple(found)
+
+
+def last_batch(data: bytes, heads: Mapping[int, Collection[bytes]]) -> FoundBatch | None:
+    """Return the last batch of a file that follows on one of `heads`, hashes by last id."""
+    trailers = list(_TRAILER.finditer(data))
+    if not trailers:
+        return None
+    start = trailers[-2].end() if len(trailers) > 1 else 0
+    after = int(trailers[-1].group(1)) - 1
+    for prev in heads.get(after, ()):
+        for batch in scan(data[start : trailers[-1].end()], prev=prev, last_id=after):
+            return batch
+    return None
 
 
 def _keys(trailer: bytes) -> tuple[tuple[int, str], ...]:

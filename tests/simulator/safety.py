@@ -7,14 +7,15 @@ made, in a chain from the beginning of a log, each byte as it was made (P5, P7).
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from replog.core.effects import AnswerRead, AppendOutcome, Pending, Refused, Stored
 from tests.simulator.fresh import FreshJudge
-from tests.simulator.invariants import Judge
+from tests.simulator.invariants import SEGMENTS, Judge
 from tests.simulator.keyed import KeyJudge
 from tests.simulator.promise import broken
-from tests.simulator.reader import FoundBatch, scan
+from tests.simulator.reader import GENESIS_HASH, FoundBatch, last_batch, scan
 from tests.simulator.requests import Append, Read, Receipt
 
 
@@ -68,6 +69,20 @@ class SafetyJudge(Judge):
     def check_disk(self, name: str) -> None:
         for batch in self.nodes[name].view.refresh():
             self._register(batch)
+
+    def process_ended(self, name: str, *, lost_power: bool) -> None:
+        """Learn of a batch that its master wrote whole, and did not live to tell of.
+
+        No disk that lies need ever have it durably, where the other judge looks.
+        """
+        Judge.process_ended(self, name, lost_power=lost_power)
+        heads: defaultdict[int, list[bytes]] = defaultdict(list, {0: [GENESIS_HASH]})
+        for known in self.batches.values():
+            heads[known.last_id].append(known.hash)
+        for _, inode in self.nodes[name].view.disk.cached_files(SEGMENTS)[-1:]:
+            batch = last_batch(bytes(inode.cached), heads)
+            if batch is not None:
+                self._register(batch)
 
     def cut(self, name: str) -> None:
         self.check_disk(name)

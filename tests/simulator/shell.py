@@ -62,6 +62,7 @@ from replog.core.messages import (
     StreamStart,
 )
 from replog.core.secondary import Secondary
+from replog.node.cores import shown_at_start
 from replog.node.directory import DataDirectory, open_directory
 from replog.node.inbound import BatchVerifier
 from replog.node.views import Role
@@ -182,6 +183,7 @@ class SimNode:
                 epoch_owner=state.epoch_owner,
                 head=log.durable,
                 committed_id=log.known_committed,
+                shown_id=shown_at_start(log),
                 damage=log.damage,
                 delay=world.delays[self.name],
                 members=state.members,

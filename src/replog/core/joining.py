@@ -258,6 +258,8 @@ class Joining:
         facts = self._facts
         self._is_cutting = False
         facts.durable = head
+        # Damage at the end was a reason for the cut: what it took is shown once it is here again.
+        facts.shown = EntryId(min(facts.shown, head.last_id))
         facts.intake.restart(head)
         facts.mending.forget_from(head)
         out.append(Say(Level.WARNING, f"moved what was after {head} to the quarantine"))

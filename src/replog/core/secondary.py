@@ -82,6 +82,8 @@ class Secondary:
         head: durable head of the log, after recovery; below any damage.
         committed_id: the highest of the commit note and the `commit` of the trailers held,
             also where that is beyond `head`: what damage hides was committed all the same.
+        shown_id: the batch end up to which readers may see at the start; that at `committed_id`
+            or `head`, if nothing else is said.
         damage: what recovery found and could not mend (R13), in order of ids.
         delay: injected latency of each batch (R12).
         now: the tick at which the node starts.
@@ -97,6 +99,7 @@ class Secondary:
         members: tuple[str, ...] = (),
         head: Head,
         committed_id: EntryId,
+        shown_id: EntryId | None = None,
         damage: tuple[Damage, ...] = (),
         delay: Tick,
         now: Tick,
@@ -112,7 +115,7 @@ class Secondary:
             mending=Mending(list(damage)),
             intake=Intake(expected=head),
             now=now,
-            shown=EntryId(min(committed_id, head.last_id)),
+            shown=EntryId(min(committed_id, head.last_id)) if shown_id is None else shown_id,
         )
         self.health = PeerHealth(silent_since=now)
         self.delay = delay

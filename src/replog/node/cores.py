@@ -8,10 +8,12 @@ from __future__ import annotations
 import secrets
 
 from replog.config import Settings
-from replog.core.entry import LogId, ReignId, Tick, ticks
+from replog.core.entry import NO_ENTRY, EntryId, LogId, ReignId, Tick, ticks
+from replog.core.errors import DamagedLogError
 from replog.core.master import Master
 from replog.core.secondary import Secondary
 from replog.node.directory import DataDirectory
+from replog.storage.log import Log
 
 
 def new_master(settings: Settings, directory: DataDirectory, *, now: Tick) -> Master:
@@ -42,6 +44,7 @@ def new_master(settings: Settings, directory: DataDirectory, *, now: Tick) -> Ma
 def new_secondary(settings: Settings, directory: DataDirectory, *, now: Tick) -> Secondary:
     """Return the core of a secondary that starts on `directory` at the tick `now`."""
     state, log = directory.state, directory.log
+    shown_id = shown_at_start(log)
     return Secondary(
         node_id=state.node_id,
         log_id=state.log_id,
@@ -50,7 +53,22 @@ def new_secondary(settings: Settings, directory: DataDirectory, *, now: Tick) ->
         members=state.members,
         head=log.durable,
         committed_id=log.known_committed,
+        shown_id=shown_id,
         damage=log.damage,
         delay=ticks(settings.delay),
         now=now,
     )
+
+
+def shown_at_start(log: Log) -> EntryId:
+    """Return up to where a secondary shows its log before a master has proven it: whole batches.
+
+    A disk that lied can bring back a batch whose place another one has taken. What was noted as
+    committed then ends inside of it, and says nothing about it.
+    """
+    noted = EntryId(min(log.known_committed, log.durable.last_id))
+    try:
+        below, _ = log.around(noted)
+    except DamagedLogError:
+        return NO_ENTRY
+    return below.last_id
