@@ -188,6 +188,8 @@ def test_a_real_program_without_one_of_its_syncs_is_caught(tmp_path: Path) -> No
         for one in synced
         if not broken_orders([call for call in run.calls if call is not one], boundaries.told)
     ]
-    first_write = next(call.began for call in run.calls if call.name == "pwrite64")
+    # At its start a node writes what it reads as it stands: who trusts the page cache is caught
+    # by tests of storage, not by the order of calls.
+    first_batch = next(call.began for call in run.calls if '{"batch":' in call.data)
     assert len(synced) > 15
-    assert all(call.began < first_write for call in needless), needless
+    assert all(call.began < first_batch for call in needless), needless
