@@ -14,7 +14,7 @@ from random import Random
 import pytest
 
 from replog.core.entry import GENESIS, EntryId, Head
-from replog.core.errors import StorageError
+from replog.core.errors import StorageError, SyncFailedError
 from replog.storage.filesystem import Filesystem
 from replog.storage.log import Log
 from replog.storage.marks import DurableMark, Marks
@@ -310,6 +310,23 @@ def test_what_an_open_cut_stays_cut_when_the_power_fails_right_after() -> None:
         assert len(open_log(disk).cuts) == 1
         disk.lose_power()
         assert open_log(disk).cuts == ()
+
+
+def test_a_commit_note_outlives_the_process_whose_sync_of_the_mark_failed() -> None:
+    """Simulator seed 766141: the kernel forgot what the failed sync had left clean."""
+    for seed in SEEDS:
+        disk = disk_with(original().files, seed)
+        log = open_log(disk, segment_bytes_max=100_000)
+        append_durably(log, "more")
+        append_durably(log, "and more")
+        log.note_commit(EntryId(log.durable.last_id))
+        noted = log.commit_note
+        disk.syncs_to_fail = 1
+        with pytest.raises(SyncFailedError):
+            log.note_durable()
+        killed(disk)
+        disk.drop_clean_pages()
+        assert open_log(disk).commit_note == noted
 
 
 def at_sync(number: int, act: Callable[[], object]) -> Chooser:

@@ -17,6 +17,7 @@ The file never changes its size: no write in place needs the file's metadata.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from dataclasses import dataclass
 from hashlib import sha256
@@ -150,7 +151,11 @@ class Marks:
         sequence = self._durable_sequence + 1
         line = _durable_line(mark, sequence, self.commit_note)
         self._file.write_at(_DURABLE_BLOCKS[sequence % 2] * BLOCK_BYTES, line)
-        self._file.sync()
+        try:
+            self._file.sync()
+        except OSError:
+            self._keep_commit_note()
+            raise
         # Only now: after a failure that is passed over the next one goes to the same block,
         # and the other line stays good.
         self._durable_sequence = sequence
@@ -166,6 +171,17 @@ class Marks:
         self._file.write_at(_COMMIT_BLOCKS[sequence % 2] * BLOCK_BYTES, line)
         self._commit_sequence = sequence
         self.commit_note = committed_id
+
+    def _keep_commit_note(self) -> None:
+        """Write the note again, unsynced: it is to outlive this process, which ends now (R7).
+
+        A failed sync leaves pages clean that it has not written, and the kernel may forget
+        those before the next start reads them.
+        """
+        sequence = self._commit_sequence
+        line = _commit_line(self.commit_note, sequence)
+        with contextlib.suppress(OSError):  # the failure of the sync is what is told
+            self._file.write_at(_COMMIT_BLOCKS[sequence % 2] * BLOCK_BYTES, line)
 
     def close(self) -> None:
         self._file.close()
