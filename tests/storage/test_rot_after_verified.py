@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from random import Random
 
 import pytest
@@ -168,3 +169,31 @@ def test_a_batch_that_became_zeros_is_missed_before_anything_is_shown() -> None:
             shown.extend(iter(reader.next_chunk, None))
         assert original.lines(original.head.last_id).startswith(b"".join(shown))
         assert log.damage[0].before == batch.before
+
+
+def every_question(log: Log) -> list[Callable[[], object]]:
+    last_id = log.head.last_id
+    return [
+        lambda: read(log, 1, last_id),
+        lambda: read(log, last_id, last_id),
+        lambda: log.keys.between(EntryId(1), last_id),
+        lambda: log.keys.between(last_id, last_id),
+        lambda: log.time_of(last_id),
+        lambda: log.first_since(TIME_MS * 2),
+        lambda: log.around(EntryId(last_id - 1)),
+        lambda: log.read_batches(GENESIS, through=last_id, size_max=1 << 20),
+    ]
+
+
+def test_whatever_became_zeros_every_question_ends() -> None:
+    """Simulator seeds 628903 and 898423, uncapped: two of them went round for ever."""
+    for batch in small(is_closed=True).batches:
+        for start in (0, batch.span.start, batch.span.entries_stop, batch.span.entries_stop + 20):
+            for at in range(len(every_question(verified()[1]))):
+                disk, log = verified()
+                inode = disk.find(batch.path)
+                assert isinstance(inode, Inode)
+                for image in (inode.cached, inode.durable):
+                    image[start:] = bytes(len(image) - start)
+                with suppress(DamagedLogError):
+                    every_question(log)[at]()

@@ -132,6 +132,8 @@ def _keys_of_segment(
         window = opened.read(offset, offset + size)
         whole = window.rfind(b"\n") + 1
         if not whole:
+            if offset + size >= segment.stop.offset:
+                raise opened.rotten()  # the last line ended there
             size *= 2
             continue
         at = window.find(_KEYS, 0, whole)

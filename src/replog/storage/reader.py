@@ -116,12 +116,12 @@ class EntryReader:
         Where it ends at a known batch end, none may be missing: a disk that lost a write gives
         zeros for it, once the page cache has forgotten what was written.
         """
-        if not lines:
-            return lines
         count = lines.count(_LINE_END)
         end_id = opened.id_at_end(self._offset)
         if end_id is not None and self._next_id + count - 1 != end_id:
             raise opened.rotten()
+        if not lines:
+            return lines
         if not lines.startswith(b'{"id":%d,' % self._next_id):
             raise opened.rotten()
         if self._next_id + count > self._last_id + 1:

@@ -111,6 +111,8 @@ def _trailers(opened: Opened, offset: int) -> Iterator[Trailer]:
         rest = window.find(TRAILER_BEGINNING, done)
         if rest == -1:  # whole lines are done with, and what cannot begin a trailer
             rest = window.rfind(b"\n", done) + 1 or done or len(window)
+        if rest == 0 and offset + size >= stop_offset:
+            raise opened.rotten()  # the last trailer ended there
         size = size * 2 if rest == 0 else _WINDOW_BYTES
         offset += rest
 
