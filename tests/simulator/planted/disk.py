@@ -62,6 +62,28 @@ def trust_the_page_cache_at_open(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(recovery, "_write_again", lambda *given: None)
 
 
+def trust_the_marks_at_open(patch: pytest.MonkeyPatch) -> None:
+    """The durable mark that is read at open is taken for durable, whoever wrote it."""
+    patch.setattr(Marks, "write_again", lambda self: None)
+
+
+def trust_the_length_at_open(patch: pytest.MonkeyPatch) -> None:
+    """The last file is taken to end where the page cache says, durably."""
+    write_again = recovery._write_again
+
+    def hasty(*given: object) -> None:
+        with pytest.MonkeyPatch.context() as within:
+            within.setattr(SimFilesystem, "truncate", lambda self, inode, size: None)
+            write_again(*given)  # type: ignore[arg-type]
+
+    patch.setattr(recovery, "_write_again", hasty)
+
+
+def lose_the_commit_note(patch: pytest.MonkeyPatch) -> None:
+    """A failed sync of the durable mark takes the note of what is committed with it."""
+    patch.setattr(Marks, "_keep_commit_note", lambda self: None)
+
+
 def answer_before_fsync(patch: pytest.MonkeyPatch) -> None:
     """The master takes a returned write for a durable one."""
     step = Master.step
@@ -259,6 +281,18 @@ BUGS = (
         seed=62,
     ),
     Planted(
+        "trusting the marks at open",
+        "Opening 3",
+        trust_the_marks_at_open,
+        test="tests/storage/test_crashes.py::test_what_a_start_reads_after_a_failed_sync_survives_a_power_loss",
+    ),
+    Planted(
+        "trusting a file's length at open",
+        "Opening 3",
+        trust_the_length_at_open,
+        test="tests/storage/test_crashes.py::test_what_a_start_reads_after_a_failed_sync_survives_a_power_loss",
+    ),
+    Planted(
         "cutting back to what verifies",
         "Opening 1 †",
         cut_by_what_verifies,
@@ -283,6 +317,12 @@ BUGS = (
         ),
     ),
     Planted("showing without a note", "Writing", note_no_commit, seed=1),
+    Planted(
+        "losing the note with a failed sync",
+        "R7",
+        lose_the_commit_note,
+        test="tests/storage/test_crashes.py::test_a_commit_note_outlives_the_process_whose_sync_of_the_mark_failed",
+    ),
     Planted(
         "cutting without a sync of names",
         "R14",

@@ -41,6 +41,17 @@ def skip_the_chain_check(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(BatchVerifier, "verify_now", lambda *given, **more: None)
 
 
+def believe_an_old_report(patch: pytest.MonkeyPatch) -> None:
+    """A report that comes again behind a later one of its link is taken for news."""
+    reported = Replicas.reported
+
+    def gullible(self: Replicas, peer: Peer, report: Report, out: list[Effect]) -> None:
+        peer.report = None
+        reported(self, peer, report, out)
+
+    patch.setattr(Replicas, "reported", gullible)
+
+
 def report_while_a_write_runs(patch: pytest.MonkeyPatch) -> None:
     """A secondary tells its head before a running write is finished (R2)."""
     report = Joining.maybe_report
@@ -253,6 +264,12 @@ BUGS = (
         within=200,
         focus="lose power in a sync",
         seed=1,
+    ),
+    Planted(
+        "believing an old report",
+        "R2",
+        believe_an_old_report,
+        test="tests/core/test_damage_and_lost_disks.py::test_a_report_that_comes_again_behind_a_later_one_says_nothing",
     ),
     Planted("rejoining one entry late", "R3", rejoin_one_entry_late),
     Planted(

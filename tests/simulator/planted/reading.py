@@ -11,15 +11,19 @@ import pytest
 from msgspec.structs import replace
 
 from replog.core.effects import Effect, Send
-from replog.core.entry import NO_ENTRY, EntryId, Tick
+from replog.core.entry import NO_ENTRY, EntryId, Head, Tick
 from replog.core.events import ReadRequested
 from replog.core.facts import SecondaryFacts
+from replog.core.joining import Joining
 from replog.core.messages import NO_TICK, CommitNews, Heartbeat
 from replog.core.progress import Peer
 from replog.core.reading import SecondaryReading
 from replog.core.replicas import Replicas
 from replog.core.secondary import Secondary
+from replog.node import cores
+from replog.node.effects import Performer
 from replog.storage import run
+from replog.storage.log import Log
 from tests.simulator.planted.bug import Planted
 
 
@@ -41,6 +45,33 @@ def apply_news_beyond_what_is_proven(patch: pytest.MonkeyPatch) -> None:
 
     patch.setattr(Replicas, "welcome", talkative)
     patch.setattr(Secondary, "_advance", gullible)
+
+
+def show_what_was_not_noted(patch: pytest.MonkeyPatch) -> None:
+    """What the disk refused to note as committed is shown all the same, until the node ends."""
+    always = property(lambda self: True, lambda self, value: None)
+    patch.setattr(Performer, "_may_show", always, raising=False)
+
+
+def leave_what_was_cut_shown(patch: pytest.MonkeyPatch) -> None:
+    """What was shown and is cut from a damaged end counts as shown before it is here again."""
+    cut_done = Joining.cut_done
+
+    def forgetful(self: Joining, head: Head, out: list[Effect]) -> None:
+        shown = self._facts.shown
+        cut_done(self, head, out)
+        self._facts.shown = shown
+
+    patch.setattr(Joining, "cut_done", forgetful)
+
+
+def show_a_part_of_a_batch(patch: pytest.MonkeyPatch) -> None:
+    """A secondary starts by showing up to its commit note, wherever that is in a batch."""
+
+    def careless(log: Log) -> EntryId:
+        return EntryId(min(log.known_committed, log.durable.last_id))
+
+    patch.setattr(cores, "shown_at_start", careless)
 
 
 def ignore_min_id(patch: pytest.MonkeyPatch) -> None:
@@ -173,6 +204,24 @@ BUGS = (
         within=200,
         focus="rot",
         seed=3,
+    ),
+    Planted(
+        "showing what was not noted",
+        "R7",
+        show_what_was_not_noted,
+        test="tests/node/test_faults.py::test_what_cannot_be_noted_as_committed_is_not_shown",
+    ),
+    Planted(
+        "leaving what was cut shown",
+        "R13",
+        leave_what_was_cut_shown,
+        test="tests/core/test_secondary_repair.py::test_what_was_shown_and_lost_from_the_end_is_shown_when_it_is_here_again",
+    ),
+    Planted(
+        "showing a part of a batch at the start",
+        "R7",
+        show_a_part_of_a_batch,
+        test="tests/node/test_cores.py::test_a_secondary_shows_whole_batches_only",
     ),
     Planted("ignoring min_id", "P4", ignore_min_id, seed=4),
     Planted("reading without asking the master", "P4", read_without_asking_the_master, seed=3),
