@@ -33,6 +33,10 @@ GREETING_FRAME_BYTES_MAX = 64 * 1024
 """Until it said that it is a master, a peer's frames are no longer: 64 KiB is what a stranger can
 make this node hold."""
 
+GREETING_PIECE_BYTES = 4 * 1024
+"""Until then what arrived is parsed in such pieces, and no more of it once the peer is dropped:
+256 KiB of tiny frames, which one read may bring, take the event loop for a third of a second."""
+
 DROP_AFTER_S = 1.0
 """A peer that does not close its end of a link that was closed here is dropped after so long."""
 
@@ -44,6 +48,7 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     """
 
     take: Take | None = None
+    _is_stranger = True
 
     def connection_made(self, transport: BaseTransport) -> None:
         super().connection_made(transport)
@@ -52,15 +57,34 @@ class FrameProtocol(WebSocketsSansIOProtocol):
     def expect_batches(self) -> None:
         """See `Connection.expect_batches`."""
         self.conn.max_message_size = self.config.ws_max_size
+        self._is_stranger = False
+
+    def data_received(self, data: bytes) -> None:
+        """Take what arrived; of a stranger in pieces, as far as a master could have sent it.
+
+        A master greets, beats and waits for an answer: it sends neither pings nor many frames
+        at once, and behind a close nothing but its own.
+        """
+        if not self._is_stranger:
+            super().data_received(data)
+            return
+        if self.close_sent and len(data) > GREETING_PIECE_BYTES:
+            self.transport.abort()
+        for start in range(0, len(data), GREETING_PIECE_BYTES):
+            if self.transport.is_closing():
+                return
+            super().data_received(data[start : start + GREETING_PIECE_BYTES])
+            if self.queue.qsize() > _READ_AHEAD_FRAMES:
+                self.transport.abort()
 
     def drop_soon(self) -> None:
         """Drop the socket, should the peer neither close it nor take what was sent."""
         self.loop.call_later(DROP_AFTER_S, self.transport.abort)
 
     def handle_ping(self) -> None:
-        if self.writable.is_set():
+        if self.writable.is_set() and not self._is_stranger:
             super().handle_ping()
-        else:  # it asks and takes no answers, which would pile up here (P10)
+        else:  # a stranger, or it takes no answers, which would pile up here (P10)
             self.transport.abort()
 
     def handle_connect(self, event: Request) -> None:
