@@ -66,6 +66,7 @@ def run(settings: Settings, *, name: str, parent: Parent) -> NoReturn:
     Raises:
         ReplogError: it could not start.
     """
+    allow_open_files(settings.followers_max + settings.waiting_appends_max + FILES_BESIDE)
     if parent.until_stdin_ends:
         Thread(target=_end_with_parent, daemon=True).start()
     set_up_logging(
@@ -76,7 +77,6 @@ def run(settings: Settings, *, name: str, parent: Parent) -> NoReturn:
     )
     for variable in unknown_variables(os.environ):
         _log.warning("%s is in the environment, and is no setting of replog", variable)
-    allow_open_files(settings.followers_max + settings.waiting_appends_max + FILES_BESIDE)
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         has_failed = runner.run(_serve(settings, parent.listen_fd))
         _exit(ExitCode.ENVIRONMENT if has_failed else ExitCode.OK)
