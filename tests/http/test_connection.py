@@ -263,6 +263,29 @@ def test_the_loop_rests_between_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
     assert min(later - sooner for sooner, later in pairwise(swept_at)) > 0.005
 
 
+def test_the_loop_rests_between_those_that_a_sweep_closes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """To let go of a connection takes the loop longer than to find out that it is time."""
+    closed_at: list[float] = []
+    sweep = NodeProtocol.sweep
+
+    def note(self: NodeProtocol) -> None:
+        sweep(self)
+        if self.transport.is_closing():
+            closed_at.append(time.monotonic())
+
+    monkeypatch.setattr(server, "SWEEP_AT_ONCE_S", PATIENT)
+    monkeypatch.setattr(server, "SWEEP_REST_S", 0.01)
+    monkeypatch.setattr(server, "CLOSED_AT_ONCE", 2)
+    monkeypatch.setattr(NodeProtocol, "sweep", note)
+    with _served(headers_s=0.1) as served, ExitStack() as stack:
+        idle = [stack.enter_context(served.connect()) for _ in range(7)]
+        assert all(connection.is_closed() for connection in idle)
+    assert len(closed_at) == 7
+    assert (
+        min(third - first for first, third in zip(closed_at, closed_at[2:], strict=False)) > 0.005
+    )
+
+
 def test_a_stop_does_not_wait_for_a_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     swept = threading.Event()
     monkeypatch.setattr(server, "SWEEP_AT_ONCE_S", 0.0)
