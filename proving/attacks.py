@@ -1,4 +1,4 @@
-"""What hostile clients do to one node: a program, at the lowest priority, over bare sockets.
+"""What hostile clients do to one node: a program over bare sockets.
 
 NETWORK. Run as `python -m proving.attacks KIND PORT COUNT SEED`; it goes on until its input ends.
 The first line that it prints says that every connection stands; its connections end with it.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import errno
 import gzip
-import os
 import resource
 import selectors
 import socket
@@ -187,7 +186,6 @@ def _turn(selector: selectors.BaseSelector, kind: str) -> None:
 
 
 def main() -> None:
-    os.nice(19)
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     kind, port, count, seed = sys.argv[1:]

@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from statistics import median
 from typing import Final
 
 from proving.harness import Counts, Harness, Violation
@@ -26,6 +27,9 @@ from tests.support.waiting import wait_until
 
 MIB: Final = 1 << 20
 CLOSED_WITHIN_S: Final = 15.0
+P99_FACTOR: Final = 2
+"""Honest appends may take so many times as long under an attack, at their 99th percentile."""
+
 CALM_S: Final = 12.0
 """How long honest clients are measured before an attack."""
 
@@ -99,8 +103,12 @@ def _attack_of(case: int) -> tuple[Attack, int]:
 
 
 @contextmanager
-def _program(*command: str) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a module until its input ends; the first line that it prints is left to be read."""
+def _program(*command: str, is_elsewhere: bool = False) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a module until its input ends; the first line that it prints is left to be read.
+
+    Args:
+        is_elsewhere: it stands for another machine's, and gets a processor where nobody wants it.
+    """
     with subprocess.Popen(
         [sys.executable, "-m", *command],
         stdin=subprocess.PIPE,
@@ -108,6 +116,8 @@ def _program(*command: str) -> Iterator[subprocess.Popen[bytes]]:
         env={**clean_environment(), "PYTHONPATH": ".:src"},
         cwd=Path(__file__).parents[2],
     ) as process:
+        if is_elsewhere:
+            os.sched_setscheduler(process.pid, os.SCHED_IDLE, os.sched_param(0))
         try:
             yield process
         finally:
@@ -132,7 +142,7 @@ def honest_clients(port: int) -> Iterator[Appended]:
 def attacking(attack: Attack, port: int, count: int, seed: int) -> Iterator[None]:
     """Attack the node at `port`; every connection stands once this is entered."""
     command = ("proving.attacks", attack.kind, str(port), str(count), str(seed))
-    with _program(*command) as process:
+    with _program(*command, is_elsewhere=True) as process:
         assert process.stdout is not None
         line = process.stdout.readline()
         if int(line or 0) != count:
@@ -200,9 +210,39 @@ class Watched:
 
 
 def run(case: int, directory: Path) -> Counts:
+    """Attack a cluster; where honest appends were slow, two more, and the median is judged.
+
+    A disk that hesitates once for 40 ms holds up the appends of all clients, and five such
+    moments are one in a hundred of them.
+    """
+    attack, count = _attack_of(case)
+    first = _attack_a_cluster(case, directory / "1")
+    if case in SAMPLE:
+        return first.counts
+    runs = [first]
+    if first.ratio > P99_FACTOR:
+        runs += [_attack_a_cluster(case, directory / str(number)) for number in (2, 3)]
+    ratio = median(each.ratio for each in runs)
+    if ratio > P99_FACTOR:
+        raise Violation(
+            f"under {count} {attack.kind} honest appends took {ratio:.2f} times as long (p99)"
+        )
+    within = {f"p99 <= {bound:g} x": int(ratio <= bound) for bound in (1, 1.5, P99_FACTOR)}
+    return {**first.counts, **within, "p99 judged": 1, "p99 judged by three": len(runs) // 3}
+
+
+@dataclass
+class _Outcome:
+    """What came of an attack, and how much longer honest appends took under it (p99)."""
+
+    counts: Counts
+    ratio: float
+
+
+def _attack_a_cluster(case: int, directory: Path) -> _Outcome:
     attack, count = _attack_of(case)
     random = Random(f"hostile {case}")
-    is_timed = case not in SAMPLE
+    directory.mkdir()
     with ProcessCluster(directory) as cluster:
         cluster.start_all()
         stories.wait_linked(cluster)
@@ -213,15 +253,22 @@ def run(case: int, directory: Path) -> Counts:
             victim = random.choice(cluster.nodes)
         what = f"{count} {attack.kind} at {victim}, case {case}"
         calm_s: list[float] = []
-        if is_timed:
+        if case not in SAMPLE:
             with honest_clients(cluster.master.port) as calm:
                 time.sleep(CALM_S)
             calm_s = calm.took_s
         watched = Watched(cluster)
-        closed_s = _attack(cluster, watched, attack, count, victim=victim, seed=case, what=what)
-        counts = _judge(watched, attack, closed_s, calm_s, what=what, is_timed=is_timed)
+        attacked = _attack(cluster, watched, attack, count, victim=victim, seed=case, what=what)
+        grown = watched.check(attack, what)
+        if case not in SAMPLE:
+            _judge_times(watched, attacked, what)
         _check_log(cluster, what)
-    return {f"{attack.kind} connections": count, **counts}
+    counts = {
+        f"{attack.kind} connections": count,
+        "honest appends": len(attacked.took_s),
+        "grew MiB": max(grown.values()) // MIB,
+    }
+    return _Outcome(counts, p99_s(attacked.took_s) / p99_s(calm_s) if calm_s else 0.0)
 
 
 @dataclass
@@ -260,27 +307,11 @@ def _attack(
     return _Attacked(rid_s, honest.took_s)
 
 
-def _judge(
-    watched: Watched,
-    attack: Attack,
-    attacked: _Attacked,
-    calm_s: list[float],
-    *,
-    what: str,
-    is_timed: bool,
-) -> dict[str, int]:
-    grown = watched.check(attack, what)
-    counts = {"honest appends": len(attacked.took_s), "grew MiB": max(grown.values()) // MIB}
-    if is_timed:
-        if watched.suspected():
-            raise Violation(f"under {what} heartbeats came late")
-        if attacked.rid_s > CLOSED_WITHIN_S:
-            raise Violation(f"after {attacked.rid_s:.1f} s only the node was rid of {what}")
-        ratio = p99_s(attacked.took_s) / p99_s(calm_s)
-        for bound in (1, 1.5, 2, 4):
-            counts[f"p99 <= {bound:g} x"] = int(ratio <= bound)
-        counts["p99 judged"] = 1
-    return counts
+def _judge_times(watched: Watched, attacked: _Attacked, what: str) -> None:
+    if watched.suspected():
+        raise Violation(f"under {what} heartbeats came late")
+    if attacked.rid_s > CLOSED_WITHIN_S:
+        raise Violation(f"after {attacked.rid_s:.1f} s only the node was rid of {what}")
 
 
 def _fill(cluster: ProcessCluster) -> None:
@@ -318,7 +349,8 @@ HARNESSES = (
         promise="hostile clients harm nobody",
         how="endless, slow and huge bodies, bombs, half requests, floods, readers that stop, idle "
         "connections, pipelines, smuggled requests, strangers on links: the node is rid of them "
-        "within 15 s, in +64 MiB (+96 MiB with 10,000 idle), links and honest clients undisturbed",
+        "within 15 s, in +64 MiB (+96 MiB with 10,000 idle), links undisturbed, p99 of honest "
+        "clients within 2 x",
         unit="attacks",
         cases=CASES,
         run=run,
