@@ -15,8 +15,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from functools import cache
+from itertools import cycle
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +27,8 @@ HOST = "127.0.0.1"
 PORTS = range(15_000, 32_000)
 """Below the ports that a kernel hands to outgoing connections, which could take ours while a
 node restarts."""
+LANE_PORTS = 500
+"""How many of them one process has to itself while it runs."""
 READY_WITHIN_S = 30.0
 STOP_WITHIN_S = 10.0
 POLL_INTERVAL_S = 0.02
@@ -189,10 +193,14 @@ class LocalCluster:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports of this machine that nobody listens on right now."""
+    """Return ports of this machine that nobody listens on right now.
+
+    Each process takes them from a lane of its own, in turn: so no other cluster is given the
+    port of a node that is stopped for a while.
+    """
     ports: list[int] = []
     while len(ports) < count:
-        port = random.choice(PORTS)  # noqa: S311 - not for secrets
+        port = next(_lane())
         with socket.socket() as trial:
             trial.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             try:
@@ -202,6 +210,25 @@ def free_ports(count: int) -> list[int]:
         if port not in ports:
             ports.append(port)
     return ports
+
+
+@cache
+def _lane() -> Iterator[int]:
+    """Return the ports of this process in turn, without end.
+
+    A UDP socket on the number of the first, which no node uses, claims them on this machine
+    until the process ends. Where all lanes are claimed, one is shared.
+    """
+    starts = PORTS[::LANE_PORTS]
+    for start in random.sample(starts, len(starts)):
+        with suppress(OSError), socket.socket(type=socket.SOCK_DGRAM) as claim:
+            claim.bind((HOST, start))
+            claim.detach()  # stays open
+            break
+    return cycle(range(start, start + LANE_PORTS))
+
+
+os.register_at_fork(after_in_child=_lane.cache_clear)
 
 
 def _environment() -> dict[str, str]:
