@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 
 import httpx2
 import pytest
@@ -172,6 +173,42 @@ def test_what_can_never_be_sent_is_said_at_once_and_stores_nothing(make_client: 
             client.append("m1")
         with pytest.raises(UnreachableError, match="Illegal header value"):
             client.get(1)
+
+
+def unresolved() -> httpx2.ConnectError:
+    error = httpx2.ConnectError("[Errno -2] Name or service not known")
+    error.__cause__ = socket.gaierror(-2, "Name or service not known")
+    return error
+
+
+def test_it_says_why_no_node_can_be_reached(make_client: MakeClient) -> None:
+    said = "connection refused: nothing listens there"
+    with socket.socket() as bound:
+        bound.bind(("127.0.0.1", 0))  # and does not listen
+        url = f"http://127.0.0.1:{bound.getsockname()[1]}"
+        with make_client(url, retry_for=0) as client, pytest.raises(UnreachableError, match=said):
+            client.append("m1")
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        (unresolved(), "the name does not resolve: Name or service not known"),
+        (httpx2.ConnectTimeout("timed out"), "no connection in time"),
+        (httpx2.ReadTimeout("timed out"), "no answer in time"),
+        (httpx2.ReadError("odd"), "ReadError odd"),
+    ],
+)
+def test_it_says_what_a_request_died_of(
+    make_client: MakeClient, error: httpx2.HTTPError, said: str
+) -> None:
+    def die(request: httpx2.Request) -> httpx2.Response:
+        raise error
+
+    transport = httpx2.MockTransport(die)
+    client = make_client(A, transport=transport, retry_for=0)
+    with client, pytest.raises(UnreachableError, match=said):
+        client.get(1)
 
 
 @pytest.mark.parametrize("url", ["http://a" + 300 * "b" + ".ы", "http://xn--ы"])

@@ -10,7 +10,7 @@ import time
 import pytest
 
 from replog.core import events as ev
-from replog.core.effects import Pending, RefusalReason, Stored
+from replog.core.effects import Pending, RefusalReason, Refused, Stored
 from replog.core.entry import GENESIS, EntryId, Epoch
 from replog.core.events import RequestId
 from replog.core.messages import (
@@ -56,6 +56,18 @@ def test_a_write_concern_that_no_number_of_nodes_can_meet_stores_nothing(w: int)
     world = serving_world()
     assert refusal(world.outcome(world.append("x", w=w))) is RefusalReason.BAD_WRITE_CONCERN
     assert not world.nodes[0].jobs
+
+
+@pytest.mark.parametrize(
+    ("secondaries", "said"),
+    [
+        (2, 'w is 4, but there are 3 nodes: give 1 to 3, "majority" or "all".'),
+        (0, 'w is 4, but there is 1 node: give 1, "majority" or "all".'),
+    ],
+)
+def test_it_says_which_write_concerns_there_are(secondaries: int, said: str) -> None:
+    world = serving_world(secondaries)
+    assert world.outcome(world.append("x", w=4)) == Refused(RefusalReason.BAD_WRITE_CONCERN, said)
 
 
 def test_a_client_that_waits_for_all_blocks_nobody() -> None:

@@ -50,6 +50,22 @@ class RefusedByNodeError(CommandError):
         self.line = line
 
 
+class NoNodeError(CommandError):
+    """No node answers there.
+
+    Attributes:
+        reason: why not, in a few words.
+    """
+
+    def __init__(self, url: str, reason: str) -> None:
+        super().__init__(
+            f"no node answers at {url} ({reason}); is it running? `replog up` starts a cluster, "
+            "`replog serve` one node; --url asks another one",
+            ExitCode.NO_NODE_REACHABLE,
+        )
+        self.reason = reason
+
+
 class AskedNode:
     """A node, asked once each time: what fails is told at once, with its exit code."""
 
@@ -127,7 +143,7 @@ class AskedNode:
         """
         if isinstance(outcome, Failed):
             if not outcome.has_left:
-                return self._unreached(outcome.reason)
+                return NoNodeError(self.url, outcome.reason)
             text = f"the connection to {self.url} broke off ({outcome.reason}): {doubt}"
             return InDoubtError(text, ExitCode.NO_NODE_REACHABLE)
         problem = problem_in(outcome)
@@ -151,15 +167,8 @@ class AskedNode:
         if isinstance(error, NotANodeError):
             return CommandError(f"{error}: is this a node?", ExitCode.ENVIRONMENT)
         if isinstance(error, UnreachableError):
-            return self._unreached(str(error).removeprefix(f"{self.url}: "))
+            return NoNodeError(self.url, str(error).removeprefix(f"{self.url}: "))
         return CommandError(str(error), ExitCode.ENVIRONMENT)
-
-    def _unreached(self, reason: str) -> CommandError:
-        text = (
-            f"no node answers at {self.url} ({reason}); is it running? `replog up` starts a "
-            "cluster, `replog serve` one node; --url asks another one"
-        )
-        return CommandError(text, ExitCode.NO_NODE_REACHABLE)
 
 
 def as_object(content: bytes) -> dict[str, object]:

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from replog.cli.node import AskedNode
+from replog.cli.node import AskedNode, NoNodeError
 from replog.cli.output import CommandError, count, duration
 from replog.cli.status import delay_of, members_of
 
@@ -126,7 +126,7 @@ def _findings(member: Member, there: set[str]) -> Iterator[Finding]:
     if health is None:
         yield Finding(
             member.url,
-            f"does not answer ({member.reason})",
+            f"does not answer: {member.reason}",
             "start it again: it catches up by itself, and appends with w=all wait for it",
         )
         return
@@ -179,5 +179,7 @@ def _ask(url: str) -> Member:
     try:
         with AskedNode(url, timeout_s=ANSWER_WITHIN_S) as node:
             return Member(url, node.health())
+    except NoNodeError as error:
+        return Member(url, None, error.reason)
     except CommandError as error:
-        return Member(url, None, str(error).partition(";")[0])
+        return Member(url, None, str(error))

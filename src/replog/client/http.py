@@ -113,4 +113,20 @@ def failure_of(url: str, error: Exception) -> Failed:
     """
     is_hopeless = isinstance(error, _CANNOT_BE_SENT)
     has_left = not (is_hopeless or isinstance(error, _BEFORE_A_CONNECTION))
-    return Failed(url, f"{type(error).__name__} {error}".rstrip(), has_left, is_hopeless)
+    return Failed(url, _why(error), has_left, is_hopeless)
+
+
+def _why(error: Exception) -> str:
+    """Return what went wrong in words; the library tells it by the error's causes."""
+    if isinstance(error, httpx2.ConnectTimeout):
+        return "no connection in time"
+    if isinstance(error, httpx2.ReadTimeout):
+        return "no answer in time"
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, ConnectionRefusedError):
+            return "connection refused: nothing listens there"
+        if isinstance(cause, socket.gaierror):
+            return f"the name does not resolve: {cause.strerror}"
+        cause = cause.__cause__ or cause.__context__
+    return f"{type(error).__name__} {error}".rstrip()

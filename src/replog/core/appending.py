@@ -115,7 +115,10 @@ class Appending:
         copies = self.copies_of(concern)
         if copies is None:
             nodes = self._admission.nodes
-            detail = f"w is {concern}, but there are {nodes} nodes: give 1 to {nodes}, or all"
+            there = "there is 1 node: give 1"
+            if nodes > 1:
+                there = f"there are {nodes} nodes: give 1 to {nodes}"
+            detail = f'w is {concern}, but {there}, "majority" or "all".'
             refused = Refused(RefusalReason.BAD_WRITE_CONCERN, detail)
         if refused is not None:
             out.append(AnswerAppend(request, refused))
