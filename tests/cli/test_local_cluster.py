@@ -26,6 +26,7 @@ from replog.cli.local_cluster import (
     listen,
     plan_nodes,
     reasons_not_ready,
+    refuse_running,
     remove_data,
     tell,
 )
@@ -109,9 +110,47 @@ def test_a_taken_port_is_one_line_and_starts_nothing(tmp_path: Path) -> None:
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr.count("\n") == 1
     assert f"port {port} on 127.0.0.1 cannot be taken" in result.stderr
-    assert f" hand: kill $(lsof -t {tmp_path}/master/lock)), or " in result.stderr
-    assert result.stderr.endswith(": replog up --port PORT --data-dir DIR\n")
+    assert result.stderr.endswith(", or choose others: replog up --port PORT\n")
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (["master", "secondary-1"], "the cluster in {} runs already: end that with Ctrl-C where"),
+        (
+            ["secondary-1"],
+            "secondary-1 of {0} runs already: end that with kill $(lsof -t {0}/secondary-1/lock), ",
+        ),
+    ],
+)
+def test_what_runs_already_is_named_and_nothing_is_started_beside_it(
+    tmp_path: Path, held: list[str], said: str
+) -> None:
+    for name in ("master", "secondary-1"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "lock").touch()
+    locks = [PosixFilesystem().lock(str(tmp_path / name / "lock")) for name in held]
+    arguments = ["up", "--fresh", "--secondaries", "1", "--data-dir", str(tmp_path)]
+    result = CliRunner().invoke(app, [*arguments, "--port", str(free_ports(1)[0])])
+    for lock in locks:
+        lock.close()
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr.startswith(f"replog: {said.format(tmp_path)}")
+    beside = "or start another cluster beside it: replog up --port PORT --data-dir DIR\n"
+    assert result.stderr.endswith(beside)
+
+
+def test_two_that_run_already_are_named_in_one_line(tmp_path: Path) -> None:
+    nodes = [PlannedNode(name, 1, str(tmp_path / name), ()) for name in ("a", "b", "c")]
+    for node in nodes:
+        Path(node.data_dir).mkdir()
+    locks = [PosixFilesystem().lock(f"{node.data_dir}/lock") for node in nodes[:2]]
+    with pytest.raises(CommandError, match=r"^a and b of data run already: end that with kill"):
+        refuse_running(nodes, "data")
+    for lock in locks:
+        lock.close()
+    refuse_running(nodes, "data")
 
 
 def test_what_is_to_be_typed_is_the_command_that_make_runs_where_no_path_leads_to_it(
@@ -124,9 +163,7 @@ def test_what_is_to_be_typed_is_the_command_that_make_runs_where_no_path_leads_t
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         node = PlannedNode("master", taken.getsockname()[1], "", ())
-        with pytest.raises(
-            CommandError, match=r": \.venv/bin/replog up --port PORT --data-dir DIR"
-        ):
+        with pytest.raises(CommandError, match=r": \.venv/bin/replog up --port PORT"):
             listen([node])
     (tmp_path / "replog").touch(mode=0o755)
     # This shell's PATH may lead to it, and that of the next one not.
@@ -150,7 +187,7 @@ def test_the_command_that_make_sets_up_runs_through_a_link_and_knows_what_was_ty
             capture_output=True, text=True, check=False,
         )  # fmt: skip
     assert done.returncode == 1
-    assert done.stderr.endswith(": bin/replog up --port PORT --data-dir DIR\n"), done.stderr
+    assert done.stderr.endswith(": bin/replog up --port PORT\n"), done.stderr
 
 
 def test_ports_are_taken_all_or_none() -> None:

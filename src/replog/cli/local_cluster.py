@@ -31,6 +31,7 @@ from replog.cli.output import (
     style_of,
 )
 from replog.config.table import ENVIRONMENT_PREFIX
+from replog.core.errors import DirectoryLockedError
 from replog.storage.filesystem import PosixFilesystem
 
 HOST = "127.0.0.1"
@@ -100,6 +101,36 @@ def environment_of_nodes(environment: Mapping[str, str]) -> dict[str, str]:
     }
 
 
+def refuse_running(nodes: Sequence[PlannedNode], data_dir: str) -> None:
+    """End the command where nodes of `data_dir` run already: nothing is started beside them."""
+    locks = {node.name: os.path.join(node.data_dir, LOCK_FILE) for node in nodes}
+    running = {name: lock for name, lock in locks.items() if _is_held(lock)}
+    if not running:
+        return
+    if len(running) == len(nodes):
+        what, how = f"the cluster in {data_dir} runs", "Ctrl-C where it runs"
+    else:
+        what = f"{' and '.join(running)} of {data_dir} run{'s' * (len(running) == 1)}"
+        how = f"kill $(lsof -t {shlex.join(running.values())})"
+    fail(
+        f"{what} already: end that with {how}, or start another cluster beside it: "
+        f"{own_command()} up --port PORT --data-dir DIR",
+        ExitCode.ENVIRONMENT,
+    )
+
+
+def _is_held(lock: str) -> bool:
+    if not os.path.exists(lock):
+        return False
+    try:
+        PosixFilesystem().lock(lock).close()
+    except DirectoryLockedError:
+        return True
+    except OSError:
+        return False  # the node that may not open it says so
+    return False
+
+
 def listen(nodes: Sequence[PlannedNode]) -> dict[str, socket.socket]:
     """Take the port of every node before any of them starts.
 
@@ -120,10 +151,7 @@ def listen(nodes: Sequence[PlannedNode]) -> dict[str, socket.socket]:
                 taken.close()
             fail(
                 f"port {node.port} on {HOST} cannot be taken ({error.strerror}): stop what "
-                "listens there (another cluster, or a node of this one that was started by "
-                f"hand: kill $(lsof -t {shlex.quote(os.path.join(node.data_dir, LOCK_FILE))})), "
-                "or start this one beside it: "
-                f"{own_command()} up --port PORT --data-dir DIR",
+                f"listens there, or choose others: {own_command()} up --port PORT",
                 ExitCode.ENVIRONMENT,
             )
     return listeners
@@ -171,6 +199,7 @@ class LocalCluster:
 
     def run(self) -> int:
         """Return the exit code: 0 after Ctrl-C or SIGTERM."""
+        refuse_running(self._nodes, self._data_dir)
         self._listeners = listen(self._nodes)
         if self._is_fresh and (nodes := remove_data(self._data_dir)):
             print(f"deleted the data of {nodes} nodes in {self._data_dir}", flush=True)
