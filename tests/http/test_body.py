@@ -7,7 +7,8 @@ import tracemalloc
 
 from starlette.types import Message
 
-from replog.http.body import BytesInFlight, read_body
+from replog.http.body import read_body
+from replog.http.in_flight import BytesInFlight
 
 SIZE = 1 << 20
 

@@ -25,12 +25,12 @@ from replog.http.append_terms import (
 from replog.http.body import (
     APPEND_KINDS,
     BodyKind,
-    BytesInFlight,
     kind_of_body,
     read_body,
 )
 from replog.http.facade import ServedNode
 from replog.http.hang_up import wait_for_answer
+from replog.http.in_flight import BytesInFlight
 from replog.http.limits import Limits
 from replog.http.plain_heads import PlainAppend
 from replog.http.problems import PROBLEMS, Problem, ProblemError

@@ -11,6 +11,7 @@ from enum import Enum, auto
 
 from starlette.types import Receive
 
+from replog.http.in_flight import BytesInFlight
 from replog.http.problems import refusal
 
 CLOSE = (b"connection", b"close")
@@ -60,57 +61,6 @@ _HOW_TO_SEND = {
 
 class ClientGone(Exception):
     """The client hung up: there is nobody to answer."""
-
-
-class BytesInFlight:
-    """The bytes of all bodies that are held until the outcome of their requests is known.
-
-    Half is kept for bodies that are here: clients whose bodies never end cannot keep out those
-    that send theirs.
-
-    Invariant: `held` is the sum of what every request took and did not give back, `arriving`
-    the part of it that belongs to bodies of which more is to come.
-    """
-
-    __slots__ = ("arriving", "held", "limit")
-
-    def __init__(self, limit: int) -> None:
-        self.held = 0
-        self.arriving = 0
-        self.limit = limit
-
-    def take(self, size: int) -> None:
-        """Count `size` more bytes.
-
-        Raises:
-            ProblemError: overloaded; nothing was counted.
-        """
-        if self.held + size > self.limit:
-            raise self._overloaded(self.limit)
-        self.held += size
-
-    def take_part(self, size: int, *, before: int) -> None:
-        """Count `size` bytes of a body that is not whole, `before` of which were counted before.
-
-        Raises:
-            ProblemError: overloaded; nothing was counted.
-        """
-        limit = self.limit // 2
-        if self.arriving + size > limit and self.arriving > before:  # not for one alone
-            raise self._overloaded(limit)
-        self.take(size)
-        self.arriving += size
-
-    def _overloaded(self, limit: int) -> Exception:
-        return refusal(
-            "overloaded",
-            f"The bodies of the requests in flight have reached the limit of {limit} bytes. "
-            "Nothing of this one was stored: wait, then send it again.",
-        )
-
-    def give_back(self, size: int) -> None:
-        self.held -= size
-        assert self.held >= 0, self.held
 
 
 def require_json(headers: Iterable[tuple[bytes, bytes]]) -> Mapping[bytes, bytes]:
@@ -214,20 +164,14 @@ async def _read_rest(
     receive: Receive, body: bytearray, *, size_max: int, budget: BytesInFlight
 ) -> bytes:
     """Return the whole body, of which `body` is here; it grows, and is held once (P10)."""
-    counted = 0
-    has_ended = is_whole = False
-    try:
+    with budget.partial() as part:
+        has_ended = False
         while True:
-            budget.take_part(len(body) - counted, before=counted)
-            counted = len(body)
+            budget.take_part(part, len(body) - part.size)
             if has_ended:
-                is_whole = True  # what is counted is the caller's from here on
+                budget.complete(part)
                 return bytes(body)
             has_ended = await _receive_into(body, receive, size_max)
-    finally:
-        budget.arriving -= counted
-        if not is_whole:
-            budget.give_back(counted)
 
 
 async def _receive_into(body: bytearray, receive: Receive, size_max: int) -> bool:

@@ -12,8 +12,9 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response
 
 from replog.config.table import DELAY_S_MAX
-from replog.http.body import BytesInFlight, read_body, require_json
+from replog.http.body import read_body, require_json
 from replog.http.facade import ServedNode
+from replog.http.in_flight import BytesInFlight
 from replog.http.json_body import decode_object, named, quoted
 from replog.http.openapi_parts import answer, json_body, responses
 from replog.http.problems import PROBLEMS, Problem, ProblemError, refusal

@@ -1,0 +1,161 @@
+"""The bytes of requests that a node holds until their outcome is known: so many, and no more.
+
+SHELL. Half is kept for bodies that are here: clients whose bodies never end cannot keep out those
+that send theirs. Among bodies of which more is to come, the slow ones make room
+(docs/decisions/0094).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from replog.http.problems import refusal
+
+log = logging.getLogger("replog.http")
+
+PATIENCE_S: Final = 10.0
+"""A body that is younger does not make room: it may have had to wait for others."""
+
+SLOW_BYTES_PER_S: Final = 16 * 1024
+"""A body that comes at less than this, since it began, makes room."""
+
+
+class PartialBody:
+    """A body of which more is to come, read by the running task.
+
+    Attributes:
+        size: how much of it is counted.
+        is_cut: it had to make room.
+    """
+
+    __slots__ = ("_began_at", "_task", "is_cut", "size")
+
+    def __init__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._began_at = asyncio.get_running_loop().time()
+        self.size = 0
+        self.is_cut = False
+
+    def is_slow(self, now: float, patience_s: float) -> bool:
+        took_s = now - self._began_at
+        return took_s >= patience_s and self.size < SLOW_BYTES_PER_S * took_s
+
+    def cut(self) -> None:
+        self.is_cut = True
+        self._task.cancel()
+
+    def take_back_cancel(self) -> None:
+        self._task.uncancel()
+
+
+class BytesInFlight:
+    """The bytes of all bodies that are held.
+
+    Invariant: `held` is the sum of what every request took and did not give back, `arriving`
+    the part of it that belongs to bodies of which more is to come.
+    """
+
+    __slots__ = ("_partial", "_patience_s", "arriving", "held", "limit")
+
+    def __init__(self, limit: int, *, patience_s: float = PATIENCE_S) -> None:
+        self.held = 0
+        self.arriving = 0
+        self.limit = limit
+        self._patience_s = patience_s
+        self._partial: dict[PartialBody, None] = {}
+
+    def take(self, size: int) -> None:
+        """Count `size` more bytes.
+
+        Raises:
+            ProblemError: overloaded; nothing was counted.
+        """
+        if self.held + size > self.limit:
+            raise _overloaded(self.limit)
+        self.held += size
+
+    def give_back(self, size: int) -> None:
+        self.held -= size
+        assert self.held >= 0, self.held
+
+    # --- bodies of which more is to come ------------------------------------------------------
+
+    @contextmanager
+    def partial(self) -> Iterator[PartialBody]:
+        """Count a body that the running task reads, while the context is open.
+
+        Behind it nothing of it is counted, but where the caller took it over by `complete`.
+
+        Raises:
+            ProblemError: overloaded: it came so slowly that it had to make room.
+        """
+        part = PartialBody()
+        self._partial[part] = None
+        try:
+            yield part
+        except asyncio.CancelledError:
+            if not part.is_cut:
+                raise
+            part.take_back_cancel()
+            raise refusal(
+                "overloaded",
+                f"The body came at less than {SLOW_BYTES_PER_S} bytes a second, and had to make "
+                "room for others. Nothing of it was stored: wait, then send it again.",
+            ) from None
+        finally:
+            self._drop(part)
+
+    def take_part(self, part: PartialBody, size: int) -> None:
+        """Count `size` more bytes of `part`; others that are slow make room where there is none.
+
+        Raises:
+            ProblemError: overloaded; nothing was counted.
+        """
+        limit = self.limit // 2
+        missing = self.arriving + size - limit
+        if missing > 0 and self.arriving > part.size:  # not for one alone
+            self._make_room(part, missing)
+        self.take(size)
+        self.arriving += size
+        part.size += size
+
+    def complete(self, part: PartialBody) -> None:
+        """Note that `part` is whole: what is counted of it is the caller's to give back."""
+        del self._partial[part]
+        self.arriving -= part.size
+
+    def _make_room(self, part: PartialBody, missing: int) -> None:
+        """Cut the oldest of those that are slow, as many as it takes."""
+        now = asyncio.get_running_loop().time()
+        cut: list[PartialBody] = []
+        for other in self._partial:
+            if missing <= 0:
+                break
+            if other is not part and other.is_slow(now, self._patience_s):
+                cut.append(other)
+                missing -= other.size
+        if missing > 0:
+            raise _overloaded(self.limit // 2)
+        log.warning("%d slow bodies make room for others", len(cut))
+        for other in cut:
+            self._drop(other)
+            other.cut()
+
+    def _drop(self, part: PartialBody) -> None:
+        if part in self._partial:
+            self.complete(part)
+            self.give_back(part.size)
+
+
+def _overloaded(limit: int) -> Exception:
+    return refusal(
+        "overloaded",
+        f"The bodies of the requests in flight have reached the limit of {limit} bytes. "
+        "Nothing of this one was stored: wait, then send it again.",
+    )
