@@ -64,12 +64,7 @@ def run_column(column: Column, number: int, directory: Path) -> Counts:
         ProcessCluster(directory) as cluster,
         Recording(directory / "run.jsonl", cluster.urls) as recording,
     ):
-        for node in cluster.node.values():
-            node.program = PROGRAM
-        for line in column.script.prepare(cluster):
-            recording.write(line)
-        if column.script.is_rotten:
-            recording.fault("rotted", cluster.url(column.script.node))
+        _begin(column.script, cluster, recording)
         counts = Counter(_run(column, number, cluster, recording, directory))
         for name in cluster.nodes:
             if not cluster.node[name].is_running:
@@ -79,6 +74,37 @@ def run_column(column: Column, number: int, directory: Path) -> Counts:
         wait_until(lambda: _are_whole(cluster), "all is mended", explain=cluster.explain)
         counts.update(settle_and_judge(cluster, recording))
     return counts
+
+
+def count_calls(script: Script, directory: Path) -> Counter[tuple[Thread, str]]:
+    """Return how often each thread makes each call in a run without a fault."""
+    with (
+        ProcessCluster(directory) as cluster,
+        Recording(directory / "run.jsonl", cluster.urls) as recording,
+    ):
+        _begin(script, cluster, recording)
+        node = cluster.node[script.node]
+        with HeldNode(node, directory, thread="main") as held:
+            if held.wait_serving():
+                _use(cluster, recording, script)
+            node.end(signal.SIGTERM)
+        traces = held.traces
+        return Counter((thread, call.name) for thread in traces for call in traces[thread].calls)
+
+
+def _begin(script: Script, cluster: ProcessCluster, recording: Recording) -> None:
+    """Fill the disks, and start all nodes but the one that meets the fault."""
+    for node in cluster.node.values():
+        node.program = PROGRAM
+    for line in script.prepare(cluster):
+        recording.write(line)
+    if script.is_rotten:
+        recording.fault("rotted", cluster.url(script.node))
+    others = [name for name in (S2, S1, MASTER) if name != script.node]
+    for name in others:
+        cluster.start(name)
+    for name in others:
+        wait_live(cluster, name)
 
 
 def _are_whole(cluster: ProcessCluster) -> bool:
@@ -99,12 +125,6 @@ def _run(
 ) -> Counts:
     """Run the cluster up to the end of the node that meets the fault, and judge that."""
     victim = cluster.node[column.script.node]
-    for name in (S2, S1, MASTER):
-        if name != victim.name:
-            cluster.start(name)
-    for name in cluster.nodes:
-        if name != victim.name:
-            wait_live(cluster, name)
     inject = f"{column.call}:{column.answer}:when={number}"
     held = HeldNode(victim, directory, thread=column.thread, inject=inject)
     with held:
