@@ -205,6 +205,15 @@ def test_a_stream_that_begins_twice_ends_its_link() -> None:
     assert CloseLink(LINK, "the stream began twice") in effects
 
 
+def test_a_stream_that_begins_while_the_end_is_cut_says_nothing() -> None:
+    """Its report will say where the log ends then, and the master begins by that."""
+    secondary = a_welcomed_secondary()
+    secondary.step(DamageFound(Damage(head(12), None, "1.ndjson", 99, "a bit", EntryId(24))))
+    assert CutLog(head(12)) in secondary.step(Received(LINK, StreamStart(head(12))))
+    assert not secondary.step(Received(LINK, StreamStart(head(12))))
+    assert sent(secondary.step(CutDone(head(12)))) == [Report(head(12), EntryId(12), number=2)]
+
+
 def test_a_secondary_moves_nothing_away_before_its_master_has_proven_the_rest() -> None:
     secondary = a_welcomed_secondary()
     rotted = Damage(head(12), None, "1.ndjson", 99, "a bit flipped", EntryId(24))

@@ -86,6 +86,26 @@ def test_an_end_that_this_master_has_made_is_repaired_with_that_end_only() -> No
     world.check_at_rest()
 
 
+def test_an_end_that_this_master_has_made_is_taken_from_one_that_holds_more() -> None:
+    world = World(2)
+    tail = [*KEPT, make_batch(KEPT[1].head, 5, "never committed")]
+    for number, log in enumerate((KEPT, KEPT, tail)):
+        world.hold(number, log, note=1, epoch=log[-1].head.epoch)
+    world.begin()
+    world.unreachable = {2}
+    world.run(100)
+    world.cut(1)
+    world.unreachable = {1}
+    world.step(0, ev.DamageFound(rot_the_end(world)))
+    world.run(600)
+    assert not world.nodes[0].disk.damage
+    assert world.nodes[0].disk.log == tail, "what follows on it is adopted behind it"
+    world.unreachable = set()
+    world.run(1200)
+    assert world.nodes[1].disk.log == tail
+    world.check_at_rest()
+
+
 def test_accepting_the_loss_takes_what_there_is() -> None:
     world = damaged_master(LOST, KEPT)
     world.unreachable = {2}

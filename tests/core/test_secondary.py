@@ -93,6 +93,15 @@ def test_late_words_of_a_dead_link_change_nothing() -> None:
     assert desk.receive(*late) == []
 
 
+def test_news_of_another_epoch_show_nothing() -> None:
+    desk = Desk()
+    desk.stream()
+    desk.store(LOG[0])
+    assert desk.receive(CommitNews(Epoch(7), EntryId(1))) == []
+    assert desk.core.visible == 0
+    assert do.Show(EntryId(1)) in desk.receive(CommitNews(Epoch(1), EntryId(1)))
+
+
 def test_what_is_known_to_be_committed_is_not_cut_though_damage_hides_it() -> None:
     desk = Desk(2, note=4, damage=(damage(3, 3),))
     assert desk.core.visible == 2
