@@ -7,6 +7,7 @@ what a master is acknowledged, is read from what they write into their sockets.
 from __future__ import annotations
 
 import re
+import signal
 from collections import Counter
 from pathlib import Path
 
@@ -14,13 +15,15 @@ from proving.calls import Call
 from proving.ending import settle_and_judge
 from proving.harness import Counts, Violation
 from proving.order import Told, broken_orders
-from proving.recording import Clients, Recording
+from proving.recording import Clients, Recording, RecordingClient
 from proving.strace import Strace
-from tests.support.cluster import MASTER, S1, ProcessCluster
+from tests.support.cluster import MASTER, S1, S2, ProcessCluster
 from tests.support.waiting import wait_until
 
 PROGRAM = "proving.harnesses.syscalls.small_node"
 APPENDS = 100
+PENDING = 20
+PENDING_AFTER_S = 0.001
 
 CALLS = (
     "openat", "close", "mkdir", "pwrite64", "ftruncate", "fdatasync", "fsync", "rename", "unlink",
@@ -29,7 +32,7 @@ CALLS = (
 _SENDS = frozenset(CALLS[-4:])
 
 _ANSWERED = re.compile(
-    r'\\"status\\":\\"success\\",\\"(?:log\\":\{\\"id\\":(\d+)|first\\":\d+,\\"last\\":(\d+))'
+    r'\\"status\\":\\"(?:success|pending)\\",\\"(?:log\\":\{\\"id\\":(\d+)|first\\":\d+,\\"last\\":(\d+))'
 )
 _ACKNOWLEDGED = re.compile(
     r'\\"type\\":\\"acknowledgement\\",\\"head\\":\{\\"epoch\\":\d+,\\"last_id\\":(\d+)'
@@ -45,6 +48,20 @@ def told(call: Call) -> Told | None:
         int(one) for each in found for one in (each if isinstance(each, tuple) else [each]) if one
     ]
     return Told(last_id=max(ids)) if ids else None
+
+
+def _append_beyond(cluster: ProcessCluster, recording: Recording) -> int:
+    """Have the master promise what is not on as many nodes as asked for: "stored", all the same."""
+    node = cluster.node[S2]
+    node.send(signal.SIGSTOP)
+    recording.fault("pause", node.url)
+    client = RecordingClient(recording, 50, timeout_s=20)
+    lines = [client.append([f"{n}"], w=3, timeout=PENDING_AFTER_S) for n in range(PENDING)]
+    client.close()
+    node.send(signal.SIGCONT)
+    recording.fault("resume", node.url)
+    assert {line.outcome for line in lines} == {"pending"}, lines
+    return len(lines)
 
 
 def run_case(case: int, directory: Path) -> Counts:
@@ -68,6 +85,7 @@ def run_case(case: int, directory: Path) -> Counts:
         }
         with Clients(recording, seed=case, clients=4) as clients:
             wait_until(lambda: clients.acknowledged >= APPENDS, "appends are answered")
+        counts["answered 202"] += _append_beyond(cluster, recording)
         for name, strace in straces.items():
             strace.close()
             calls = strace.read().calls
