@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from random import Random
 
 import pytest
 
 from replog.core.entry import GENESIS, EntryId, Epoch
 from replog.core.errors import DamagedLogError
+from replog.core.messages import Batches
 from replog.storage import index
-from replog.storage.batch import encode_message
+from replog.storage.batch import BadBatch, encode_message
 from replog.storage.log import Log
 from tests.simulator.disk import SimFilesystem
 from tests.simulator.images import Inode
@@ -150,6 +151,15 @@ def test_an_append_behind_which_the_log_is_damaged_is_not_said_to_be_another() -
         log.keys.confirm(keys=["key", None], messages=messages, candidates=[[EntryId(1)], []])
 
 
+def become_zeros(disk: SimFilesystem, path: str, start: int, stop: int) -> None:
+    """Have a file hold zeros from `start` to `stop` or its end."""
+    inode = disk.find(path)
+    assert isinstance(inode, Inode)
+    for image in (inode.cached, inode.durable):
+        end = min(stop, len(image))
+        image[start:end] = bytes(end - start)
+
+
 def test_a_batch_that_became_zeros_is_missed_before_anything_is_shown() -> None:
     """Simulator seed 55975, uncapped: a disk lost a write, and the page cache forgot it."""
     original = small(is_closed=True)
@@ -157,18 +167,22 @@ def test_a_batch_that_became_zeros_is_missed_before_anything_is_shown() -> None:
         if batch.span.entries_start == batch.span.entries_stop:
             continue
         disk, log = verified()
-        inode = disk.find(batch.path)
-        assert isinstance(inode, Inode)
-        for image in (inode.cached, inode.durable):
-            image[batch.span.entries_start : batch.span.stop] = bytes(
-                batch.span.stop - batch.span.entries_start
-            )
+        become_zeros(disk, batch.path, batch.span.entries_start, batch.span.stop)
         reader = log.reader(EntryId(1), log.head.last_id)
         shown: list[bytes] = []
         with pytest.raises(DamagedLogError):
             shown.extend(iter(reader.next_chunk, None))
         assert original.lines(original.head.last_id).startswith(b"".join(shown))
         assert log.damage[0].before == batch.before
+
+
+def test_an_entry_alone_whose_trailer_became_zeros_is_not_shown() -> None:
+    disk, log = verified()
+    first = small(is_closed=True).batches[0]
+    become_zeros(disk, first.path, first.span.entries_stop, first.span.stop)
+    with pytest.raises(DamagedLogError):
+        read(log, 1, 1)
+    assert log.damage[0].before == GENESIS
 
 
 def every_question(log: Log) -> list[Callable[[], object]]:
@@ -191,9 +205,40 @@ def test_whatever_became_zeros_every_question_ends() -> None:
         for start in (0, batch.span.start, batch.span.entries_stop, batch.span.entries_stop + 20):
             for at in range(len(every_question(verified()[1]))):
                 disk, log = verified()
-                inode = disk.find(batch.path)
-                assert isinstance(inode, Inode)
-                for image in (inode.cached, inode.durable):
-                    image[start:] = bytes(len(image) - start)
+                become_zeros(disk, batch.path, start, 1 << 20)
                 with suppress(DamagedLogError):
                     every_question(log)[at]()
+
+
+def test_a_last_trailer_without_its_end_is_missed_by_who_looks_for_a_time() -> None:
+    disk = SimFilesystem(Random(0))
+    log = open_log(disk, segment_bytes_max=10**6)
+    append_durably(log, "one")
+    append(log, "two", time_ms=TIME_MS + 1000)
+    log.sync()
+    path = f"{SEGMENTS}/{1:020d}.ndjson"
+    disk.flip_bit(path, len(files_of(disk)[path]) - 1, 0)
+    with pytest.raises(DamagedLogError):
+        log.first_since(TIME_MS + 1000)
+    assert log.damage[0].before.last_id == 1
+
+
+def test_batches_that_became_zeros_for_long_are_refused_by_who_receives_them() -> None:
+    """No end of a batch is found in what is read first, so more is."""
+    disk = SimFilesystem(Random(0))
+    log = open_log(disk, segment_bytes_max=10**7)
+    first = append_durably(log, "one")
+    for _ in range(40):
+        append_durably(log, "x" * 5_000)
+    log.close()
+    log = open_log(disk, segment_bytes_max=10**7)  # it keeps what it wrote itself in memory
+    assert read(log)
+    become_zeros(disk, f"{SEGMENTS}/{1:020d}.ndjson", 2_000, 120_000)
+    received = open_log(SimFilesystem(Random(0)))
+    for after, fits in ((GENESIS, True), (first, False)):
+        found = log.read_batches(after, through=log.head.last_id, size_max=1)
+        assert found is not None
+        batches = [Batches(Epoch(1), after, found[0], NOTHING, found[1])]
+        with nullcontext() if fits else pytest.raises(BadBatch):
+            received.append_batches(batches)
+    assert received.head == first
