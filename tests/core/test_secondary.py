@@ -93,11 +93,13 @@ def test_late_words_of_a_dead_link_change_nothing() -> None:
     assert desk.receive(*late) == []
 
 
-def test_news_of_another_epoch_show_nothing() -> None:
+def test_news_of_another_epoch_or_another_link_show_nothing() -> None:
     desk = Desk()
     desk.stream()
     desk.store(LOG[0])
     assert desk.receive(CommitNews(Epoch(7), EntryId(1))) == []
+    desk.step(ev.LinkOpened(LinkId(2)))
+    assert desk.receive(CommitNews(Epoch(1), EntryId(1)), link=LinkId(2)) == []
     assert desk.core.visible == 0
     assert do.Show(EntryId(1)) in desk.receive(CommitNews(Epoch(1), EntryId(1)))
 

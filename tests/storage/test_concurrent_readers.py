@@ -66,6 +66,19 @@ def log(tmp_path: Path) -> Log:
     return open_log(PosixFilesystem(), directory=str(tmp_path), segment_bytes_max=20_000)
 
 
+def test_a_read_goes_on_in_the_segment_that_took_the_place_of_its_own(tmp_path: Path) -> None:
+    log = open_log(PosixFilesystem(), directory=str(tmp_path), segment_bytes_max=10**7)
+    heads = [append_durably(log, "x" * 100_000) for _ in range(8)]
+    whole = read(log, 1, 6)
+    reader = log.reader(EntryId(1), EntryId(6))
+    begun = reader.next_chunk()
+    assert begun is not None
+    assert len(begun) < len(whole)
+    log.cut(heads[6])
+    assert begun + b"".join(iter(reader.next_chunk, None)) == whole
+    log.close()
+
+
 def test_readers_see_a_gapless_prefix_while_the_writer_appends(log: Log) -> None:
     fill(log, 100)
     log.sync()
