@@ -6,6 +6,7 @@ NETWORK, and DISK when the nodes have ended.
 from __future__ import annotations
 
 import json
+import signal
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -17,7 +18,7 @@ from proving.disks import held_on_disk
 from proving.harness import Counts, Violation
 from proving.judging import assert_holds
 from proving.recording import Recording, RecordingClient
-from tests.support.cluster import Cluster, call
+from tests.support.cluster import Cluster, Node, ProcessCluster, call
 from tests.support.waiting import wait_until
 
 WITHIN_S = 60.0
@@ -116,3 +117,25 @@ def note_disks(
             if not (held.is_whole or is_torn):
                 raise Violation(f"P2: {node} came right, and its log does not verify to its end")
             recording.disk(snapshot, cluster.url(node), held.messages)
+
+
+def look_at_disks(cluster: ProcessCluster, recording: Recording, snapshot: str) -> None:
+    """Write down what the disks hold in the middle of a run; all nodes are stopped meanwhile.
+
+    What was answered at `w` is on `w` of them now. In the end all nodes are equal, and nobody
+    sees any more who had what.
+    """
+    nodes = cluster.node.values()
+    for node in nodes:
+        node.send(signal.SIGSTOP)
+    try:
+        wait_until(lambda: all(map(_is_stopped, nodes)), "every node is stopped")
+        note_disks(cluster, recording, snapshot, is_torn=True)
+    finally:
+        for node in nodes:
+            node.send(signal.SIGCONT)
+
+
+def _is_stopped(node: Node) -> bool:
+    stat = Path("/proc", str(node.pid), "stat")  # macOS has none, and stops at once
+    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "T"

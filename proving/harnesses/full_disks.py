@@ -14,7 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from random import Random
 
-from proving.ending import settle_and_judge
+from proving.ending import look_at_disks, settle_and_judge
 from proving.harness import Counts, Harness, Violation
 from proving.needs import ROOT
 from proving.recording import Clients, Recording, RecordingClient
@@ -116,6 +116,7 @@ class FullDisks:
                 self._await_full(place)
                 self.recording.fault("full", self.cluster.url(place))
             self._look()
+            look_at_disks(self.cluster, self.recording, f"full, {self._times}")
             if way == "appends":
                 clients.stop()  # or they fill what is freed before it is looked at
             if restarts:

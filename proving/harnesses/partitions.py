@@ -6,7 +6,6 @@ NETWORK. Every connection between nodes, and between clients and nodes, passes a
 from __future__ import annotations
 
 import json
-import signal
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -17,7 +16,7 @@ from random import Random
 
 import httpx2
 
-from proving.ending import note_disks, settle_and_judge
+from proving.ending import look_at_disks, settle_and_judge
 from proving.harness import Counts, Harness, Violation
 from proving.recording import Clients, Recording, RecordingClient
 from tests.support.cluster import MASTER, S1, S2, Node, ProcessCluster, call
@@ -304,7 +303,7 @@ def cut_off(case: int, directory: Path) -> Counts:
             wait_until(lambda: clients.acknowledged > 30, "appends are answered")
             recording.fault(act.__name__)
             act(scene)
-            _look_at_disks(scene)
+            look_at_disks(cluster, recording, "before it heals")
             healed_s = _heal(scene, act.__name__)
         bits = sum(proxy.onward.corrupted + proxy.back.corrupted for proxy in network.proxies)
         judged = settle_and_judge(cluster, recording)
@@ -316,27 +315,6 @@ def cut_off(case: int, directory: Path) -> Counts:
         "connections": sum(proxy.connections for proxy in network.proxies),
         f"healed within {int(healed_s) + 1} s": 1,
     }
-
-
-def _look_at_disks(scene: Scene) -> None:
-    """Note what the disks hold before the fault ends: what was answered at `w` is on `w` of them.
-
-    In the end all nodes are equal, and nobody sees any more who had what.
-    """
-    nodes = scene.cluster.node.values()
-    for node in nodes:
-        node.send(signal.SIGSTOP)
-    try:
-        wait_until(lambda: all(map(_is_stopped, nodes)), "every node is stopped")
-        note_disks(scene.cluster, scene.recording, "before it heals", is_torn=True)
-    finally:
-        for node in nodes:
-            node.send(signal.SIGCONT)
-
-
-def _is_stopped(node: Node) -> bool:
-    stat = Path("/proc", str(node.pid), "stat")  # macOS has none, and stops at once
-    return not stat.exists() or stat.read_text().rpartition(")")[2].split()[0] == "T"
 
 
 def _heal(scene: Scene, name: str) -> float:
