@@ -217,6 +217,17 @@ class Secondary:
             case _:
                 raise AssertionError(f"no event for a secondary: {event}")
 
+    def _is_of_now(self, link: LinkId, epoch: Epoch) -> bool:
+        """Whether what came over `link` in `epoch` is its master's, and of this reign (R2)."""
+        return link == self.facts.link and epoch == self.facts.epoch
+
+    def _note_news(self, link: LinkId, news: CommitNews | Heartbeat) -> bool:
+        """Note what the master calls committed; False where another says it."""
+        if not self._is_of_now(link, news.epoch):
+            return False
+        self.facts.news = max(self.facts.news, news.committed_id)
+        return True
+
     def _received_bad(self, event: ReceivedBad, out: list[Effect]) -> None:
         """Who sent it learns why the link ends: its own copy may have rotted (R5)."""
         if self._joining.is_open(event.link):
@@ -235,16 +246,13 @@ class Secondary:
             case Batches():
                 self._batches(link, message, out)
             case CommitNews():
-                if link == facts.link and message.epoch == facts.epoch:
-                    facts.news = max(facts.news, message.committed_id)
+                self._note_news(link, message)
             case Heartbeat():
-                is_of_stream = link == facts.link and facts.phase is LinkPhase.STREAMING
-                if is_of_stream and message.epoch == facts.epoch:
-                    facts.news = max(facts.news, message.committed_id)
-                    if message.at:
-                        self.reading.heard(message.committed_id, at=message.at)
+                is_news = facts.phase is LinkPhase.STREAMING and self._note_news(link, message)
+                if is_news and message.at:
+                    self.reading.heard(message.committed_id, at=message.at)
             case ReadMark():
-                if link == facts.link and message.epoch == facts.epoch:
+                if self._is_of_now(link, message.epoch):
                     self.reading.marked(message, out)
             case Welcome():
                 self._joining.welcomed(link, message, out)
