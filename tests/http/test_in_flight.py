@@ -12,6 +12,7 @@ from starlette.types import Message
 from replog.http.body import read_body
 from replog.http.in_flight import PATIENCE_S, BytesInFlight, PartialBody
 from replog.http.problems import ProblemError
+from tests.support.waiting import DEADLINE_S
 
 LIMIT = 2_000
 """1,000 for bodies of which more is to come."""
@@ -47,7 +48,7 @@ def run(story: Callable[[BytesInFlight], Awaitable[None]], *, patience_s: float)
     async def told() -> None:
         await story(BytesInFlight(LIMIT, patience_s=patience_s))
 
-    asyncio.run(told())
+    asyncio.run(asyncio.wait_for(told(), DEADLINE_S))
 
 
 async def slow_one(budget: BytesInFlight, size: int = 600) -> Upload:
@@ -108,6 +109,7 @@ def test_nobody_makes_room_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def story(budget: BytesInFlight) -> None:
         slow, other = Upload(budget, 600), Upload(budget, 390)
+        await turns()
         slow.bring(100)
         assert "have reached the limit of 1000 bytes" in await slow.refused()
         other.bring(0, is_last=True)
