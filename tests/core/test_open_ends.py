@@ -66,10 +66,11 @@ def test_what_a_secondary_knows_to_be_committed_is_taken_at_once_and_nothing_bey
     world.check_at_rest()
 
 
-def test_an_end_that_this_master_has_made_is_repaired_with_that_end_only() -> None:
+def rotten_beside(log: list[Batch]) -> World:
+    """Return a world whose master made `KEPT`, found its end rotten, and reaches only `log`."""
     world = World(2)
-    for number, log in enumerate((KEPT, KEPT, LOST)):
-        world.hold(number, log, note=1, epoch=log[-1].head.epoch)
+    for number, held in enumerate((KEPT, KEPT, log)):
+        world.hold(number, held, note=1, epoch=held[-1].head.epoch)
     world.begin()
     world.unreachable = {2}
     world.run(100)
@@ -77,6 +78,11 @@ def test_an_end_that_this_master_has_made_is_repaired_with_that_end_only() -> No
     world.unreachable = {1}
     world.step(0, ev.DamageFound(rot_the_end(world)))
     world.run(600)
+    return world
+
+
+def test_an_end_that_this_master_has_made_is_repaired_with_that_end_only() -> None:
+    world = rotten_beside(LOST)
     assert world.nodes[0].disk.damage
     [line] = [line for line in world.nodes[0].said if "repair failed" in line]
     assert line == f"repair failed: http://s2 holds {LOST[1].head} in its place; trying on"
@@ -87,17 +93,8 @@ def test_an_end_that_this_master_has_made_is_repaired_with_that_end_only() -> No
 
 
 def test_an_end_that_this_master_has_made_is_taken_from_one_that_holds_more() -> None:
-    world = World(2)
     tail = [*KEPT, make_batch(KEPT[1].head, 5, "never committed")]
-    for number, log in enumerate((KEPT, KEPT, tail)):
-        world.hold(number, log, note=1, epoch=log[-1].head.epoch)
-    world.begin()
-    world.unreachable = {2}
-    world.run(100)
-    world.cut(1)
-    world.unreachable = {1}
-    world.step(0, ev.DamageFound(rot_the_end(world)))
-    world.run(600)
+    world = rotten_beside(tail)
     assert not world.nodes[0].disk.damage
     assert world.nodes[0].disk.log == tail, "what follows on it is adopted behind it"
     world.unreachable = set()
