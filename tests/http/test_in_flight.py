@@ -104,6 +104,19 @@ def test_where_slow_ones_are_not_enough_none_is_cut_for_nothing() -> None:
     run(story, patience_s=0)
 
 
+def test_none_is_cut_where_bodies_that_are_here_take_the_room() -> None:
+    async def story(budget: BytesInFlight) -> None:
+        budget.take(1_500)
+        slow = await slow_one(budget, 400)
+        assert "have reached the limit of 2000 bytes" in await Upload(budget, 700).refused()
+        await turns()
+        assert not slow.reading.done()
+        slow.bring(0, is_last=True)
+        assert len(await slow.reading) == 400
+
+    run(story, patience_s=0)
+
+
 def test_nobody_makes_room_for_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(PartialBody, "is_slow", lambda part, *_: part.size == 600)
 

@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from replog.http.cuttable import Cuttable
 from replog.http.problems import refusal
 
 log = logging.getLogger("replog.http")
@@ -24,34 +25,19 @@ SLOW_BYTES_PER_S: Final = 16 * 1024
 """A body that comes at less than this, since it began, makes room."""
 
 
-class PartialBody:
-    """A body of which more is to come, read by the running task.
+class PartialBody(Cuttable):
+    """A body of which more is to come; `size` is how much of it is counted."""
 
-    Attributes:
-        size: how much of it is counted.
-        is_cut: it had to make room.
-    """
-
-    __slots__ = ("_began_at", "_task", "is_cut", "size")
+    __slots__ = ("_began_at", "size")
 
     def __init__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
+        super().__init__()
         self._began_at = asyncio.get_running_loop().time()
         self.size = 0
-        self.is_cut = False
 
     def is_slow(self, now: float, patience_s: float) -> bool:
         took_s = now - self._began_at
         return took_s >= patience_s and self.size < SLOW_BYTES_PER_S * took_s
-
-    def cut(self) -> None:
-        self.is_cut = True
-        self._task.cancel()
-
-    def take_back_cancel(self) -> None:
-        self._task.uncancel()
 
 
 class BytesInFlight:
@@ -117,10 +103,9 @@ class BytesInFlight:
         Raises:
             ProblemError: overloaded; nothing was counted.
         """
-        limit = self.limit // 2
-        missing = self.arriving + size - limit
-        if missing > 0 and self.arriving > part.size:  # not for one alone
-            self._make_room(part, missing)
+        is_alone = self.arriving == part.size
+        if self.arriving + size > self.limit // 2 and not is_alone:
+            self._make_room(part, size)
         self.take(size)
         self.arriving += size
         part.size += size
@@ -130,18 +115,21 @@ class BytesInFlight:
         del self._partial[part]
         self.arriving -= part.size
 
-    def _make_room(self, part: PartialBody, missing: int) -> None:
-        """Cut the oldest of those that are slow, as many as it takes."""
-        now = asyncio.get_running_loop().time()
+    def _make_room(self, part: PartialBody, size: int) -> None:
+        """Cut the oldest of those that are slow, as many as it takes; none where it is no use."""
+        limit, now = self.limit // 2, asyncio.get_running_loop().time()
         cut: list[PartialBody] = []
+        freed = 0
         for other in self._partial:
-            if missing <= 0:
+            if self.arriving + size - freed <= limit:
                 break
             if other is not part and other.is_slow(now, self._patience_s):
                 cut.append(other)
-                missing -= other.size
-        if missing > 0:
-            raise _overloaded(self.limit // 2)
+                freed += other.size
+        if self.arriving + size - freed > limit:
+            raise _overloaded(limit)
+        if self.held + size - freed > self.limit:
+            raise _overloaded(self.limit)
         log.warning("%d slow bodies make room for others", len(cut))
         for other in cut:
             self._drop(other)

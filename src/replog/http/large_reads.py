@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from replog.http.body import CLOSE
+from replog.http.cuttable import Cuttable
 from replog.http.problems import PROBLEMS, Problem, ProblemError
 
 log = logging.getLogger("replog.http")
@@ -25,28 +26,18 @@ PATIENCE_S: Final = 10.0
 """One that took nothing for so long makes room for another."""
 
 
-class LargeRead:
-    """One of them; `is_cut` when it had to make room."""
+class LargeRead(Cuttable):
+    """One of them."""
 
-    __slots__ = ("_task", "is_cut", "moved_at")
+    __slots__ = ("moved_at",)
 
     def __init__(self) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._task = task
-        self.is_cut = False
+        super().__init__()
         self.moved()
 
     def moved(self) -> None:
         """Note that its client took what it was sent."""
         self.moved_at = asyncio.get_running_loop().time()
-
-    def cut(self) -> None:
-        self.is_cut = True
-        self._task.cancel()
-
-    def take_back_cancel(self) -> None:
-        self._task.uncancel()
 
 
 class LargeReads:
