@@ -43,7 +43,7 @@ from replog.node.health_view import (
     secondary_readiness,
 )
 from replog.node.links import NodeLinks
-from replog.node.receipts import receipt
+from replog.node.receipts import TimesOfDay, receipt
 from replog.node.serving import Pages, read_entries
 from replog.node.stepper import Stepper
 from replog.node.trail import Trail
@@ -114,6 +114,7 @@ class Node:
         self.fatal_reason = ""
         self._disk_log = directory.log
         self._threads = ThreadPoolExecutor(READING_THREADS, thread_name_prefix="replog-reader")
+        self._times_of_day = TimesOfDay()
         self._noted = directory.log.durable.last_id
         self._next_note = Tick(0)
         self._next_scrub = SCRUB_EVERY
@@ -223,9 +224,8 @@ class Node:
             return outcome
         loop = asyncio.get_running_loop()
         made_at = await loop.run_in_executor(self._threads, self._disk_log.time_of, id)
-        required = self._core.appending.copies_of(concern)
-        assert required is not None, "the core has answered for it"
-        return receipt(self._core, outcome, required=required, made_at=made_at)
+        times = self._times_of_day
+        return receipt(self._core, outcome, concern=concern, made_at=made_at, times=times)
 
     async def read_point(self, freshness: Freshness = ANY) -> ReadPoint:
         """Return where a read that starts now ends, as soon as that is known (R7, P4)."""
