@@ -155,6 +155,8 @@ class RecordingClient:
                 line.is_whole = limit is None or len(ids) < limit
                 if ids != list(range(first, first + len(ids))):
                     line.ids = ids
+        else:
+            line.given_up = recording.now()
         recording.write(line)
         return line
 

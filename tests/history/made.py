@@ -63,6 +63,16 @@ class Made:
         self.lines.append(line)
         return line
 
+    def refused_read(self, node: str = M, first: int = 1) -> Read:
+        line = self.read(None, node, first)
+        line.outcome = "refused"
+        return line
+
+    def unanswered_read(self, node: str = M) -> Read:
+        line = Read(1, self.now(), node, "unknown", given_up=self.now())
+        self.lines.append(line)
+        return line
+
     def fault(self, what: str, node: str | None = None, within_s: float | None = None) -> None:
         self.lines.append(Fault(self.now(), what, node, within_s))
 

@@ -44,6 +44,7 @@ def test_each_outcome_is_told_apart(tmp_path: Path) -> None:
         assert [(one.outcome, one.messages) for one in reads] == [
             ("ok", ["a", "b", "c", "d", "e"]), ("unknown", None), ("ok", ["c"]),
         ]  # fmt: skip
+        assert [one.given_up is None for one in reads] == [True, False, True]
         assert lines(recording.path) == [Nodes(list(cluster.urls)), *appends, *reads]
         cluster.stop(MASTER)
         held = held_on_disk(cluster.master.data)

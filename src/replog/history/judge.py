@@ -55,7 +55,7 @@ def judge(source: Iterable[bytes]) -> Verdict:
         yield from sights.judge_reads()
         yield from judge_freshness(history, asked, sights.reads, shown=shown, held=held)
         yield from judge_disks(history, log, asked, sights, held)
-        yield from judge_liveness(history)
+        yield from judge_liveness(history, log)
 
     found = sorted(findings(), key=lambda finding: (_ORDER[finding.kind], finding.line))
     return Verdict(tuple(found), _counts(history, len(log)))

@@ -65,6 +65,8 @@ class Read(msgspec.Struct, tag_field="op", tag="read", forbid_unknown_fields=Tru
         ids: what ids came, where they are not `first`, `first + 1`, and so on.
         has_master: False where the answer said that the node has no master now.
         is_whole: False where a limit ended the read: more may have been there.
+        is_conditional: the node may refuse it, or keep it waiting, though all is well.
+        given_up: when the client stopped waiting, where no answer came.
     """
 
     client: int
@@ -79,6 +81,8 @@ class Read(msgspec.Struct, tag_field="op", tag="read", forbid_unknown_fields=Tru
     ids: list[int] | None = None
     has_master: bool = True
     is_whole: bool = True
+    is_conditional: bool = False
+    given_up: float | None = None
 
 
 class Fault(msgspec.Struct, tag_field="op", tag="fault", forbid_unknown_fields=True):
@@ -88,7 +92,7 @@ class Fault(msgspec.Struct, tag_field="op", tag="fault", forbid_unknown_fields=T
     node may show less afterwards than before), "wiped" (its disk is new: it counts no more for
     what was answered before), "rotted" (nothing counts that it holds or shows, until it is
     "repaired"), "healed" (no fault is left, nothing is rotten any more; with `within_s`: within so
-    many seconds appends are answered "ok" again).
+    many seconds appends and reads are answered "ok" again).
     """
 
     at: float

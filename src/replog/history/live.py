@@ -1,4 +1,4 @@
-"""Whether appends were answered again when no fault was left.
+"""Whether appends and reads were answered again when no fault was left.
 
 PURE.
 """
@@ -11,12 +11,13 @@ from itertools import accumulate
 from math import inf
 
 from replog.history.findings import Finding, Kind
-from replog.history.lines import Append, Fault
+from replog.history.lines import Append, Fault, Read
+from replog.history.log import Log
 from replog.history.losses import REPAIRED
 from replog.history.reading import History
 
 
-def judge_liveness(history: History) -> Iterator[Finding]:
+def judge_liveness(history: History, log: Log) -> Iterator[Finding]:
     """Yield what stayed without an "ok" after each "healed" that says within what time.
 
     It is judged up to the next fault, or to the next look at disks, for which nodes are ended.
@@ -27,9 +28,10 @@ def judge_liveness(history: History) -> Iterator[Finding]:
             *(disk.at for disk in history.disks),
         ]
     )
-    appends = sorted(history.appends, key=lambda append: append.invoked)
+    appends = sorted(history.appends, key=_invoked)
     begins = [append.invoked for append in appends]
     latest = list(accumulate(map(_ended, appends), max))
+    reads = sorted(history.reads, key=_invoked)
     for fault in history.faults:
         if fault.what == "healed" and fault.within_s is not None:
             end = next((at for at in ends if at > fault.at), inf)
@@ -43,6 +45,9 @@ def judge_liveness(history: History) -> Iterator[Finding]:
                 if append.invoked >= fault.at or _ended(append) > fault.at
             ]
             yield from _judge(history, waiting, fault, fault.within_s, end)
+            begin = bisect_left(reads, fault.at + fault.within_s, key=_invoked)
+            stop = bisect_left(reads, end, begin, key=_invoked)
+            yield from _judge_reads(history, log, reads[begin:stop], fault, end)
 
 
 def _judge(
@@ -70,13 +75,46 @@ def _judge(
     for append in waiting:
         if append.invoked < deadline or append.outcome in {"ok", "pending"}:
             continue
-        ended = append.given_up if append.returned is None else append.returned
-        if ended is not None and ended < end and append.w <= len(history.nodes):
+        if _has_ended(append, end) and append.w <= len(history.nodes):
             if append.outcome == "refused" and append.key is not None:
                 continue  # its key may be another's
             text = f"an append asked for {append.invoked - healed.at:.3f} s after all was well "
             text += "was refused" if append.outcome == "refused" else "was not answered"
             yield Finding(Kind.NOT_LIVE, number(append), text)
+
+
+def _judge_reads(
+    history: History, log: Log, reads: Sequence[Read], healed: Fault, end: float
+) -> Iterator[Finding]:
+    """Yield each node that answered none of `reads`, which came when all had to be well, "ok".
+
+    One that was answered clears its node: the others may have met one of its limits. Those that
+    are conditional, or of what stands nowhere, may have been refused for what they asked.
+    """
+    cleared = {read.node for read in reads if read.outcome == "ok"}
+    failed: dict[str, list[Read]] = {}
+    for read in reads:
+        if read.node in cleared or read.is_conditional or read.first > len(log):
+            continue
+        if _has_ended(read, end):
+            failed.setdefault(read.node, []).append(read)
+    for node, each in failed.items():
+        refused = sum(read.outcome == "refused" for read in each)
+        text = (
+            f"{node} answered none of {len(each)} reads, the first of them asked for "
+            f"{each[0].invoked - healed.at:.3f} s after all was well; {refused} were refused"
+        )
+        yield Finding(Kind.NOT_LIVE, history.number(each[0]), text)
+
+
+def _invoked(line: Append | Read) -> float:
+    return line.invoked
+
+
+def _has_ended(line: Append | Read, end: float) -> bool:
+    """Return whether it is known to have been answered, or given up, before `end`."""
+    ended = line.given_up if line.returned is None else line.returned
+    return ended is not None and ended < end
 
 
 def _ended(append: Append) -> float:
