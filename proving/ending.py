@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import signal
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +16,7 @@ import httpx2
 
 from proving.disks import held_on_disk
 from proving.harness import Counts, Violation
-from proving.judging import assert_holds
+from proving.judging import assert_holds, assert_no_defects
 from proving.recording import Recording, RecordingClient
 from tests.support.cluster import Cluster, Node, ProcessCluster, call
 from tests.support.waiting import wait_until
@@ -38,6 +38,7 @@ def settle_and_judge(
     *,
     within_s: float = WITHIN_S,
     is_killed: bool = False,
+    failed: Collection[str] = (),
 ) -> Counts:
     """Return what a run met whose faults are all over, once nothing in it broke a promise.
 
@@ -48,10 +49,12 @@ def settle_and_judge(
     Args:
         within_s: seconds in which the nodes are to come right.
         is_killed: the nodes end by SIGKILL instead of SIGTERM.
+        failed: nodes whose disks were made to fail: only they may have answered 500.
 
     Raises:
-        AssertionError: a promise was broken, or the nodes did not come right.
+        AssertionError: a promise was broken, a client met a 500, or the nodes did not come right.
     """
+    assert_no_defects(recording, [cluster.url(node) for node in failed])
     recording.fault("healed", within_s=within_s)
     settle(cluster, recording, within_s=within_s)
     for node in cluster.nodes:

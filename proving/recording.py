@@ -19,8 +19,21 @@ from typing import Literal, Self
 import msgspec
 
 from replog.history.lines import Append, Disk, Fault, Line, Nodes, Read
+from replog.http.problem_types import PROBLEMS
 
 Outcome = Literal["ok", "pending", "refused", "unknown"]
+
+DEFECT = 500
+REFUSALS = frozenset(kind.status for kind in PROBLEMS.values()) - {DEFECT}
+"""The statuses by which a node says that it does not do something, and stored nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Defect:
+    """An answer that a node gives only over a defect of the program, or as its disk fails."""
+
+    node: str
+    text: str
 
 
 class Recording:
@@ -29,6 +42,7 @@ class Recording:
     Attributes:
         counts: operations by kind and outcome, and what else was counted.
         cut_off: appends that were sent, and whose connections ended without an answer.
+        defects: answers of 500, and of any other status from 500 on that is not documented.
     """
 
     def __init__(self, path: Path, nodes: Sequence[str]) -> None:
@@ -40,6 +54,7 @@ class Recording:
         self._encode = msgspec.json.Encoder().encode
         self.counts: dict[str, int] = {}
         self.cut_off: list[Append] = []
+        self.defects: list[Defect] = []
         self.write(Nodes(self.nodes))
 
     def now(self) -> float:
@@ -59,6 +74,13 @@ class Recording:
 
     def _count(self, what: str) -> None:
         self.counts[what] = self.counts.get(what, 0) + 1
+
+    def heard(self, node: str, asked: Append | Read, status: int, data: bytes) -> None:
+        """Note an answer of `node` where it speaks of a defect."""
+        if status >= DEFECT and status not in REFUSALS:
+            what = f"{type(asked).__name__.lower()} of client {asked.client}"
+            text = f"{node} answered {status} to the {what} at {asked.invoked:.6f}: {data[:500]!r}"
+            self.defects.append(Defect(node, text))
 
     def fault(self, what: str, node: str | None = None, *, within_s: float | None = None) -> None:
         """Note that something was just done to `node`, or to all nodes."""
@@ -147,6 +169,7 @@ class RecordingClient:
             status, data, headers = answer
             line.returned = recording.now()
             line.outcome = "ok" if status == 200 else "refused"
+            recording.heard(node, line, status, data)
             line.has_master = "log-master" not in headers
             if status == 200:
                 entries = json.loads(data)
@@ -229,6 +252,7 @@ def answered(
         answer = json.loads(data)
         line.first_id = int(answer["log"]["id"] if "log" in answer else answer["first"])
     recording.count(f"answers of status {status}")
+    recording.heard(recording.nodes[0], line, status, data)
     if "idempotency-replayed" in headers:
         recording.count("answers replayed")
 

@@ -78,7 +78,8 @@ def run_cuts(case: int, directory: Path) -> Counts:
     with cluster_with_power(case, directory) as powered:
         for number, plan in enumerate(plans(Random(case))):
             powered.cut(number, plan)
-        return {**settle_and_judge(powered.cluster, powered.recording), **powered.counts}
+        judged = settle_and_judge(powered.cluster, powered.recording, failed=powered.failed)
+        return {**judged, **powered.counts}
 
 
 def run_cuts_without_fsync(case: int, directory: Path) -> Counts:
@@ -93,7 +94,11 @@ def run_cuts_without_fsync(case: int, directory: Path) -> Counts:
 
 
 class PoweredCluster:
-    """A cluster on disks whose power can be cut, clients that use it, and what came of it."""
+    """A cluster on disks whose power can be cut, clients that use it, and what came of it.
+
+    Attributes:
+        failed: nodes that met the failure of their disks while they ran.
+    """
 
     def __init__(
         self,
@@ -105,6 +110,7 @@ class PoweredCluster:
         self.cluster = cluster
         self.recording = recording
         self.counts: Counter[str] = Counter()
+        self.failed: set[str] = set()
         self._case = case
         self._disks = disks
 
@@ -167,6 +173,7 @@ class PoweredCluster:
 
     def _lose_disks(self, plan: Plan, random: Random) -> None:
         """Cut while nobody appends, and then append: the nodes find out, and end."""
+        self.failed.update(plan.victims)
         said = {node: len(self.cluster.node[node].said()) for node in plan.victims}
         self._cut(plan)
         client = RecordingClient(self.recording, 0)

@@ -12,9 +12,10 @@ import pytest
 
 from proving.ending import settle_and_judge
 from proving.harness import Violation
-from proving.recording import Clients, Recording
+from proving.recording import Clients, Recording, RecordingClient
 from replog.history.lines import Disk, Fault, Line
-from tests.support.cluster import MASTER, S2, ProcessCluster
+from tests.support.cluster import MASTER, S1, S2, ProcessCluster
+from tests.support.patched import patch
 from tests.support.waiting import wait_until
 
 pytestmark = pytest.mark.processes
@@ -57,3 +58,23 @@ def test_a_disk_that_does_not_verify_breaks_a_promise(tmp_path: Path) -> None:
             pytest.raises(Violation, match="secondary-2 came right, and its log does not verify"),
         ):
             settle_and_judge(cluster, recording)
+
+
+def test_a_500_breaks_a_promise_but_of_nodes_whose_disks_were_made_to_fail(tmp_path: Path) -> None:
+    with ProcessCluster(tmp_path) as cluster:
+        for node in (MASTER, S1):
+            patch(cluster.node[node], "first_request_is_a_defect")
+        cluster.start_all()
+        with Recording(tmp_path / "run.jsonl", cluster.urls) as recording:
+            client = RecordingClient(recording, 1)
+            assert client.append(["a"], w=1).outcome == "unknown"
+            assert client.read(cluster.url(S1)).outcome == "refused"
+            client.close()
+            with pytest.raises(Violation, match="told of a defect, 2 times") as raised:
+                settle_and_judge(cluster, recording)
+            for node, asked in ((MASTER, "append"), (S1, "read")):
+                said = f"{cluster.url(node)} answered 500 to the {asked} of client 1 at "
+                assert said in str(raised.value)
+            with pytest.raises(Violation, match=f"1 times:\n  {cluster.url(S1)} answered 500"):
+                settle_and_judge(cluster, recording, failed=(MASTER,))
+            assert settle_and_judge(cluster, recording, failed=(MASTER, S1))["append unknown"] == 1

@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from proving.harness import Violation
-from proving.judging import SHOWN, assert_holds
+from proving.judging import SHOWN, assert_holds, assert_no_defects
+from proving.recording import Recording, answered
+from replog.history.lines import Append
 from tests.history.made import Made
 
 
@@ -41,3 +43,19 @@ def test_what_was_broken_is_named_by_line_and_not_without_end(tmp_path: Path) ->
     assert said[1] == f"  lost: line 3: '2' was answered \"ok\" as id 2, and {ended}"
     assert said[SHOWN + 1].startswith("  taken-back: line 11: ")
     assert said[SHOWN + 2 :] == ["  lost: and 3 more"]
+
+
+@pytest.mark.parametrize(
+    ("status", "is_defect"),
+    [(400, False), (500, True), (501, True), (502, True), (503, False), (504, False), (507, False)],
+)
+def test_what_is_no_documented_refusal_is_a_defect(
+    status: int, is_defect: bool, tmp_path: Path
+) -> None:
+    with Recording(tmp_path / "run.jsonl", ["http://m:8000"]) as recording:
+        answered(recording, Append(1, 0.0, "unknown", ["a"], 1), status, b"{}", {})
+    assert bool(recording.defects) == is_defect
+    assert_no_defects(recording, ["http://m:8000"])
+    if is_defect:
+        with pytest.raises(Violation, match=f"http://m:8000 answered {status} to the append"):
+            assert_no_defects(recording, ["http://s1:8001"])

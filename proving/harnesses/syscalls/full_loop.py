@@ -119,7 +119,7 @@ def run_case(case: int, directory: Path) -> Counts:
             if not cluster.node[name].is_running:
                 cluster.start(name)
                 wait_live(cluster, name)
-        counts.update(settle_and_judge(cluster, recording))
+        counts.update(settle_and_judge(cluster, recording, failed=(victim,)))
         cluster.close()
         return counts
 

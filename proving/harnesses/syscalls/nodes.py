@@ -72,7 +72,8 @@ def run_column(column: Column, number: int, directory: Path) -> Counts:
         for name in cluster.nodes:
             wait_live(cluster, name)
         wait_until(lambda: _are_whole(cluster), "all is mended", explain=cluster.explain)
-        counts.update(settle_and_judge(cluster, recording))
+        failed = () if column.answer == KILL else (column.script.node,)
+        counts.update(settle_and_judge(cluster, recording, failed=failed))
     return counts
 
 
