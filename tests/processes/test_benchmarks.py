@@ -51,11 +51,24 @@ def test_the_benchmark_runs_through_and_reports_every_figure(tmp_path: Path) -> 
         "restart_secondary_s",
     ):
         assert large[figure]["median"] > 0, figure
+    judging = report["judging"]
+    assert judging["judged"].startswith("800 appends, 200 reads, 3 disks, "), judging
+    assert judging["judged"].endswith(" entries, ok"), judging
+    assert judging["cpu_s"]["median"] > 0
     for part, when in itertools.product((report["appends"], large), ("before", "after")):
         memory = part[f"memory_mb_{when}"]
         assert set(memory) == {"master", "secondary-1", "secondary-2"}
         assert all(megabytes > 0 for megabytes in memory.values())
     assert list(tmp_path.iterdir()) == [], "something was left behind"
+
+
+def test_one_part_is_measured_alone(tmp_path: Path) -> None:
+    row: list[str | Path] = ["--smoke", "--only", "judging", "--directory", tmp_path]
+    report = json.loads(measure("benchmarks", *row, "--json"))
+    assert report["judging"]["operations"] == 1000
+    assert (report["appends"], report["producer"], report["following"]) == (None, None, None)
+    assert report["large"] == []
+    assert "replog check, s" in measure("benchmarks", *row)
 
 
 def test_the_comparison_runs_without_any_peer_and_writes_its_document(tmp_path: Path) -> None:
