@@ -83,10 +83,10 @@ def test_it_is_named_with_how_many_reads_and_since_when() -> None:
     made.refused_read(S1)
     made.unanswered_read(S1)
     made.unanswered_read(S2)
-    first = "the first of them asked for {}.000 s after all was well"
+    first = "the first one was asked for {}.000 s after all was well"
     assert [str(finding) for finding in made.judge().findings] == [
-        f"not-live: line 6: {S1} answered none of 3 reads, {first.format(11)}; 2 were refused",
-        f"not-live: line 9: {S2} answered none of 1 reads, {first.format(17)}; 0 were refused",
+        f"not-live: line 6: {S1} answered no read, 2 of 3 were refused; {first.format(11)}",
+        f"not-live: line 9: {S2} answered no read, 0 of 1 were refused; {first.format(17)}",
     ]
 
 

@@ -101,8 +101,8 @@ def _judge_reads(
     for node, each in failed.items():
         refused = sum(read.outcome == "refused" for read in each)
         text = (
-            f"{node} answered none of {len(each)} reads, the first of them asked for "
-            f"{each[0].invoked - healed.at:.3f} s after all was well; {refused} were refused"
+            f"{node} answered no read, {refused} of {len(each)} were refused; the first one was "
+            f"asked for {each[0].invoked - healed.at:.3f} s after all was well"
         )
         yield Finding(Kind.NOT_LIVE, history.number(each[0]), text)
 
