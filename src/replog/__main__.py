@@ -17,8 +17,9 @@ EXTRA_OF_COMMANDS = frozenset({"typer", "click", "rich"})
 def main() -> None:
     """Run the command line of this process."""
     is_server = not SERVERS.isdisjoint(sys.argv[1:2])
-    if is_server:  # it has its own way to end once it has imported what it needs, after 0.2 s
-        signal.signal(signal.SIGTERM, _end)
+    if is_server:  # until its event loop runs, and has its own way to end
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, _end)
     try:
         from replog.cli.main import main as run  # noqa: PLC0415 - it may not be there
 
@@ -31,11 +32,15 @@ def main() -> None:
         print(f"replog: {missing} is not installed: pip install 'replog[{extra}]'", file=sys.stderr)  # noqa: T201
         sys.exit(1)
     except KeyboardInterrupt:  # while it imports: later the command says what that means
-        sys.exit(0 if is_server else 128 + signal.SIGINT)
+        sys.exit(128 + signal.SIGINT)
 
 
 def _end(number: int, frame: FrameType | None) -> None:
-    """End at once: a stop is no failure, and nothing was begun."""
+    """End at once: a stop is no failure, and nobody waits for an answer yet.
+
+    What is done to a data directory meanwhile ends as by a kill, at any call (P2). An exception
+    would come up wherever Python is: within the event loop, or where it is dropped.
+    """
     del number, frame
     os._exit(0)
 

@@ -182,7 +182,8 @@ def test_a_stop_does_not_wait_for_a_read_that_hangs(tmp_path: Path) -> None:
 
 IMPORTING = """
 import signal, time
-signal.signal(signal.SIGINT, signal.default_int_handler)
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 print("importing", flush=True)
 time.sleep(600)
 """
@@ -225,3 +226,61 @@ def test_a_signal_during_the_start_ends_it_too_without_a_traceback(tmp_path: Pat
     wait_until(lambda: "starting as" in node.said(), "it starts", explain=node.said)
     assert node.end(signal.SIGTERM) == 0, node.said()
     assert "Traceback" not in node.said()
+
+
+SIGNALLED = """
+import os, signal, sys
+
+moment, number = sys.argv.pop(1), int(sys.argv.pop(1))
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+coming = [number]
+
+def come():
+    if coming:
+        print("signalled", flush=True)
+        os.kill(os.getpid(), coming.pop())
+
+class Dropped:
+    def __del__(self):
+        come()
+
+def before(act, call):
+    def first(*arguments, **keywords):
+        act()
+        return call(*arguments, **keywords)
+    return first
+
+if moment == "the event loop begins":  # it keeps what it found at its import
+    signal.set_wakeup_fd = before(come, signal.set_wakeup_fd)
+elif moment == "the log is opened":
+    from replog.storage.log import Log
+    Log.open = before(come, Log.open)
+elif moment == "something is dropped":
+    from replog.storage.log import Log
+    Log.open = before(Dropped, Log.open)
+
+from replog.__main__ import main
+main()
+"""
+"""A node that a signal meets at one moment of its start. What Python raises where something is
+dropped is lost, and what it raises within the event loop leaves that in pieces."""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize(
+    "moment", ["the event loop begins", "the log is opened", "something is dropped"]
+)
+def test_a_signal_at_any_moment_of_the_start_ends_a_node_in_order(
+    tmp_path: Path, moment: str, number: signal.Signals
+) -> None:
+    arguments = secondary(tmp_path / "data")
+    done = subprocess.run(
+        [sys.executable, "-c", SIGNALLED, moment, str(int(number)), "serve", *arguments],
+        capture_output=True, text=True, env=clean_environment(), timeout=DEADLINE_S, check=False,
+    )  # fmt: skip
+    assert done.stdout == "signalled\n"
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "ERROR" not in done.stderr

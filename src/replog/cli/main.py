@@ -10,10 +10,8 @@ import errno
 import functools
 import io
 import os
-import signal
 import sys
 from collections.abc import Callable
-from types import FrameType
 from typing import Annotated, ParamSpec
 
 import typer
@@ -89,8 +87,6 @@ def _guarded(command: Callable[P, None], *, is_server: bool) -> Callable[P, None
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        if is_server:
-            signal.signal(signal.SIGTERM, _interrupt)  # until the server has its own
         try:
             command(*args, **kwargs)
         except CommandError as error:
@@ -100,7 +96,7 @@ def _guarded(command: Callable[P, None], *, is_server: bool) -> Callable[P, None
         except ReplogError as error:
             _end(str(error), ExitCode.ENVIRONMENT)
         except KeyboardInterrupt:
-            raise typer.Exit(ExitCode.OK if is_server else ExitCode.INTERRUPTED) from None
+            raise typer.Exit(ExitCode.INTERRUPTED) from None
         except BrokenPipeError:
             # The reader has enough (`replog get | head`). The interpreter's own last flush
             # must not fail again.
@@ -117,11 +113,6 @@ def _guarded(command: Callable[P, None], *, is_server: bool) -> Callable[P, None
 
 def _drop_output() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _interrupt(number: int, frame: FrameType | None) -> None:
-    del number, frame
-    raise KeyboardInterrupt
 
 
 def _end(text: str, code: ExitCode) -> None:
