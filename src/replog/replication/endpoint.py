@@ -6,6 +6,7 @@ and leave compression and its own pings off.
 
 from __future__ import annotations
 
+from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from starlette.websockets import WebSocket, WebSocketDisconnect
@@ -76,6 +77,20 @@ class FrameProtocol(WebSocketsSansIOProtocol):
             super().data_received(data[start : start + GREETING_PIECE_BYTES])
             if self.queue.qsize() > _READ_AHEAD_FRAMES:
                 self.transport.abort()
+
+    def shutdown(self) -> None:
+        """End the link; one that nobody has taken yet is refused, and whoever would have, told.
+
+        uvicorn refuses it too, but lets the application answer it again, which is an error then.
+        """
+        if self.handshake_complete or self.close_sent:
+            super().shutdown()
+            return
+        response = self.conn.reject(HTTPStatus.SERVICE_UNAVAILABLE, "this node stops\n")
+        self.conn.send_response(response)
+        self.transport.write(b"".join(self.conn.data_to_send()))
+        self.transport.close()
+        self.disconnected = True
 
     def drop_soon(self) -> None:
         """Drop the socket, should the peer neither close it nor take what was sent."""
