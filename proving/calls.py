@@ -1,6 +1,6 @@
 """System calls, as strace writes them down.
 
-PURE. The format is that of `strace -y -s LONG --absolute-timestamps=format:unix,precision:ns`,
+PURE. The format is that of `strace -T -y -s LONG --absolute-timestamps=format:unix,precision:ns`,
 with the number of the thread in front where several are traced.
 """
 
@@ -17,6 +17,7 @@ _RESUMED = re.compile(r"<\.\.\. (\w+) resumed>(.*)\)\s+= (.*)")
 _RESULT = re.compile(r"(-?\d+)(?:<(.*)>)?(?: (E[A-Z]+))?.*")
 _DESCRIPTOR = re.compile(r"(-?\d+)<([^>]*)>")
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"')
+_TOOK = re.compile(r"(.*) <(\d+\.\d+)>")
 _LEFT = re.compile(r"\+\+\+ (exited with (\d+)|killed by (\w+)).*")
 
 
@@ -31,6 +32,7 @@ class Call:
         began, ended: places in the trace, in order of time; `ended` is None where the call
             never returned, since the process was killed in it.
         at_s: when it began, in seconds.
+        took_s: for how long it ran; 0 where that is not told.
         result: what it returned, -1 for an error; None where it never returned.
         error: "EIO" …, None where there was none.
         path: the file of its first descriptor, or its first name; "" for none.
@@ -45,6 +47,7 @@ class Call:
     began: int = 0
     ended: int | None = None
     at_s: float = 0.0
+    took_s: float = 0.0
     result: int | None = 0
     error: str | None = None
     path: str = ""
@@ -121,6 +124,8 @@ def parse_trace(lines: Iterable[str]) -> Trace:
 
 def _call(name: str, arguments: str, result: str) -> Call:
     """Return a call, its place in the trace left open."""
+    took = _TOOK.fullmatch(result)
+    result = result if took is None else took[1]
     returned = _RESULT.fullmatch(result)
     value = None if returned is None else int(returned[1])
     first = _DESCRIPTOR.match(arguments)
@@ -130,6 +135,7 @@ def _call(name: str, arguments: str, result: str) -> Call:
     return Call(
         name=name,
         arguments=arguments,
+        took_s=0.0 if took is None else float(took[2]),
         result=value,
         error=None if returned is None else returned[3],
         path=names[0] if takes_names and names else (first[2] if first else ""),

@@ -44,7 +44,7 @@ class Strace:
         all_threads: bool = False,
     ) -> None:
         self._trace = trace
-        command = ["strace", "-y", "-s", "1000000", "-o", str(trace), "-p", str(target)]
+        command = ["strace", "-T", "-y", "-s", "1000000", "-o", str(trace), "-p", str(target)]
         command += ["--absolute-timestamps=format:unix,precision:ns", "-e", "signal=none"]
         command += ["-e", f"trace={','.join(calls)}"]
         command += ["-f"] if all_threads else []

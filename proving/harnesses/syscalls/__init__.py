@@ -44,12 +44,13 @@ HARNESSES = (
         name="syncs-that-really-fail",
         row=4,
         promise="a failed write or sync is never acknowledged",
-        how="one node's data on ext4 whose device finds no more room, under load",
+        how="one node's data on ext4 whose device finds no more room, under load; a trace shows "
+        "that after the first sync or write that failed it syncs no more, and is gone within 1 s",
         unit="disks",
         cases=100,
         run=full_loop.run_case,
-        sample=(2,),
-        needs=(LOOP_MOUNTS,),
+        sample=(2, 4),
+        needs=(LOOP_MOUNTS, STRACE),
     ),
     Harness(
         name="kill-at-each-call",
