@@ -10,6 +10,7 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 from random import Random
 
 import httpx2
@@ -17,6 +18,7 @@ import httpx2
 from proving.ending import note_disks
 from proving.recording import Recording
 from tests.support.cluster import MASTER, ProcessCluster, call, wait_live
+from tests.support.waiting import wait_until
 
 SUSPECTED_S, UNHEALTHY_S = 2.0, 5.0
 """R11: a node that was not heard for so long."""
@@ -42,6 +44,7 @@ class Storm:
         self.paused: dict[str, float] = {}
         self._resume_at: dict[str, float] = {}
         self._started_at: dict[str, float] = {}
+        self._said_before: dict[str, int] = {}
 
     def running(self) -> list[str]:
         return [node for node in self.cluster.nodes if node not in self.down]
@@ -69,6 +72,7 @@ class Storm:
 
     def start(self, node: str) -> None:
         """Start a node, without waiting for it."""
+        self._said_before[node] = len(self.cluster.node[node].said())
         self.cluster.start(node)
         self._started_at[node] = time.monotonic()
         self.down.discard(node)
@@ -76,12 +80,27 @@ class Storm:
         self.recording.fault("start", self.cluster.url(node))
 
     def stop(self, node: str) -> None:
-        """End a node in order. Raises: AssertionError where it does not end so."""
-        wait_live(self.cluster, node)
+        """End a node in order, also one that still starts.
+
+        Raises:
+            AssertionError: it did not end so, or told of a defect.
+        """
+        self._wait_for_handler(node)
         self.cluster.stop(node)
+        said = self.cluster.node[node].said()[self._said_before.get(node, 0) :]
+        assert "Traceback" not in said, said
         self.down.add(node)
         self.counts["stops"] += 1
+        self.counts["nodes stopped while starting"] += "stopped at" not in said
         self.recording.fault("stop", self.cluster.url(node))
+
+    def restart_twice(self, node: str) -> None:
+        """End a node in order and start it, and do so again while it starts."""
+        self.stop(node)
+        self.start(node)
+        time.sleep(self.random.uniform(0, START_S))  # the moment is to be any
+        self.stop(node)
+        self.start(node)
 
     def pause(self, node: str, *, for_s: float) -> None:
         """Let a node hang: it keeps its connections, and takes and says nothing.
@@ -126,6 +145,18 @@ class Storm:
         for node in self.cluster.nodes:
             wait_live(self.cluster, node)
 
+    def _wait_for_handler(self, node: str) -> None:
+        """Return when SIGTERM meets the program: the interpreter ends by it before that."""
+        status = Path(f"/proc/{self.cluster.node[node].pid}/status")
+        if status.exists():
+            wait_until(
+                lambda: _catches(signal.SIGTERM, status.read_text()),
+                f"{node} catches SIGTERM",
+                look_every_s=0.001,
+            )
+        else:  # not Linux
+            wait_live(self.cluster, node)
+
     def _is_young(self, node: str) -> bool:
         """Return whether a node may not have come to serve yet."""
         return time.monotonic() - self._started_at.get(node, 0.0) < START_S
@@ -139,3 +170,9 @@ class Storm:
         each = json.loads(answer.content)["secondaries"]
         [health] = [one["health"] for one in each if one["url"] == self.cluster.url(node)]
         return str(health)
+
+
+def _catches(number: signal.Signals, status: str) -> bool:
+    """Return whether a process has a handler for a signal, by what Linux tells of it."""
+    [caught] = [line.split()[1] for line in status.splitlines() if line.startswith("SigCgt:")]
+    return bool(int(caught, 16) >> (number - 1) & 1)

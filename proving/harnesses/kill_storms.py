@@ -104,7 +104,8 @@ HARNESSES = (
         name="kill-storms",
         row=9,
         promise="P1-P5, P9 across kills, pauses and clean stops",
-        how="SIGKILL of one, two or all nodes, SIGSTOP, SIGTERM at random moments under load",
+        how="SIGKILL of one, two or all nodes, SIGSTOP, SIGTERM at random moments under load, "
+        "of nodes that still start as well",
         unit="kills",
         cases=1000 // KILLS,
         per_case=KILLS,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import json
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -28,19 +30,24 @@ def run_restart(case: int, directory: Path) -> Counts:
 
     In every other case the next node is stopped only when the last one has caught up; else as
     soon as that one serves. In a third of the cases the master is stopped while a secondary is
-    down and an append waits for it: the answer says that it is pending. Users of the package's
-    client see nothing of it all.
+    down and an append waits for it: the answer says that it is pending. In a quarter of them each
+    other node is stopped again while it starts. Users of the package's client see nothing of it.
     """
     random = Random(f"rolling-restarts {case}")
     with ProcessCluster(directory) as cluster:
         cluster.start_all()
         with Recording(directory / "run.jsonl", cluster.urls) as recording:
             storm = Storm(cluster, recording, random)
-            with Clients(recording, seed=case, clients=5, lives=[use_the_package]) as clients:
+            with (
+                Clients(recording, seed=case, clients=5, lives=[use_the_package]) as clients,
+                _ended_where_it_fails(cluster),
+            ):
                 for node in random.sample(cluster.nodes, len(cluster.nodes)):
                     _wait_for_answers(cluster, clients)
                     if node == MASTER and case % 3 == 2:
                         restart_while_one_waits(storm)
+                    elif case % 4 == 1:
+                        storm.restart_twice(node)
                     else:
                         storm.stop(node)
                         storm.start(node)
@@ -53,6 +60,16 @@ def run_restart(case: int, directory: Path) -> Counts:
             counts = settle_and_judge(cluster, recording)
             _check_cut_off(cluster, recording)
         return {**storm.counts, **counts, "appends cut off": len(recording.cut_off)}
+
+
+@contextmanager
+def _ended_where_it_fails(cluster: ProcessCluster) -> Iterator[None]:
+    """Kill all nodes on an error: a client that waits for one that is down would wait for ever."""
+    try:
+        yield
+    except BaseException:
+        cluster.close()
+        raise
 
 
 def _wait_for_answers(cluster: Cluster, clients: Clients) -> None:
@@ -140,7 +157,8 @@ HARNESSES = (
         name="rolling-restarts",
         row=9,
         promise="nothing acknowledged is lost, every answer is honest, every end is clean",
-        how="each node in turn ends by SIGTERM and starts again, the master as well, under load",
+        how="each node in turn ends by SIGTERM and starts again, the master as well, under load; "
+        "in a quarter of them it is ended once more while it starts",
         unit="rolling restarts",
         cases=100,
         run=run_restart,

@@ -108,6 +108,8 @@ def _hurt(storm: Storm, spared: str) -> None:
     elif kind == "delay":
         node = random.choice([node for node in cluster.nodes if node != MASTER])
         storm.delay(node, random.choice((0.05, 0.5)))
+    elif kind == "stop" and lasts_s < 1:
+        storm.restart_twice(node)
     elif kind == "stop":
         storm.stop(node)
     else:
