@@ -1,4 +1,4 @@
-"""Row 9: containers are paused, killed, restarted and cut off the network, under load.
+"""Row 9: containers are paused, killed, restarted, also in turn, and cut off, under load.
 
 NETWORK.
 """
@@ -48,8 +48,9 @@ def storm(case: int, directory: Path, *, image: str, faults: int) -> Counts:
             with Clients(recording, seed=case, clients=6, timeout_s=2.0) as clients:
                 for _ in range(faults):
                     _wait_for_answers(cluster, clients)
-                    hurt = random.choice((_pause, _kill, _cut_off, _restart))
-                    nodes = random.sample(cluster.nodes, random.choice((1, 1, 2, 3)))
+                    hurt = random.choice((_pause, _kill, _cut_off, _restart, _restart_in_turn))
+                    how_many = (3,) if hurt is _restart_in_turn else (1, 1, 2, 3)
+                    nodes = random.sample(cluster.nodes, random.choice(how_many))
                     counts[hurt.__name__.strip("_")] += len(nodes)
                     lasts_s = random.choice((0.1, 1.0, 2.5))
                     hurt(cluster, recording, nodes, lasts_s)
@@ -110,17 +111,27 @@ def _restart(
         cluster.start(node)
 
 
+def _restart_in_turn(
+    cluster: ComposeCluster, recording: Recording, nodes: list[str], lasts_s: float
+) -> None:
+    """Do as a rolling restart does: the next one only once the last one serves."""
+    for node in nodes:
+        _restart(cluster, recording, [node], lasts_s)
+        wait_live(cluster, node)
+
+
 HARNESSES = (
     Harness(
         name="compose-storms",
         row=9,
         promise="P1-P5, P9 over Docker Compose",
-        how="one container or several paused, killed, stopped in order or cut off the network",
+        how="one container or several paused, killed, stopped in order or cut off the network; "
+        "or each in turn stopped in order and started, the next one once it serves",
         unit="faults",
         cases=25,
         per_case=FAULTS,
         run=run_storm,
-        sample=(),  # tests/docker/test_storms.py runs some
+        sample=(),  # tests/docker/test_compose.py runs some
         needs=(DOCKER,),
     ),
 )
