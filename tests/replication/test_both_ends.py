@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 from collections.abc import Awaitable, Callable, Coroutine, Iterator
 
 import pytest
@@ -272,33 +271,6 @@ def test_what_is_no_handshake_is_refused_by_the_server() -> None:
         assert secondary.links == []
 
     run(story())
-
-
-@pytest.mark.parametrize("is_taken", [True, False])
-def test_a_link_that_a_stop_refused_is_no_error_of_who_would_have_taken_it(
-    caplog: pytest.LogCaptureFixture, *, is_taken: bool
-) -> None:
-    """The stop and the handshake come at once: a node that is stopped as it starts meets both."""
-
-    async def story() -> None:
-        ended: list[bool] = []
-
-        async def late(websocket: WebSocket) -> None:
-            protocol: FrameProtocol = websocket.scope["extensions"][FRAMES]["protocol"]
-            protocol.shutdown()
-            try:
-                await (websocket.accept() if is_taken else websocket.close(1012))
-            finally:
-                ended.append(True)
-
-        async with serving(late) as port:
-            with pytest.raises(ConnectionLostError, match="it answers HTTP 503 to a link"):
-                await dial(f"http://127.0.0.1:{port}")
-            await until(lambda: ended == [True], "it heard of that")
-
-    run(story())
-    gc.collect()  # a task that failed tells of it then
-    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
 
 
 def test_an_invalid_text_is_left_to_the_server_to_refuse() -> None:
