@@ -78,7 +78,12 @@ class LoopDisk:
         run("mount", "-o", self._options, self._image, self._mount)
 
     def unmount(self) -> None:
+        """Return when the filesystem is gone, and all that was not on the device with it.
+
+        A mount namespace that is made meanwhile, as that of a container, has it for a moment too.
+        """
         run("umount", self._mount)
+        wait_until(lambda: not run("losetup", "-j", self._image), "the loop device is free")
 
     def take_the_room(self, *, but: int) -> None:
         """Let the device have `but` bytes more, and nothing beyond."""
@@ -105,9 +110,11 @@ class LoopDisk:
         self._ballast.unlink()
 
 
-def run(*command: str | Path) -> None:
+def run(*command: str | Path) -> str:
+    """Run a command to its end, and return what it printed."""
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 0, (command, done.stdout, done.stderr)
+    return done.stdout
 
 
 @contextmanager
