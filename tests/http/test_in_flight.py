@@ -141,6 +141,29 @@ def test_a_young_body_does_not_make_room() -> None:
     run(story, patience_s=PATIENCE_S)
 
 
+def test_young_ones_are_not_searched(monkeypatch: pytest.MonkeyPatch) -> None:
+    """2,000 that come at once would each look at all of those before it."""
+    looked_at: list[PartialBody] = []
+    age_s = PartialBody.age_s
+
+    def look(part: PartialBody, now: float) -> float:
+        looked_at.append(part)
+        return age_s(part, now)
+
+    monkeypatch.setattr(PartialBody, "age_s", look)
+
+    async def story(budget: BytesInFlight) -> None:
+        young = [Upload(budget, 90) for _ in range(10)]
+        await turns()
+        assert "have reached the limit" in await Upload(budget, 500).refused()
+        assert len(looked_at) == 1
+        for one in young:
+            one.bring(0, is_last=True)
+            await one.reading
+
+    run(story, patience_s=PATIENCE_S)
+
+
 def test_one_body_alone_may_be_larger_and_a_whole_one_asks_nobody() -> None:
     async def story(budget: BytesInFlight) -> None:
         alone = Upload(budget, 1_500)

@@ -35,16 +35,19 @@ class PartialBody(Cuttable):
         self._began_at = asyncio.get_running_loop().time()
         self.size = 0
 
-    def is_slow(self, now: float, patience_s: float) -> bool:
-        took_s = now - self._began_at
-        return took_s >= patience_s and self.size < SLOW_BYTES_PER_S * took_s
+    def age_s(self, now: float) -> float:
+        return now - self._began_at
+
+    def is_slow(self, now: float) -> bool:
+        return self.size < SLOW_BYTES_PER_S * self.age_s(now)
 
 
 class BytesInFlight:
     """The bytes of all bodies that are held.
 
     Invariant: `held` is the sum of what every request took and did not give back, `arriving`
-    the part of it that belongs to bodies of which more is to come.
+    the part of it that belongs to bodies of which more is to come; these stand in the order in
+    which they began.
     """
 
     __slots__ = ("_partial", "_patience_s", "arriving", "held", "limit")
@@ -120,10 +123,11 @@ class BytesInFlight:
         limit, now = self.limit // 2, asyncio.get_running_loop().time()
         cut: list[PartialBody] = []
         freed = 0
-        for other in self._partial:
-            if self.arriving + size - freed <= limit:
+        for other in self._partial:  # from the oldest one on: behind a young one are younger ones
+            is_enough = self.arriving + size - freed <= limit
+            if is_enough or other.age_s(now) < self._patience_s:
                 break
-            if other is not part and other.is_slow(now, self._patience_s):
+            if other is not part and other.is_slow(now):
                 cut.append(other)
                 freed += other.size
         if self.arriving + size - freed > limit:
