@@ -182,7 +182,24 @@ def test_a_node_that_does_not_answer_is_told_and_the_others_are_compared(
     assert f"{gone.url}\t-\tunreachable\t-\t-\t-\t-\n" in result.stdout
     assert f"{same.url}\tsecondary\tok\t6\t6\t{same.hash_at(6)[:12]}\tidentical\n" in result.stdout
     refused = "does not answer: connection refused: nothing listens there\n"
-    assert f"! {gone.url}: {refused}" in result.stderr
+    assert f"! {gone.url}: {refused}  start it again: it catches up by itself" in result.stderr
+
+
+def test_of_a_master_that_does_not_answer_it_is_said_what_goes_on_without_it(
+    stack: ExitStack,
+) -> None:
+    with scripted_node() as gone:
+        pass
+    other = ShownLog(ONE)
+    examined(stack, other)
+    other.health = {"role": "secondary", "status": "no-master", "master": {"url": gone.url}}
+    result = doctor(other)
+    assert result.exit_code == 1
+    assert f"! {gone.url}: does not answer: " in result.stderr
+    assert (
+        "\n  it is the master, start it again on its data directory: reads go on" in result.stderr
+    )
+    assert "it catches up by itself" not in result.stderr
 
 
 def test_where_nobody_answers_it_is_exit_code_5() -> None:

@@ -196,6 +196,7 @@ class LocalCluster:
         self._listeners: dict[str, socket.socket] = {}
         self._relays: list[asyncio.Task[None]] = []
         self._is_ending = False
+        self._is_ready = False
 
     def run(self) -> int:
         """Return the exit code: 0 after Ctrl-C or SIGTERM."""
@@ -234,6 +235,7 @@ class LocalCluster:
             if not ready.done():
                 ready.cancel()
                 return ExitCode.ENVIRONMENT  # a node could not start, and has said why
+            self._is_ready = True
             self._greet(time.monotonic() - self._started)
             await asyncio.wait(ends)
         finally:
@@ -272,9 +274,12 @@ class LocalCluster:
         how = (
             f"ended with exit status {status}" if status >= 0 else f"was ended by {_name(-status)}"
         )
-        red = style_of(sys.stderr).red
-        note(f"{red('✗')} {node.name} ({node.url}) {how}. Start it again with:")
-        note(f"    {node.command_for_people()}")
+        what = f"{style_of(sys.stderr).red('✗')} {node.name} ({node.url}) {how}"
+        if self._is_ready:
+            note(f"{what}. Start it again with:")
+            note(f"    {node.command_for_people()}")
+        else:
+            note(f"{what} before all nodes were ready: the others are stopped as well")
 
     async def _wait_until_ready(self) -> None:
         told = ""

@@ -24,6 +24,11 @@ _ADVICE_OF_STATUS = {
     "disk-full": "free space; it resumes by itself",
     "stopping": "it was told to stop: start it again",
 }
+_ADVICE_OF_LOST = {
+    True: "it is the master, start it again on its data directory: reads go on without it, and no "
+    "append is taken",
+    False: "start it again: it catches up by itself, and appends with w=all wait for it",
+}
 _ADVICE_OF_LINK = {
     "diverged": "keep both directories, and decide which log is the right one; then empty the "
     "other node's directory and let it refill",
@@ -113,7 +118,12 @@ def reference_of(members: list[Member]) -> Member:
 def examine(members: list[Member]) -> list[Finding]:
     """Return what needs somebody, node by node."""
     there = {member.url for member in members if member.is_there}
-    found = [finding for member in members for finding in _findings(member, there)]
+    named = {_master_of(member) for member in members}
+    found = [
+        finding
+        for member in members
+        for finding in _findings(member, there, is_master=member.url in named)
+    ]
     masters = [member for member in members if member.role == "master"]
     found += [
         Finding(one.url, "a second master", _ADVICE_OF_STATUS["superseded"]) for one in masters[1:]
@@ -121,14 +131,12 @@ def examine(members: list[Member]) -> list[Finding]:
     return found
 
 
-def _findings(member: Member, there: set[str]) -> Iterator[Finding]:
+def _findings(member: Member, there: set[str], *, is_master: bool) -> Iterator[Finding]:
+    """`is_master`: some node says so; one that does not answer cannot."""
     health = member.health
     if health is None:
-        yield Finding(
-            member.url,
-            f"does not answer: {member.reason}",
-            "start it again: it catches up by itself, and appends with w=all wait for it",
-        )
+        text = f"does not answer: {member.reason}"
+        yield Finding(member.url, text, _ADVICE_OF_LOST[is_master])
         return
     status = member.state
     if status not in {"ok", "damaged"}:
