@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from random import Random
@@ -40,8 +39,10 @@ def run_restart(case: int, directory: Path) -> Counts:
             storm = Storm(cluster, recording, random)
             with (
                 Clients(recording, seed=case, clients=5, lives=[use_the_package]) as clients,
-                _ended_where_it_fails(cluster),
+                ExitStack() as at_a_failure,
             ):
+                # A client that waits for a node that is down would wait for ever.
+                at_a_failure.callback(cluster.close)
                 for node in random.sample(cluster.nodes, len(cluster.nodes)):
                     _wait_for_answers(cluster, clients)
                     if node == MASTER and case % 3 == 2:
@@ -57,19 +58,10 @@ def run_restart(case: int, directory: Path) -> Counts:
                             partial(_is_linked, cluster), "all are linked", explain=cluster.explain
                         )
                 _wait_for_answers(cluster, clients)
+                at_a_failure.pop_all()
             counts = settle_and_judge(cluster, recording)
             _check_cut_off(cluster, recording)
         return {**storm.counts, **counts, "appends cut off": len(recording.cut_off)}
-
-
-@contextmanager
-def _ended_where_it_fails(cluster: ProcessCluster) -> Iterator[None]:
-    """Kill all nodes on an error: a client that waits for one that is down would wait for ever."""
-    try:
-        yield
-    except BaseException:
-        cluster.close()
-        raise
 
 
 def _wait_for_answers(cluster: Cluster, clients: Clients) -> None:

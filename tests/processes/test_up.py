@@ -242,6 +242,7 @@ def test_a_node_that_cannot_start_ends_all_and_says_why(tmp_path: Path) -> None:
     )  # fmt: skip
     assert done.returncode == 1
     assert "replog-data/secondary-1" in done.stderr
+    assert "secondary-1 " in done.stderr
     assert "exit status 1 before all nodes were ready: the others are stopped" in done.stderr
     assert "Start it again" not in done.stderr, "that would be one node alone"
     assert "Traceback" not in done.stderr
