@@ -5,13 +5,14 @@ PURE, and SHELL where a disk really fails.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
 from proving.calls import Call, Left, Trace
 from proving.harness import Violation
-from proving.harnesses.syscalls.full_loop import run_case
+from proving.harnesses.syscalls.full_loop import loop_disk, run_case
 from proving.harnesses.syscalls.last_calls import (
     Failure,
     first_failure,
@@ -136,6 +137,27 @@ def test_what_was_written_even_in_part_and_then_refused_is_seen() -> None:
     calls.append(Call(name="pwrite64", path=SEGMENT, arguments=data, result=40))
     assert refused_though_written(["b", "c"], calls, "/d") == ["b"]
     assert refused_though_written(['a = "ä"'], calls, "/d") == ['a = "ä"']
+
+
+def test_room_that_the_kernel_took_meanwhile_is_not_missed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    need(LOOP_MOUNTS)
+    real, looks = os.statvfs, 0
+
+    def more_at_first(path: Path) -> os.statvfs_result:
+        nonlocal looks
+        looks += 1
+        room = list(real(path))
+        room[4] += 100 * (looks == 1)  # f_bavail, in blocks
+        return os.statvfs_result(room)
+
+    memory = tmp_path / "memory"
+    with loop_disk(memory, tmp_path / "disk", turns_read_only=False) as disk:
+        monkeypatch.setattr(os, "statvfs", more_at_first)
+        disk.take_the_room(but=0)
+        assert (looks, real(memory).f_bavail) == (2, 0)
+        disk.give_the_room_back()
 
 
 @pytest.mark.processes

@@ -86,11 +86,23 @@ class LoopDisk:
         wait_until(lambda: not run("losetup", "-j", self._image), "the loop device is free")
 
     def take_the_room(self, *, but: int) -> None:
-        """Let the device have `but` bytes more, and nothing beyond."""
-        room = os.statvfs(self._memory)
+        """Let the device have `but` bytes more, and nothing beyond.
+
+        It may take some of the room itself meanwhile, when the kernel writes back: look again then.
+        """
         with self._ballast.open("wb") as file:
-            for _ in range(max(0, room.f_bavail * room.f_frsize - but) >> 16):
-                file.write(bytes(1 << 16))
+            while (size := self._room_bytes() - but) > 0:
+                try:
+                    os.posix_fallocate(file.fileno(), 0, size)
+                except OSError as error:
+                    if error.errno != errno.ENOSPC:
+                        raise
+                else:
+                    return
+
+    def _room_bytes(self) -> int:
+        room = os.statvfs(self._memory)
+        return room.f_bavail * room.f_frsize
 
     def fail_somebody_else(self) -> None:
         """Return when a sync of another file has failed, and ext4 takes no writes any more."""
