@@ -5,7 +5,7 @@ COPY requirements/runtime.txt /tmp/runtime.txt
 RUN pip --python /opt/replog/bin/python install --no-cache-dir --disable-pip-version-check \
       --require-hashes -r /tmp/runtime.txt
 COPY src/replog /opt/replog/lib/python3.12/site-packages/replog
-RUN printf '%s\n' '#!/opt/replog/bin/python' 'from replog.cli.main import main' 'main()' \
+RUN printf '%s\n' '#!/opt/replog/bin/python' 'from replog.__main__ import main' 'main()' \
       >/opt/replog/bin/replog \
  && chmod +x /opt/replog/bin/replog \
  && /opt/replog/bin/python -m compileall -q /opt/replog/lib/python3.12/site-packages/replog
