@@ -5,6 +5,7 @@ SHELL.
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 from collections.abc import Generator
@@ -18,6 +19,18 @@ REQUIRE_DOCKER = "REPLOG_REQUIRE_DOCKER"
 MARK_OF_DIRECTORY = {"processes": pytest.mark.processes, "docker": pytest.mark.docker}
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """What is collected stays to the end: let no search for garbage go through it."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist looks for groups in the same hook
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     tests = Path(__file__).parent
     for item in items:
@@ -26,6 +39,14 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(mark)
         if mark is MARK_OF_DIRECTORY["docker"]:
             item.add_marker(pytest.mark.xdist_group("docker"))  # one image, one after the other
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Say so where groups have no effect: several workers would each build the image."""
+    if getattr(session.config.option, "loadgroup", False):  # of a worker, with --dist loadgroup
+        for item in session.items:
+            if item.get_closest_marker("xdist_group") and not item.nodeid.endswith("@docker"):
+                raise pytest.UsageError(f"pytest-xdist put {item.nodeid} into no group")
 
 
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
