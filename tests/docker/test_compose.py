@@ -80,6 +80,7 @@ def test_a_secondary_cut_off_for_100_000_entries_catches_up_over_compose(
     returning.cut_off_secondary_catches_up(
         cluster.start_all(),
         entries=100_000,
+        batch=20,
         cut=partial(cluster.cut_off, S2),
         mend=partial(cluster.reconnect, S2),
     )

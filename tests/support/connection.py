@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import cast
 
 NextRequest = Callable[[], tuple[bytes, str] | None]
@@ -21,7 +21,16 @@ Answered = Callable[[str, int, bytes, float], None]
 
 def append_request(message: str, *, query: str = "") -> bytes:
     """Return the bytes of `POST /logs` for `message`."""
-    body = json.dumps({"message": message}, ensure_ascii=False).encode()
+    return _post({"message": message}, query)
+
+
+def batch_request(messages: Sequence[str], *, query: str = "") -> bytes:
+    """Return the bytes of `POST /logs` for `messages` as one batch."""
+    return _post([{"message": message} for message in messages], query)
+
+
+def _post(content: object, query: str) -> bytes:
+    body = json.dumps(content, ensure_ascii=False).encode()
     return (
         f"POST /logs{query} HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
         f"content-length: {len(body)}\r\n\r\n"

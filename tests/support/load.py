@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from tests.support.connection import Connection, append_request
+from tests.support.connection import Connection, append_request, batch_request
 
 
 @dataclass(slots=True)
@@ -30,6 +30,9 @@ class Load:
 
     A client whose connection breaks stays away; the load ends when all are away, when
     `total` messages were sent and answered, or at `stop`.
+
+    Args:
+        batch: messages a request; `total` is a multiple of it.
     """
 
     def __init__(
@@ -41,7 +44,9 @@ class Load:
         query: str = "",
         total: int | None = None,
         padding: str = "",
+        batch: int = 1,
     ) -> None:
+        assert total is None or total % batch == 0, (total, batch)
         host, port = url.removeprefix("http://").split(":")
         self._address = (host, int(port))
         self._prefix = prefix
@@ -49,6 +54,7 @@ class Load:
         self._query = query
         self._total = total
         self._padding = padding
+        self._batch = batch
         self._sent = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"load {prefix}")
@@ -72,7 +78,7 @@ class Load:
 
     @property
     def count(self) -> int:
-        """How many appends were answered 200 so far."""
+        """How many messages were answered 200 so far."""
         return len(self.acknowledged.messages)
 
     def stop(self) -> None:
@@ -109,15 +115,25 @@ class Load:
     def _next(self) -> tuple[bytes, str] | None:
         if self._stopping.is_set() or self._sent == self._total:
             return None
-        message = f"{self._prefix}-{self._sent}{self._padding}"
-        self._sent += 1
-        return append_request(message, query=self._query), message
+        numbers = range(self._sent, self._sent + self._batch)
+        messages = [f"{self._prefix}-{number}{self._padding}" for number in numbers]
+        self._sent += self._batch
+        if self._batch == 1:
+            return append_request(messages[0], query=self._query), messages[0]
+        return batch_request(messages, query=self._query), "\n".join(messages)
 
-    def _answered(self, message: str, status: int, body: bytes, latency_s: float) -> None:
+    def _answered(self, label: str, status: int, body: bytes, latency_s: float) -> None:
         told = self.acknowledged
         told.statuses[status] = told.statuses.get(status, 0) + 1
-        if status == 200:
-            log = json.loads(body)["log"]
-            assert log["message"] == message, body
-            if told.messages.setdefault(log["id"], message) != message:
-                told.doubles.append(log["id"])
+        if status != 200:
+            return
+        answer = json.loads(body)
+        if self._batch == 1:
+            assert answer["log"]["message"] == label, body
+            first, messages = answer["log"]["id"], [label]
+        else:
+            first, messages = answer["first"], label.split("\n")
+            assert answer["count"] == len(messages), body
+        for id_, message in enumerate(messages, first):
+            if told.messages.setdefault(id_, message) != message:
+                told.doubles.append(id_)

@@ -35,7 +35,12 @@ def emptied_secondary_refills(cluster: Cluster) -> None:
 
 
 def cut_off_secondary_catches_up(
-    cluster: Cluster, *, entries: int, cut: Callable[[], None], mend: Callable[[], None]
+    cluster: Cluster,
+    *,
+    entries: int,
+    batch: int,
+    cut: Callable[[], None],
+    mend: Callable[[], None],
 ) -> None:
     """S2 misses `entries` of 1 kB and catches up while appends go on (P8, P9).
 
@@ -50,7 +55,15 @@ def cut_off_secondary_catches_up(
     told = dict(load.acknowledged.messages)
     before = cluster.memory_bytes(MASTER)
     cut()
-    load = Load(url, prefix="away", clients=CLIENTS, query="?w=2", total=entries, padding=padding)
+    load = Load(
+        url,
+        prefix="away",
+        clients=CLIENTS,
+        query="?w=2",
+        total=entries,
+        padding=padding,
+        batch=batch,
+    )
     with load:
         load.wait()
     assert load.count == entries, load.acknowledged.statuses
