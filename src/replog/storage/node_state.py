@@ -119,7 +119,7 @@ def _encode(state: NodeState) -> bytes:
         "is_loss_unsettled": state.is_loss_unsettled,
     }
     members["check"] = sha256(msgspec.json.encode(members)).hexdigest()
-    return json.dumps(members, ensure_ascii=False, indent=2).encode() + b"\n"
+    return msgspec.json.format(msgspec.json.encode(members), indent=2) + b"\n"
 
 
 def _refuse_other_format(data: bytes, path: str) -> None:
