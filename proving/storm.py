@@ -91,7 +91,7 @@ class Storm:
         assert "Traceback" not in said, said
         self.down.add(node)
         self.counts["stops"] += 1
-        self.counts["nodes stopped while starting"] += "stopped at" not in said
+        self.counts["nodes stopped while starting"] += "stopped; the log ends at" not in said
         self.recording.fault("stop", self.cluster.url(node))
 
     def restart_twice(self, node: str) -> None:

@@ -93,7 +93,7 @@ def new_master(
         head=disk.good_head,
         damage=tuple(disk.damage),
         is_loss_unsettled=disk.is_loss_unsettled,
-        is_shared=bool(disk.members),
+        members=disk.members,
         url="http://m",
         secondaries=urls,
         now=now,

@@ -91,7 +91,7 @@ def a_master(
         epoch=Epoch(1) if log_id else NO_EPOCH,
         epoch_owner=NodeId("m") if log_id else None,
         head=head(last_id) if last_id else GENESIS,
-        is_shared=log_id is not None,
+        members=("http://m", "http://s") if log_id else (),
         url="http://m",
         secondaries=("http://s",),
         take_over=take_over,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
 import shutil
 from pathlib import Path
@@ -34,6 +35,36 @@ def test_a_second_node_on_one_directory_is_told_so(tmp_path: Path) -> None:
             (tmp_path / "other").symlink_to(tmp_path / "master")
             with pytest.raises(DirectoryLockedError, match="stop it first"):
                 await nodes.master(name="other")
+
+    asyncio.run(story())
+
+
+def test_a_master_that_names_fewer_secondaries_than_before_is_warned(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A service that is written anew without its secondaries would go on, on one disk."""
+
+    async def warnings(nodes: Nodes, *secondaries: str) -> list[str]:
+        caplog.clear()
+        master = await nodes.master(*secondaries)
+        await master.stored("here")
+        await nodes.stop("master")
+        said = [line.getMessage() for line in caplog.records if line.levelno == logging.WARNING]
+        return [line for line in said if "kept on" in line]
+
+    async def story() -> None:
+        async with Nodes(tmp_path) as nodes:
+            urls = [nodes.url(name) for name in ("master", "s1", "s2")]
+            for name in ("s1", "s2"):
+                await nodes.secondary(name)
+            assert await warnings(nodes, "s1", "s2") == []
+            assert await warnings(nodes, "s2", "s1") == []
+            [said] = await warnings(nodes, "s1")
+            assert f"on 3 nodes ({', '.join([urls[0], urls[2], urls[1]])})" in said
+            assert "and is on 2 from now on" in said
+            assert await warnings(nodes, "s1") == []  # it was the last one that was noted
+            [said] = await warnings(nodes)
+            assert f"on 2 nodes ({urls[0]}, {urls[1]}) and is on 1 from now on" in said
 
     asyncio.run(story())
 

@@ -177,7 +177,7 @@ def test_a_stop_does_not_wait_for_a_read_that_hangs(tmp_path: Path) -> None:
             asking.result(DEADLINE_S)
     assert node.returncode == 0, said
     assert "Traceback" not in said
-    assert "stopped at" in said.splitlines()[-1]
+    assert "stopped; the log ends at" in said.splitlines()[-1]
 
 
 IMPORTING = """

@@ -166,7 +166,7 @@ class SimNode:
                 damage=log.damage,
                 is_loss_unsettled=state.is_loss_unsettled,
                 url=self.url,
-                is_shared=bool(state.members),
+                members=state.members,
                 secondaries=tuple(node.url for node in self.secondaries),
                 default_concern=world.default_concern,
                 requires_quorum=world.requires_quorum,

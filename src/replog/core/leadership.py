@@ -166,11 +166,10 @@ class Leadership:
         self.maybe_serve(out)
 
     def _note_shared(self, out: list[Effect]) -> None:
-        if self.reign.is_shared:
-            return
-        self.reign.is_shared = True
-        urls = tuple(peer.url for peer in self._replicas.peers)
-        out.append(StoreMembers((self._facts.url, *urls)))
+        members = (self._facts.url, *(peer.url for peer in self._replicas.peers))
+        if self.reign.members != members:
+            self.reign.members = members
+            out.append(StoreMembers(members))
 
     def maybe_serve(self, out: list[Effect]) -> None:
         """Take over what is missing, then let batches be made (R8, R13)."""

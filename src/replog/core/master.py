@@ -89,7 +89,8 @@ class Master:
         damage: what recovery found and could not mend (R13), in order of ids.
         is_loss_unsettled: whether damage was found at an earlier start, and not every
             secondary was heard since (R8).
-        is_shared: whether a secondary was ever proven to share the log: members are noted.
+        members: the URLs noted in the directory: of the last start at which a secondary was
+            proven to share the log; empty if none ever was.
         url: under which clients and secondaries reach this node.
         secondaries: URLs of the configured secondaries.
         default_concern: for appends that give none.
@@ -112,7 +113,7 @@ class Master:
         head: Head,
         damage: tuple[Damage, ...] = (),
         is_loss_unsettled: bool = False,
-        is_shared: bool,
+        members: tuple[str, ...],
         url: str,
         secondaries: tuple[str, ...],
         default_concern: WriteConcern = "all",
@@ -142,7 +143,7 @@ class Master:
             is_fresh=log_id is None,
             take_over=take_over,
             must_hear_all=(bool(damage) or is_loss_unsettled) and not accept_loss,
-            is_shared=is_shared,
+            members=members,
         )
         self.replicas = Replicas(self.facts, secondaries)
         self.leadership = Leadership(

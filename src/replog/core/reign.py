@@ -44,7 +44,7 @@ class Reign:
         has_reopened: that was done, and is not done again.
         superseded: why another master reigns, "" where none does.
         foreign: what another log is that a secondary showed, "" where none did (R9).
-        is_shared: some secondary was proven to share this log, once.
+        members: URLs of all nodes, as noted when a secondary was last proven to share this log.
     """
 
     node_id: NodeId
@@ -56,7 +56,7 @@ class Reign:
     is_fresh: bool
     take_over: bool
     must_hear_all: bool
-    is_shared: bool
+    members: tuple[str, ...]
     phase: Phase = Phase.GATHERING
     heard: dict[SecondaryIndex, Hello | None] = field(default_factory=dict)
     heard_epoch: Epoch = NO_EPOCH
@@ -130,7 +130,7 @@ class Reign:
         It began a log, in this run or before anybody shared it, and a secondary shows
         another one.
         """
-        return self.foreign if self.is_fresh or not self.is_shared else ""
+        return self.foreign if self.is_fresh or not self.members else ""
 
     def may_open(self, now: Tick) -> bool:
         """Return whether enough was heard to choose the epoch (R8, R9)."""

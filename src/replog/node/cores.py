@@ -5,7 +5,9 @@ SHELL. What must differ from run to run is drawn here: the reign, and what a new
 
 from __future__ import annotations
 
+import logging
 import secrets
+from collections.abc import Sequence
 
 from replog.config import Settings
 from replog.core.entry import NO_ENTRY, EntryId, LogId, ReignId, Tick, ticks
@@ -15,10 +17,13 @@ from replog.core.secondary import Secondary
 from replog.node.directory import DataDirectory
 from replog.storage.log import Log
 
+_log = logging.getLogger("replog.node")
+
 
 def new_master(settings: Settings, directory: DataDirectory, *, now: Tick) -> Master:
     """Return the core of a master that starts on `directory` at the tick `now`."""
     state, log = directory.state, directory.log
+    _warn_of_fewer_copies(state.members, settings.secondaries)
     return Master(
         node_id=state.node_id,
         reign_id=ReignId(secrets.token_hex(4)),
@@ -29,7 +34,7 @@ def new_master(settings: Settings, directory: DataDirectory, *, now: Tick) -> Ma
         head=log.durable,
         damage=log.damage,
         is_loss_unsettled=state.is_loss_unsettled,
-        is_shared=bool(state.members),
+        members=state.members,
         url=settings.advertise_url,
         secondaries=settings.secondaries,
         default_concern=settings.write_concern,
@@ -39,6 +44,18 @@ def new_master(settings: Settings, directory: DataDirectory, *, now: Tick) -> Ma
         key_window=settings.key_window,
         now=now,
     )
+
+
+def _warn_of_fewer_copies(members: Sequence[str], secondaries: Sequence[str]) -> None:
+    """Say that nodes are left out: "all" means fewer from now on, down to this one."""
+    if 1 + len(secondaries) < len(members):
+        _log.warning(
+            "this log was kept on %d nodes (%s) and is on %d from now on: fewer disks hold what "
+            "is appended. If that is not meant, name the others as its secondaries",
+            len(members),
+            ", ".join(members),
+            1 + len(secondaries),
+        )
 
 
 def new_secondary(settings: Settings, directory: DataDirectory, *, now: Tick) -> Secondary:

@@ -397,4 +397,4 @@ class Node:
         if not await self._writer.finish(self._stepper.end, within_s=STOP_WITHIN_S):
             _log.warning("the disk did not finish in time; ending without it")
         self._threads.shutdown(wait=False, cancel_futures=True)
-        _log.info("stopped at %s", self._disk_log.durable)
+        _log.info("stopped; the log ends at %s", self._disk_log.durable)
