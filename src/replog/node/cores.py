@@ -50,8 +50,8 @@ def _warn_of_fewer_copies(members: Sequence[str], secondaries: Sequence[str]) ->
     """Say that nodes are left out: "all" means fewer from now on, down to this one."""
     if 1 + len(secondaries) < len(members):
         _log.warning(
-            "this log was kept on %d nodes (%s) and is on %d from now on: fewer disks hold what "
-            "is appended. If that is not meant, name the others as its secondaries",
+            "this log was kept on %d nodes (%s) and is on %d from now on: fewer disks hold what is "
+            "appended. If that is not meant, name the others (--secondary, REPLOG_SECONDARIES)",
             len(members),
             ", ".join(members),
             1 + len(secondaries),
