@@ -79,7 +79,6 @@ def test_a_secondary_cut_off_for_100_000_entries_catches_up_over_compose(
     """Its network is taken away: nothing tells the master so, and its name resolves no more."""
     returning.cut_off_secondary_catches_up(
         cluster.start_all(),
-        entries=100_000,
         batch=20,
         cut=partial(cluster.cut_off, S2),
         mend=partial(cluster.reconnect, S2),

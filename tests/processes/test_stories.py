@@ -62,9 +62,7 @@ def test_a_secondary_cut_off_for_100_000_entries_catches_up_while_appends_go_on(
             "killed": (partial(cluster.kill, S2), partial(cluster.start, S2)),
             "paused": (partial(node.send, signal.SIGSTOP), partial(node.send, signal.SIGCONT)),
         }[how]
-        returning.cut_off_secondary_catches_up(
-            cluster, entries=100_000, batch=batch, cut=cut, mend=mend
-        )
+        returning.cut_off_secondary_catches_up(cluster, batch=batch, cut=cut, mend=mend)
 
 
 def test_an_appearing_secondary_does_not_count_before_it_has_proven_its_log(

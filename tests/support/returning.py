@@ -15,6 +15,7 @@ from tests.support.waiting import wait_until
 GROWN_MAX = 32 << 20
 """Less than the log that passes the master by, which it must not hold in memory."""
 WARM_UP = 5_000
+MISSED = 100_000
 CLIENTS = 256
 
 
@@ -35,16 +36,14 @@ def emptied_secondary_refills(cluster: Cluster) -> None:
 
 
 def cut_off_secondary_catches_up(
-    cluster: Cluster,
-    *,
-    entries: int,
-    batch: int,
-    cut: Callable[[], None],
-    mend: Callable[[], None],
+    cluster: Cluster, *, batch: int, cut: Callable[[], None], mend: Callable[[], None]
 ) -> None:
-    """S2 misses `entries` of 1 kB and catches up while appends go on (P8, P9).
+    """S2 misses `MISSED` entries of 1 kB and catches up while appends go on (P8, P9).
 
     The master's memory stays bounded all the while (P10).
+
+    Args:
+        batch: of so many entries is each append that S2 misses.
     """
     padding = " " + 960 * "x"
     url = cluster.url(MASTER)
@@ -60,20 +59,20 @@ def cut_off_secondary_catches_up(
         prefix="away",
         clients=CLIENTS,
         query="?w=2",
-        total=entries,
+        total=MISSED,
         padding=padding,
         batch=batch,
     )
     with load:
         load.wait()
-    assert load.count == entries, load.acknowledged.statuses
-    assert stories.last_id(cluster, S2) < entries, "S2 was not cut off"
+    assert load.count == MISSED, load.acknowledged.statuses
+    assert stories.last_id(cluster, S2) < MISSED, "S2 was not cut off"
     grown_away = cluster.memory_bytes(MASTER) - before
     told |= load.acknowledged.messages
     with Load(url, prefix="on", clients=8, query="?w=1", padding=padding) as load:
         mend()
         wait_until(
-            lambda: stories.last_id(cluster, S2) >= WARM_UP + entries,
+            lambda: stories.last_id(cluster, S2) >= WARM_UP + MISSED,
             "S2 catches up",
             deadline_s=stories.LONG_S,
             explain=cluster.explain,
